@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Raw data to a checked leaderboard file. Finished work is kept, so running again continues.
+#   ./run_all.sh [PROFILE] [key=value ...] [--from STAGE] [--to STAGE] [--force] [--dry-run]
+#   ./run_all.sh --help
+set -euo pipefail
+cd "$(dirname "$0")"
+source pipeline/environment.sh
+exec "$python" -m pipeline "$@"

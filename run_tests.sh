@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Format, lint and tests. Arguments go to pytest:  ./run_tests.sh -k auc
+set -euo pipefail
+cd "$(dirname "$0")"
+source pipeline/environment.sh
+"$python" -m ruff format --check --quiet . || { echo "run: $python -m ruff format ."; exit 1; }
+"$python" -m ruff check --quiet .
+exec "$python" -m pytest "$@"
