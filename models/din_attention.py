@@ -1,0 +1,60 @@
+"""DIN's attention: an MLP weighs each history item against the target.
+
+    w_l = MLP([t ; s_l ; t - s_l ; t * s_l])          ReLU hidden layers, one linear output
+    z   = sum_l w_l s_l                               0 for an empty history
+
+Zhou et al. 2018, "Deep Interest Network", section 4.3, as the organisers' baseline has it: the
+weights are not normalised unless `softmax`. Departure: with softmax an empty history gives 0 here;
+the baseline lets it attend to its padding.
+
+Departure in arithmetic, not in value: the first layer W = [W1 W2 W3 W4] is applied as
+(W1 + W3) t + (W2 - W3) s + W4 (t * s), the first part once a row and the second once a distinct
+item (`reference` is the plain formula).
+"""
+
+import torch
+from torch import Tensor, nn
+
+from models import ragged
+from models.mlp import hidden_layers
+from models.ragged import History
+
+
+class DinAttention(nn.Module):
+    """See the module docstring.
+
+    Shapes:
+        target   (B, D)
+        items    (U, D)  the batch's distinct items
+        history  positions among `items`
+        returns  (B, D)
+    """
+
+    def __init__(self, d_item: int, hidden: tuple[int, ...], dropout: float, softmax: bool) -> None:
+        super().__init__()
+        self.first = nn.Linear(4 * d_item, hidden[0])
+        self.rest = nn.Sequential(
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            *hidden_layers(hidden[0], hidden[1:], dropout, batch_norm=False),
+            nn.Linear(hidden[-1], 1),
+        )
+        self.softmax = softmax
+
+    def forward(self, target: Tensor, items: Tensor, history: History) -> Tensor:
+        w_target, w_item, w_difference, w_product = self.first.weight.chunk(4, dim=1)
+        of_target = target @ (w_target + w_difference).T + self.first.bias  # (B, H)
+        of_item = items @ (w_item - w_difference).T  # (U, H)
+        product = target[history.row] * items[history.position]  # (T, D)
+        first = of_target[history.row] + of_item[history.position] + product @ w_product.T
+        return self._pool(self.rest(first).squeeze(1), items, history)
+
+    def reference(self, target: Tensor, items: Tensor, history: History) -> Tensor:
+        """The published formula, entry by entry: what the tests hold `forward` against."""
+        t, s = target[history.row], items[history.position]
+        score = self.rest(self.first(torch.cat((t, s, t - s, t * s), dim=1)))
+        return self._pool(score.squeeze(1), items, history)
+
+    def _pool(self, score: Tensor, items: Tensor, history: History) -> Tensor:
+        weight = ragged.softmax(score, history) if self.softmax else score
+        return ragged.pool(weight, items, history)

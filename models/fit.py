@@ -1,0 +1,139 @@
+"""The only training loop: shuffled batches of device-resident rows, early stopping on held-out AUC.
+
+Per step, as published: mean log loss, plus (lambda / 2) sum w^2 over the whole embedding tables,
+gradient clipped by its total norm, Adam. Learning rate times `decay` when the AUC stops rising.
+No host synchronisation for the loss inside an epoch.
+"""
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.final import self_distillation
+from models.network import Network
+from models.settings import FitSettings
+from models.table import Batch, Rows
+
+Score = Callable[[Tensor, Tensor], float]  # (label, logits) -> the figure that should rise
+Progress = Callable[[Iterable, str], Iterable]
+
+
+@dataclass(slots=True)
+class FitReport:
+    """What a fit did.
+
+    best_epoch   counted from 1
+    best_score   on the held-out rows, which also chose the epoch: it flatters a little
+    held_logits  (M,) float32, of the best epoch
+    epochs       per epoch: loss, score, learning_rate, seconds
+    """
+
+    best_epoch: int = 0
+    best_score: float = -math.inf
+    held_logits: Tensor | None = None
+    epochs: list[dict] = field(default_factory=list)
+
+
+def loss(network: Network, batch: Batch, label: Tensor) -> Tensor:
+    """Mean log loss of the logits, and what FINAL's blocks lose against their mean."""
+    branches = network.branches(batch)
+    lost = F.binary_cross_entropy_with_logits(branches.mean(1), label)
+    return lost + self_distillation(branches) if branches.shape[1] > 1 else lost
+
+
+def fit(
+    network: Network,
+    train: Rows,
+    label: Tensor,
+    held: Rows,
+    held_label: Tensor,
+    s: FitSettings,
+    *,
+    max_len: int,
+    seed: int,
+    score: Score,
+    progress: Progress = lambda batches, _: batches,
+) -> FitReport:
+    """Train until the held-out score stops rising; leave the best weights in `network`.
+
+    Shapes: label (N,) and held_label (M,) float, on the device of the rows and the network.
+    Raises FloatingPointError, naming epoch and learning rate, when the loss is not finite.
+    """
+    optimiser = torch.optim.Adam(network.parameters(), lr=s.learning_rate, fused=True)
+    shuffle = torch.Generator().manual_seed(seed)  # the order of batches depends on nothing else
+    torch.manual_seed(seed)  # dropout
+    report, best_state, stale = FitReport(), {}, 0
+    for epoch in range(1, s.max_epochs + 1):
+        started, learning_rate = time.perf_counter(), optimiser.param_groups[0]["lr"]
+        order = torch.randperm(len(train), generator=shuffle).to(label.device)
+        batches = progress(order.split(s.batch_size), f"epoch {epoch}")
+        mean_loss = train_epoch(network, train, label, batches, optimiser, s, max_len)
+        if not math.isfinite(mean_loss):
+            raise FloatingPointError(
+                f"epoch {epoch}: training loss {mean_loss} at learning rate {learning_rate:g}"
+            )
+        logits = predict(network, held, max_len)
+        reached = score(held_label, logits)
+        record = {"loss": mean_loss, "score": reached, "learning_rate": learning_rate}
+        report.epochs.append(record | {"seconds": time.perf_counter() - started})
+        if reached > report.best_score:
+            report.best_epoch, report.best_score, report.held_logits = epoch, reached, logits
+            best_state, stale = copy.deepcopy(network.state_dict()), 0
+            continue
+        stale += 1
+        if stale >= s.patience:
+            break
+        if stale % s.decay_patience == 0:
+            lower = max(learning_rate * s.decay, s.min_learning_rate)
+            optimiser.param_groups[0]["lr"] = lower
+    network.load_state_dict(best_state)
+    return report
+
+
+def train_epoch(
+    network: Network,
+    train: Rows,
+    label: Tensor,
+    batches: Iterable[Tensor],
+    optimiser: torch.optim.Optimizer,
+    s: FitSettings,
+    max_len: int,
+) -> float:
+    """One pass over `batches` of row positions; returns the mean loss of a row."""
+    network.train()
+    parameters = list(network.parameters())
+    total = torch.zeros((), dtype=torch.float64, device=label.device)
+    for index in batches:
+        optimiser.zero_grad(set_to_none=True)
+        batch_loss = loss(network, train.batch(index, max_len), label[index])
+        batch_loss.backward()
+        add_embedding_l2(network, s.embedding_l2)
+        torch.nn.utils.clip_grad_norm_(parameters, s.clip_norm)
+        optimiser.step()
+        total += batch_loss.detach() * len(index)
+    return total.item() / len(train)
+
+
+def add_embedding_l2(network: Network, weight: float) -> None:
+    """Add the gradient of (weight / 2) sum w^2 over the embedding tables, without its graph."""
+    tables = network.embedding_tables()
+    torch._foreach_add_([t.grad for t in tables], [t.detach() for t in tables], alpha=weight)
+
+
+@torch.no_grad()
+def predict(network: Network, rows: Rows, max_len: int, batch_size: int = 8192) -> Tensor:
+    """Logits (N,) float32 of `rows`, in eval mode; every item is represented once."""
+    network.eval()
+    device = rows.item.device
+    items = network.item(torch.arange(rows.n_items, device=device))
+    logits = [
+        network.score(items, rows.batch_of_all_items(index, max_len)).mean(1)
+        for index in torch.arange(len(rows), device=device).split(batch_size)
+    ]
+    return torch.cat(logits)

@@ -1,0 +1,17 @@
+"""Mean of the history, blind to the target: the ablation that attention is measured against.
+
+z = (1 / n) sum_l s_l,   0 for an empty history
+"""
+
+from torch import Tensor, nn
+
+from models import ragged
+from models.ragged import History
+
+
+class MeanPooling(nn.Module):
+    """Shapes: target (B, D), items (U, D), history -> (B, D)."""
+
+    def forward(self, target: Tensor, items: Tensor, history: History) -> Tensor:
+        length = history.offsets.diff().clamp(min=1).to(items.dtype)
+        return ragged.pool(1 / length[history.row], items, history)

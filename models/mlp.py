@@ -1,0 +1,30 @@
+"""A plain tower: per hidden layer Linear -> BatchNorm -> ReLU -> Dropout; then a linear output."""
+
+from torch import Tensor, nn
+
+
+def hidden_layers(
+    d_in: int, hidden: tuple[int, ...], dropout: float, batch_norm: bool
+) -> list[nn.Module]:
+    """The modules of the hidden layers, in order."""
+    layers: list[nn.Module] = []
+    for before, after in zip((d_in, *hidden), hidden, strict=False):
+        layers.append(nn.Linear(before, after))
+        if batch_norm:
+            layers.append(nn.BatchNorm1d(after))
+        layers += [nn.ReLU(), nn.Dropout(dropout)]
+    return layers
+
+
+class Mlp(nn.Module):
+    """Shapes: x (B, X) -> logits (B, 1)."""
+
+    def __init__(
+        self, d_in: int, hidden: tuple[int, ...], dropout: float, batch_norm: bool
+    ) -> None:
+        super().__init__()
+        layers = hidden_layers(d_in, hidden, dropout, batch_norm)
+        self.tower = nn.Sequential(*layers, nn.Linear((d_in, *hidden)[-1], 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.tower(x)

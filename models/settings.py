@@ -1,0 +1,149 @@
+"""What defines a network and its training: frozen, checked, read from the TOML beside it."""
+
+from dataclasses import dataclass, field
+
+INTERESTS = ("mean", "din", "asta")
+INTERACTIONS = ("mlp", "qnn", "final")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DinSettings:
+    """DIN's attention: an MLP scores [t; s; t - s; t * s] (Zhou et al. 2018, section 4.3)."""
+
+    hidden: tuple[int, ...] = (512, 256)  # widths of the scoring MLP
+    dropout: float = 0.0
+    softmax: bool = False  # the organisers' baseline does not normalise the weights
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AstaSettings:
+    """Adaptive sparse target attention (Li et al. 2025, arXiv:2504.17699)."""
+
+    width: int = 0  # of the attention space; 0: twice the item representation, as published
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QnnSettings:
+    """Quadratic neural network (Li et al. 2025, arXiv:2504.17699)."""
+
+    layers: int = 4
+    rows: int = 4  # of each layer's bank; they differ only by the dropout inside the bank
+    dropout: float = 0.1
+    batch_norm: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MlpSettings:
+    """The plain tower of the organisers' DIN baseline."""
+
+    hidden: tuple[int, ...] = (1024, 512, 256)
+    dropout: float = 0.1
+    batch_norm: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinalSettings:
+    """FINAL's factorised interaction blocks (Zhu et al. 2023)."""
+
+    block1: tuple[int, ...] = (400, 400)
+    block2: tuple[int, ...] = (400,)  # empty: the one-block network, without distillation
+    residual: str = "concat"  # concat: [g ; g * q], each half as wide | sum: g + g * q
+    dropout: float = 0.1
+    batch_norm: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitSettings:
+    """The one training loop: Adam, L2 over whole embedding tables, decay on plateau."""
+
+    batch_size: int = 8192
+    learning_rate: float = 1e-3
+    decay: float = 0.1  # learning rate factor after `decay_patience` epochs without a better AUC
+    decay_patience: int = 1
+    min_learning_rate: float = 1e-6
+    patience: int = 3  # epochs without a better AUC before the fit ends
+    max_epochs: int = 100
+    embedding_l2: float = 1e-6  # lambda of (lambda / 2) sum w^2 over the whole tables, every step
+    clip_norm: float = 10.0  # of the gradient of all parameters together
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSettings:
+    """embedding -> interest -> interaction -> logit; one section for each part that is chosen."""
+
+    interest: str  # mean | din | asta
+    interaction: str  # mlp | qnn | final
+    embedding_dim: int = 64
+    max_len: int = 64  # most recent history items that reach the network
+    din: DinSettings = field(default_factory=DinSettings)
+    asta: AstaSettings = field(default_factory=AstaSettings)
+    qnn: QnnSettings = field(default_factory=QnnSettings)
+    mlp: MlpSettings = field(default_factory=MlpSettings)
+    final: FinalSettings = field(default_factory=FinalSettings)
+    fit: FitSettings = field(default_factory=FitSettings)
+
+    def __post_init__(self) -> None:
+        problems = [*_choices(self), *_unused(self), *_ranges(self)]
+        if problems:
+            raise ValueError("; ".join(problems))
+
+
+def _choices(s: NetworkSettings) -> list[str]:
+    allowed = (
+        ("interest", s.interest, INTERESTS),
+        ("interaction", s.interaction, INTERACTIONS),
+        ("final.residual", s.final.residual, ("concat", "sum")),
+    )
+    return [
+        f"{name} = {value!r} must be one of {', '.join(known)}"
+        for name, value, known in allowed
+        if value not in known
+    ]
+
+
+def _unused(s: NetworkSettings) -> list[str]:
+    """A section that the network would not read is a mistake, not a wish to be ignored."""
+    parts = {"din": s.interest, "asta": s.interest}
+    parts |= {"qnn": s.interaction, "mlp": s.interaction, "final": s.interaction}
+    return [
+        f"[{section}] is set, but the network's part is {chosen!r}"
+        for section, chosen in parts.items()
+        if section != chosen and getattr(s, section) != type(getattr(s, section))()
+    ]
+
+
+def _ranges(s: NetworkSettings) -> list[str]:
+    positive = {
+        "embedding_dim": s.embedding_dim,
+        "max_len": s.max_len,
+        "qnn.layers": s.qnn.layers,
+        "qnn.rows": s.qnn.rows,
+        "fit.batch_size": s.fit.batch_size,
+        "fit.learning_rate": s.fit.learning_rate,
+        "fit.patience": s.fit.patience,
+        "fit.decay_patience": s.fit.decay_patience,
+        "fit.max_epochs": s.fit.max_epochs,
+        "fit.clip_norm": s.fit.clip_norm,
+    }
+    widths = {"din.hidden": s.din.hidden, "mlp.hidden": s.mlp.hidden}
+    widths |= {"final.block1": s.final.block1, "final.block2": s.final.block2}
+    shares = {f"{n}.dropout": getattr(s, n).dropout for n in ("din", "qnn", "mlp", "final")}
+    problems = [f"{k} = {v} must be positive" for k, v in positive.items() if v <= 0]
+    problems += [
+        f"{k} = {v} must hold positive widths" for k, v in widths.items() if min(v, default=1) <= 0
+    ]
+    problems += [f"{k} = {v} must lie in [0, 1)" for k, v in shares.items() if not 0 <= v < 1]
+    if not 0 < s.fit.decay <= 1:
+        problems.append(f"fit.decay = {s.fit.decay} must lie in (0, 1]")
+    if min(s.fit.embedding_l2, s.fit.min_learning_rate, s.asta.width) < 0:
+        problems.append(
+            "fit.embedding_l2, fit.min_learning_rate and asta.width must not be negative"
+        )
+    for name, value in (("din.hidden", s.din.hidden), ("final.block1", s.final.block1)):
+        if not value:
+            problems.append(f"{name} must hold at least one width")
+    if s.final.residual == "concat" and any(w % 2 for w in (*s.final.block1, *s.final.block2)):
+        problems.append(
+            "final.block1 and final.block2 must be even: concat splits a layer in halves"
+        )
+    return problems

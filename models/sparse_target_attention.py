@@ -1,0 +1,51 @@
+"""Adaptive sparse target attention (ASTA): only history items that match the target count.
+
+    score_l = (W_q t) . (W_k s_l) / sqrt(A)
+    z       = t + W_o sum_l ReLU(score_l) W_v s_l
+
+Li et al. 2025, "Quadratic Interest Network", arXiv:2504.17699. No softmax and no division by the
+length, so a weight may be exactly 0. An empty history gives the target itself. The scale is the
+root of the attention width A, not of the item's width D.
+
+Departure in arithmetic, not in value: (W_q t) . (W_k s) = (W_k^T W_q t) . s, and the sum commutes
+with W_o W_v, so that no history item is ever projected (`reference` is the plain formula).
+"""
+
+import torch
+from torch import Tensor, nn
+
+from models import ragged
+from models.ragged import History
+
+
+class SparseTargetAttention(nn.Module):
+    """See the module docstring.
+
+    Shapes:
+        target   (B, D)
+        items    (U, D)  the batch's distinct items
+        history  positions among `items`
+        returns  (B, D)
+    """
+
+    def __init__(self, d_item: int, d_attention: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(d_item, d_attention, bias=False)
+        self.key = nn.Linear(d_item, d_attention, bias=False)
+        self.value = nn.Linear(d_item, d_attention, bias=False)
+        self.out = nn.Linear(d_attention, d_item, bias=False)
+        self.scale = d_attention**-0.5
+
+    def forward(self, target: Tensor, items: Tensor, history: History) -> Tensor:
+        match = self.query.weight.T @ self.key.weight * self.scale  # (D, D)
+        weight = torch.relu(ragged.dot(target @ match, items, history))
+        pooled = ragged.pool(weight, items, history)
+        return target + pooled @ (self.out.weight @ self.value.weight).T
+
+    def reference(self, target: Tensor, items: Tensor, history: History) -> Tensor:
+        """The published formula, entry by entry: what the tests hold `forward` against."""
+        keys, values = self.key(items[history.position]), self.value(items[history.position])
+        score = (self.query(target)[history.row] * keys).sum(-1) * self.scale
+        summed = values.new_zeros(len(target), values.shape[1])
+        summed = summed.index_add(0, history.row, torch.relu(score)[:, None] * values)
+        return target + self.out(summed)

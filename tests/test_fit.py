@@ -1,0 +1,122 @@
+"""The training loop: its step by hand, its stopping, its errors.   run: ./run_tests.sh tests/test_fit.py"""
+
+import copy
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from cv.auc import auc
+from models.fit import add_embedding_l2, fit, loss, predict, train_epoch
+from models.settings import FinalSettings, QnnSettings
+from tests.small import network, rows, settings
+
+ROWS, LABEL = rows(n_rows=16)
+S = settings(qnn=QnnSettings(layers=2, rows=2))
+TABLES = (
+    "item.id.weight",
+    "item.tag.weight",
+    "item.content_map.weight",
+    "likes.weight",
+    "views.weight",
+)
+
+
+def run(s=S, seed=0, score=auc, **changed):
+    net = network(s)
+    chosen = replace(s.fit, **changed)
+    report = fit(net, ROWS, LABEL, ROWS, LABEL, chosen, max_len=4, seed=seed, score=score)
+    return net, report
+
+
+@pytest.mark.parametrize("clip_norm", [0.05, 100.0])
+def test_steps_are_those_of_the_published_loop_written_out(clip_norm):
+    """log loss + lambda / 2 sum w^2 over whole tables, clipped by total norm, Adam: by hand."""
+    net = network(settings(qnn=QnnSettings(layers=2, rows=2, dropout=0.0)))
+    plain = copy.deepcopy(net)
+    s = replace(S.fit, clip_norm=clip_norm, embedding_l2=0.1, learning_rate=0.01)
+    batches = [torch.arange(8), torch.arange(8, 16)]
+    optimiser = torch.optim.Adam(net.parameters(), lr=s.learning_rate, fused=True)
+    train_epoch(net, ROWS, LABEL, batches, optimiser, s, max_len=4)
+
+    weights = dict(plain.named_parameters())
+    m, v = ({k: torch.zeros_like(w) for k, w in weights.items()} for _ in range(2))
+    for step, index in enumerate(batches, start=1):
+        p = torch.sigmoid(plain(ROWS.batch(index, 4)))
+        lost = -(LABEL[index] * p.log() + (1 - LABEL[index]) * (1 - p).log()).mean()
+        lost = lost + 0.05 * sum((weights[k] ** 2).sum() for k in TABLES)
+        grads = dict(zip(weights, torch.autograd.grad(lost, list(weights.values())), strict=True))
+        norm = math.sqrt(sum((g**2).sum().item() for g in grads.values()))
+        for k, w in weights.items():
+            g = grads[k] * min(1, clip_norm / (norm + 1e-6))
+            m[k], v[k] = 0.9 * m[k] + 0.1 * g, 0.999 * v[k] + 0.001 * g**2
+            m_hat, v_hat = m[k] / (1 - 0.9**step), v[k] / (1 - 0.999**step)
+            w.data -= 0.01 * m_hat / (v_hat.sqrt() + 1e-8)
+    for k, w in net.named_parameters():
+        torch.testing.assert_close(w, weights[k], rtol=1e-9, atol=1e-9)
+
+
+def test_the_l2_shortcut_adds_the_gradient_of_the_penalty():
+    net = network(S)
+    penalty = 0.05 * sum((dict(net.named_parameters())[k] ** 2).sum() for k in TABLES)
+    want = torch.autograd.grad(penalty, net.embedding_tables())
+    for table in net.embedding_tables():
+        table.grad = torch.zeros_like(table)
+    add_embedding_l2(net, 0.1)
+    for table, w in zip(net.embedding_tables(), want, strict=True):
+        torch.testing.assert_close(table.grad, w)
+
+
+def test_one_seed_gives_equal_weights_bit_for_bit_and_another_does_not():
+    (a, _), (b, _), (c, _) = run(seed=1), run(seed=1), run(seed=2)
+    assert all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
+    assert not all(torch.equal(x, y) for x, y in zip(a.parameters(), c.parameters(), strict=True))
+
+
+def test_the_best_epoch_is_what_remains():
+    scores = iter([0.6, 0.9, 0.7, 0.8, 0.1])
+    seen = []
+
+    def score(label, logits):
+        seen.append(logits)
+        return next(scores)
+
+    _, report = run(score=score, max_epochs=5, patience=3)
+    assert (report.best_epoch, report.best_score, len(report.epochs)) == (2, 0.9, 5)
+    assert torch.equal(report.held_logits, seen[1])
+
+
+def test_the_weights_that_remain_give_the_logits_of_the_best_epoch():
+    scores = iter([0.6, 0.9, 0.7])
+    net, report = run(score=lambda *_: next(scores))
+    assert torch.equal(predict(net, ROWS, 4), report.held_logits)
+
+
+def test_a_stale_score_lowers_the_learning_rate_and_then_ends_the_fit():
+    _, report = run(score=lambda *_: 0.5, max_epochs=9, patience=3, decay=0.5, learning_rate=0.01)
+    assert [e["learning_rate"] for e in report.epochs] == [0.01, 0.01, 0.005, 0.0025]
+
+
+def test_divergence_is_an_error_that_names_epoch_and_learning_rate():
+    with pytest.raises(
+        FloatingPointError, match=r"epoch \d+: training loss .* learning rate 1e\+30"
+    ):
+        run(learning_rate=1e30, max_epochs=5)
+
+
+def test_finals_loss_adds_distillation_and_one_block_does_not():
+    batch = ROWS.batch(torch.arange(16), 4)
+    for block2, n in (((4,), 2), ((), 1)):
+        final = FinalSettings(block1=(6,), block2=block2)
+        net = network(settings(interaction="final", final=final)).eval()
+        for weight in net.interaction.parameters():
+            weight.data *= 0.1  # or p rounds to 1
+        y = net.branches(batch)
+        p = torch.sigmoid(y.mean(1))
+        want = F.binary_cross_entropy(p, LABEL)
+        if n > 1:
+            want = want + sum(F.binary_cross_entropy(torch.sigmoid(b), p.detach()) for b in y.T)
+        assert y.shape == (16, n)
+        torch.testing.assert_close(loss(net, batch, LABEL), want)

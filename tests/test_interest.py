@@ -1,0 +1,112 @@
+"""Interests against their equations written as loops, entry by entry.   run: ./run_tests.sh tests/test_interest.py"""
+
+import math
+
+import pytest
+import torch
+
+from models import ragged
+from models.din_attention import DinAttention
+from models.mean_pooling import MeanPooling
+from models.sparse_target_attention import SparseTargetAttention
+from tests.small import history
+
+D, U, LENGTHS = 6, 9, (0, 1, 4, 3)
+close = torch.testing.assert_close
+
+
+@pytest.fixture
+def case():
+    torch.manual_seed(1)
+    target = torch.randn(len(LENGTHS), D, dtype=torch.float64)
+    items = torch.randn(U, D, dtype=torch.float64)
+    return target, items, history(LENGTHS, U)
+
+
+def entries(items, h, b):
+    return [items[p] for p in h.position[h.offsets[b] : h.offsets[b + 1]]]
+
+
+def test_sparse_target_attention_matches_the_equation_written_as_loops(case):
+    target, items, h = case
+    layer = SparseTargetAttention(D, 10).double()
+    want = target.clone()
+    for b in range(len(target)):
+        total = torch.zeros(10, dtype=torch.float64)
+        for s in entries(items, h, b):
+            score = layer.query(target[b]) @ layer.key(s) / math.sqrt(10)
+            total = total + max(score, 0 * score) * layer.value(s)
+        want[b] = target[b] + layer.out(total)
+    close(layer(target, items, h), want, rtol=0, atol=1e-12)
+
+
+def test_an_empty_history_returns_the_target_itself(case):
+    target, items, h = case
+    assert torch.equal(SparseTargetAttention(D, 10).double()(target, items, h)[0], target[0])
+
+
+@pytest.mark.parametrize("softmax", [False, True])
+def test_din_attention_matches_the_equation_written_as_loops(case, softmax):
+    target, items, h = case
+    layer = DinAttention(D, (5, 3), dropout=0.0, softmax=softmax).double()
+    want = torch.zeros_like(target)
+    for b in range(len(target)):
+        t, found = target[b], entries(items, h, b)
+        weights = [layer.rest(layer.first(torch.cat((t, s, t - s, t * s)))) for s in found]
+        if softmax and found:
+            weights = torch.softmax(torch.stack(weights), dim=0)
+        for w, s in zip(weights, found, strict=True):
+            want[b] += w * s
+    close(layer(target, items, h), want, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [SparseTargetAttention(D, 10), DinAttention(D, (5, 3), 0.0, False)],
+    ids=["asta", "din"],
+)
+def test_rewrites_have_the_gradients_of_the_published_formula(case, layer):
+    target, items, h = case
+    layer = layer.double()
+    grads = []
+    for formula in (layer.forward, layer.reference):
+        leaves = [target.clone().requires_grad_(), items.clone().requires_grad_()]
+        out = formula(*leaves, h)
+        seen = [*leaves, *layer.parameters()]
+        grads.append(torch.autograd.grad((out * out.detach().cos()).sum(), seen))
+    for ours, published in zip(*grads, strict=True):
+        close(ours, published, rtol=1e-11, atol=1e-11)
+
+
+def test_mean_pooling_is_the_mean_and_zero_for_an_empty_history(case):
+    target, items, h = case
+    pooled = MeanPooling()(target, items, h)
+    assert torch.equal(pooled[0], torch.zeros(D, dtype=torch.float64))
+    for b in range(1, len(target)):
+        close(pooled[b], torch.stack(entries(items, h, b)).mean(0))
+
+
+def test_softmax_weighs_to_one_in_every_row_and_survives_large_scores(case):
+    _, _, h = case
+    score = torch.linspace(-2000, 2000, len(h.row), dtype=torch.float64)
+    total = torch.zeros(len(LENGTHS), dtype=torch.float64)
+    total.index_add_(0, h.row, ragged.softmax(score, h))
+    close(total, torch.tensor([0.0, 1, 1, 1], dtype=torch.float64))
+
+
+def test_the_order_of_history_entries_does_not_matter_but_their_content_does(case):
+    target, items, h = case
+    layer = SparseTargetAttention(D, 10).double()
+    backwards = h.position.clone()
+    backwards[1:5] = h.position[1:5].flip(0)  # row 2 alone
+    turned = ragged.History(backwards, h.row, h.offsets)
+    close(layer(target, items, turned), layer(target, items, h))
+    other = h.position.clone()
+    other[1] = (other[1] + 1) % U
+    changed = DinAttention(D, (5, 3), 0.0, False).double()
+    before, after = (
+        changed(target, items, h),
+        changed(target, items, ragged.History(other, h.row, h.offsets)),
+    )
+    assert not torch.allclose(before[2], after[2])
+    assert torch.equal(before[3], after[3])
