@@ -1,0 +1,8 @@
+"""The one error class of the project: bad input that its owner can mend."""
+
+
+class InputError(ValueError):
+    """Input or settings that cannot be used: what we got, what we expected, what to do.
+
+    Stages print it without a traceback and end with exit code 2; every other exception is a bug of ours.
+    """

@@ -1,0 +1,26 @@
+"""00_data: a source becomes a folder in the challenge's schema.
+
+reads   nothing (sample) | a MicroLens release | the challenge's files, which stay where they are
+writes  artefacts/<profile>/00_data/<source>-<hash>/challenge/*.parquet, hidden_labels.parquet
+run     python -m pipeline.00_data PROFILE [key=value ...]
+"""
+
+from features import challenge, release, sample
+from features.release import ReleaseSettings
+from pipeline import command, places
+from pipeline.settings import Settings
+
+
+def work(s: Settings, force: bool) -> None:
+    place = places.data(s)
+    if place is None:
+        found = places.challenge_files(s)
+        print(f"00_data {s.data.dir} {' '.join(path.name for path in found.values())} found")
+        return
+    source = release if isinstance(s.data, ReleaseSettings) else sample
+    command.make(place, force, lambda out: source.write(s.data, out.path))
+    challenge.files(place.path / "challenge")
+
+
+if __name__ == "__main__":
+    command.stage(__doc__, work)

@@ -1,0 +1,59 @@
+"""70_submit: the shipped score as the leaderboard wants it, re-opened and checked.
+
+reads   artefacts/<profile>/60_blend/
+writes  submissions/<profile>/<rules>-<hash>/prediction.csv (ID,Task2), submission.zip with it at
+        the root, manifest.json (rules, profile, settings, commit, runs, CV, valid)
+run     python -m pipeline.70_submit PROFILE [key=value ...]
+"""
+
+import json
+
+import polars as pl
+
+from pipeline import artefacts, blending, command, places
+from pipeline.artefacts import Publication, need
+from pipeline.settings import Settings
+from submissions.check import check
+from submissions.write import write_submission
+
+
+def work(s: Settings, force: bool) -> None:
+    place = places.submission(s)
+
+    def fill(out: Publication) -> dict:
+        folder = need(places.blend(s))
+        test = pl.read_parquet(folder / "test.parquet").sort("ID")
+        ids = test["ID"].to_numpy()
+        archive = write_submission(out.path, ids, test[blending.SHIPPED].to_numpy())
+        checked = check(archive, ids)
+        for warning in checked.warnings:
+            print(f"70_submit warning: {warning}")
+        manifest = manifest_of(s, json.loads((folder / "blend.json").read_text()))
+        (out / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+        return {"rows": checked.rows, "tied": f"{checked.tied:.2%}"}
+
+    command.make(place, force, fill)
+
+
+def manifest_of(s: Settings, blend: dict) -> dict:
+    """What stands beside a submission, so that it can be told apart a year later."""
+    shipped = blend["blenders"][blend["chosen"]]
+    used = [model for model, weight in shipped["weights"].items() if weight]
+    runs = [place.path.name for key, place in places.fits(s).items() if key[0] in used]
+    return {
+        "rules": s.rules,
+        "profile": s.profile,
+        "words": list(s.words),
+        "settings_hash": places.blend(s).hash,
+        "commit": artefacts.commit(),
+        "blend": blend["chosen"],
+        "chosen_by": blend["chosen_by"],
+        "weights": shipped["weights"],
+        "runs": runs,
+        "cv": shipped.get("cv"),
+        "valid": shipped["valid"],
+    }
+
+
+if __name__ == "__main__":
+    command.stage(__doc__, work)

@@ -1,0 +1,100 @@
+"""Run the pipeline: raw data to a checked submission. Finished work is kept.
+
+PROFILE is sample, microlens_release, challenge, microlens_1m, or the path of a TOML; without one,
+microlens_1m where its data are in place, else sample. key=value changes any setting.
+"""
+
+import json
+import subprocess
+import sys
+import time
+
+from features.errors import InputError
+from pipeline import artefacts, command, places
+from pipeline.settings import Settings
+
+
+def main() -> None:
+    names = list(places.STAGES)
+    parser = command.parser(__doc__)
+    parser.prog = "run_all.sh"
+    parser.add_argument("--from", dest="first", choices=names, default=names[0], metavar="STAGE")
+    parser.add_argument("--to", dest="last", choices=names, default=names[-1], metavar="STAGE")
+    parser.add_argument("--dry-run", action="store_true", help="say what is done and what is not")
+    parser.epilog = f"stages: {' '.join(names)}"
+    arguments = parser.parse_intermixed_args()
+    sys.exit(command.exit_code(lambda: work(arguments)))
+
+
+def work(arguments) -> None:
+    started = time.perf_counter()
+    s = command.load(arguments)
+    chosen = selected(s, arguments.first, arguments.last)
+    if arguments.dry_run:
+        for stage in chosen:
+            print(f"{stage} {state(s, stage)}")
+        return
+    n_run = 0
+    for stage in chosen:
+        within = arguments.first <= stage <= arguments.last
+        n_run += run(s, stage, arguments.force and within)
+    if not n_run:
+        print("everything was done already: nothing ran")
+    if arguments.last == list(places.STAGES)[-1]:
+        print(summary(s, time.perf_counter() - started))
+
+
+def selected(s: Settings, first: str, last: str) -> list[str]:
+    """Stages from `first` to `last`, and before them those that they need and that are not done."""
+    if first > last:
+        raise InputError(f"--from {first} comes after --to {last}")
+    names = list(places.STAGES)
+    return [n for n in names if first <= n <= last or (n < first and state(s, n) != "done")]
+
+
+def state(s: Settings, stage: str) -> str:
+    """done | to do, with how much of it is there already."""
+    try:
+        wanted = places.STAGES[stage](s)
+    except artefacts.MissingArtefact:
+        return "to do"
+    n_done = sum(place.done for place in wanted)
+    if n_done == len(wanted):
+        return "done"
+    return f"to do, {n_done} of {len(wanted)} done" if n_done else "to do"
+
+
+def run(s: Settings, stage: str, force: bool) -> bool:
+    """Run a stage in a process of its own; returns whether there was anything to do."""
+    last = stage == list(places.STAGES)[-1]
+    if state(s, stage) == "done" and not force and not last:
+        for place in places.STAGES[stage](s):
+            command.kept(place, force)
+        return False
+    words = [sys.executable, "-m", f"pipeline.{stage}", *s.words, *["--force"] * force]
+    was_done = state(s, stage) == "done"
+    returned = subprocess.run(words, check=False).returncode
+    if returned:
+        raise SystemExit(returned)  # the stage has said why
+    return force or not was_done
+
+
+def summary(s: Settings, seconds: float) -> str:
+    """One line of JSON for scripts."""
+    judged = json.loads((places.report(s).path / "scores.json").read_text())
+    shipped = next(row for row in judged["rows"] if row["name"] == judged["shipped"])
+    return json.dumps(
+        {
+            "profile": s.profile,
+            "submission": str(places.submission(s).path / "submission.zip"),
+            "cv": shipped["cv"],
+            "valid": shipped["valid"],
+            "hidden": shipped["hidden"],
+            "bayes": judged["bayes"],
+            "seconds": round(seconds, 1),
+        }
+    )
+
+
+if __name__ == "__main__":
+    main()

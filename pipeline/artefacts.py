@@ -1,0 +1,194 @@
+"""Where results lie and how they appear: named by what made them, complete or not there at all.
+
+    artefacts/<profile>/<stage>/<name>-<hash of settings and of input bytes>/
+
+A folder is filled under a hidden name and appears by one rename, so a folder that can be seen is
+complete and running again is resuming. `artefact.json` in it holds the settings, the inputs and the
+sha256 of every file; its digest (of those sha256 alone) is what the next stage's name is made from,
+so that equal bytes upstream leave everything downstream in place.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from features.errors import InputError
+from pipeline.settings import REPOSITORY
+
+RECORD = "artefact.json"
+PACKAGES = ("torch", "numpy", "polars", "pyarrow", "scikit-learn")
+
+
+class MissingArtefact(InputError):
+    """An input that another stage writes is not there yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A folder that a stage publishes, known by settings and inputs before it exists."""
+
+    stage: str
+    name: str
+    folder: Path  # that holds it
+    settings: dict = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)  # name -> digest
+
+    @property
+    def hash(self) -> str:
+        known = {"settings": self.settings, "inputs": self.inputs}
+        return hashlib.sha256(canonical(known).encode()).hexdigest()[:8]
+
+    @property
+    def path(self) -> Path:
+        return self.folder / f"{self.name}-{self.hash}"
+
+    @property
+    def done(self) -> bool:
+        return (self.path / RECORD).is_file()
+
+
+def need(place: Place) -> Path:
+    """The folder of `place`, or say which stage would have written it."""
+    if place.done:
+        return place.path
+    raise MissingArtefact(f"{place.path} is missing; it is written by pipeline.{place.stage}")
+
+
+def digest(place: Place) -> str:
+    """What the bytes of a finished artefact are known by."""
+    return record(need(place))["digest"]
+
+
+def record(path: Path) -> dict:
+    return json.loads((path / RECORD).read_text())
+
+
+class Publication:
+    """The scratch folder of an artefact in the making."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.report: dict[str, Any] = {}  # what may differ between equal runs: seconds, curves
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+
+@contextlib.contextmanager
+def publish(place: Place) -> Iterator[Publication]:
+    """Yield a scratch folder that becomes `place.path` in one rename.
+
+    If the body raises, the scratch folder goes and nothing appears. An artefact that is already
+    there (--force, or a second run that was quicker) is replaced as a whole.
+    """
+    place.folder.mkdir(parents=True, exist_ok=True)
+    _sweep(place)
+    scratch = place.folder / f".{place.path.name}.{os.getpid()}"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    started = time.perf_counter()
+    try:
+        publication = Publication(scratch)
+        yield publication
+        _write_record(place, publication, time.perf_counter() - started)
+        if place.path.exists():
+            old = place.folder / f".{place.path.name}.{os.getpid()}.old"
+            place.path.rename(old)
+            scratch.rename(place.path)
+            shutil.rmtree(old)
+        else:
+            scratch.rename(place.path)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+
+
+def _write_record(place: Place, publication: Publication, seconds: float) -> None:
+    scratch = publication.path
+    files = {
+        str(p.relative_to(scratch)): sha256(p) for p in sorted(scratch.rglob("*")) if p.is_file()
+    }
+    written = {
+        "stage": place.stage,
+        "settings": place.settings,
+        "inputs": place.inputs,
+        "files": files,
+        "digest": hashlib.sha256(canonical(files).encode()).hexdigest(),
+        "report": publication.report,
+        "seconds": round(seconds, 3),
+        "peak_mib": peak_mib(),
+        "commit": commit(),
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "python": platform.python_version(),
+    }
+    (scratch / RECORD).write_text(json.dumps(written, indent=1, ensure_ascii=False) + "\n")
+
+
+def _sweep(place: Place) -> None:
+    """Remove scratch folders of this artefact whose process is gone (it was killed)."""
+    for scratch in place.folder.glob(f".{place.path.name}.*"):
+        pid = scratch.name.removeprefix(f".{place.path.name}.").split(".")[0]
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def canonical(value: Any) -> str:
+    """JSON that does not depend on the order of keys."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return dataclasses.asdict(value)
+    raise TypeError(f"{type(value).__name__} cannot be part of an artefact's name")
+
+
+def sha256(path: Path) -> str:
+    stat = path.stat()
+    return _sha256(path, stat.st_size, stat.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=1024)
+def _sha256(path: Path, size: int, mtime_ns: int) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def peak_mib() -> int:
+    """Peak resident memory of this process so far, MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+@functools.lru_cache(maxsize=1)
+def commit() -> str:
+    """The git commit of the code, `+` behind it where the tree differs; "unknown" without git."""
+    leaderboard = ":!submissions/LEADERBOARD.md"  # written by runs, so it says nothing of the code
+    head = _git("rev-parse", "--short=10", "HEAD")
+    changed = _git("status", "--porcelain", "--", ".", leaderboard)
+    return f"{head}{'+' if changed else ''}" if head else "unknown"
+
+
+def _git(*arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(REPOSITORY), *arguments], capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:  # no git on this machine: the commit is recorded as unknown
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

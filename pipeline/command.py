@@ -1,0 +1,97 @@
+"""What the stages' command lines share: PROFILE, key=value, --force, errors, one line a unit."""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterable
+
+from tqdm import tqdm
+
+from features.errors import InputError
+from pipeline import artefacts, settings
+from pipeline.artefacts import Place, Publication
+from pipeline.settings import Settings
+
+
+def parser(doc: str) -> argparse.ArgumentParser:
+    """The words that every stage understands; `doc` is the stage's docstring."""
+    made = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("profile", nargs="?", metavar="PROFILE", help="name, or path of a TOML")
+    made.add_argument("words", nargs="*", metavar="key=value", help="settings, such as folds.n=3")
+    made.add_argument("--force", action="store_true", help="redo what is already there")
+    return made
+
+
+def load(arguments: argparse.Namespace) -> Settings:
+    """The settings of parsed `arguments`; without a PROFILE, the default one."""
+    profile, words = arguments.profile, list(arguments.words)
+    if profile is not None and "=" in profile:
+        profile, words = None, [profile, *words]
+    if profile is None:
+        profile, why = settings.default_profile()
+        print(f"profile {profile}: {why}", flush=True)
+    return settings.load(profile, words)
+
+
+def exit_code(work: Callable[[], None]) -> int:
+    """Run `work`: 0, or one line on stderr and 2 for bad input, 130 when interrupted."""
+    try:
+        work()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted: what is finished is kept; run the same command again", file=sys.stderr)
+        return 130
+    return 0
+
+
+def stage(doc: str, work: Callable[[Settings, bool], None], argv: list[str] | None = None) -> None:
+    """The main function of a stage: `work(settings, force)`, then exit."""
+    arguments = parser(doc).parse_intermixed_args(argv)
+    sys.exit(exit_code(lambda: work(load(arguments), arguments.force)))
+
+
+def kept(place: Place, force: bool) -> bool:
+    """Whether `place` is done and stays; says so, and from which code it comes."""
+    if force or not place.done:
+        return False
+    made, now = artefacts.record(place.path)["commit"], artefacts.commit()
+    note = "" if made == now else f" (made at commit {made}, the code is at {now})"
+    print(f"{place.stage} {place.path} kept{note}", flush=True)
+    return True
+
+
+def make(place: Place, force: bool, fill: Callable[[Publication], dict]) -> None:
+    """Publish `place` unless it is kept; `fill` writes it and returns what its line should say."""
+    if kept(place, force):
+        return
+    started = time.perf_counter()
+    with artefacts.publish(place) as out:
+        facts = fill(out)
+    said = " ".join(f"{k}={v}" for k, v in facts.items())
+    print(f"{place.stage} {place.path} {said} ({time.perf_counter() - started:.1f} s)", flush=True)
+
+
+def progress(items: Iterable, description: str) -> Iterable:
+    """`items` behind a progress bar; silent where stderr is not a terminal."""
+    return tqdm(items, desc=description, leave=False, disable=None)
+
+
+class RowBars:
+    """A bar a file, moved by calls (file name, rows done, rows of the file)."""
+
+    def __init__(self) -> None:
+        self.bars: dict[str, tqdm] = {}
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        bar = self.bars.get(name)
+        if bar is None:
+            bar = self.bars[name] = tqdm(
+                total=total, desc=name, unit="rows", leave=False, disable=None
+            )
+        bar.update(done - bar.n)
+        if done >= total:
+            bar.close()

@@ -1,0 +1,120 @@
+"""The graph of the pipeline: for every stage, which settings and which bytes its results come from.
+
+Each function returns where a stage's results lie, whether they are there or not; it needs the
+stages before it to be done, and says which one is not.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from features import challenge, release
+from features.challenge import ChallengeSettings
+from features.release import ReleaseSettings
+from pipeline.artefacts import Place, digest, need, sha256
+from pipeline.settings import Settings
+
+OFFICIAL = (
+    -1
+)  # the one "fold" of official mode: trained on all train rows, judged on official valid
+
+
+def data(s: Settings) -> Place | None:
+    """00_data: the generated or converted folder; None where the challenge's own files are used."""
+    if isinstance(s.data, ChallengeSettings):
+        return None
+    if isinstance(s.data, ReleaseSettings):
+        given = {k: v for k, v in asdict(s.data).items() if k not in ("dir", "embeddings")}
+        files = enumerate(release.inputs(s.data))  # numbered: the order of arrays matters
+        inputs = {f"{i}-{path.name}": sha256(path) for i, path in files}
+        return _place(s, "00_data", "release", given, inputs)
+    return _place(s, "00_data", "sample", asdict(s.data), {})
+
+
+def challenge_files(s: Settings) -> dict[str, Path]:
+    """The files in the challenge's schema, wherever they come from."""
+    place = data(s)
+    return challenge.files(Path(s.data.dir) if place is None else need(place) / "challenge")
+
+
+def hidden_labels(s: Settings) -> Path | None:
+    """The test labels, where this world has them. For the leaderboard step alone."""
+    place = data(s)
+    return None if place is None else need(place) / "hidden_labels.parquet"
+
+
+def store(s: Settings) -> Place:
+    """10_prepare."""
+    sizes = isinstance(s.data, ChallengeSettings) and s.data.published_sizes
+    inputs = {name: sha256(path) for name, path in challenge_files(s).items()}
+    return _place(s, "10_prepare", "store", {"published_sizes": sizes}, inputs)
+
+
+def folds(s: Settings) -> Place:
+    """20_folds."""
+    given = {"mode": "official"} if s.official else {"n": s.folds.n, "seed": s.folds.seed}
+    name = "official" if s.official else f"kfold{s.folds.n}"
+    return _place(s, "20_folds", name, given, {"store": digest(store(s))})
+
+
+def features(s: Settings) -> Place:
+    """30_features."""
+    inputs = {"store": digest(store(s)), "folds": digest(folds(s))}
+    return _place(s, "30_features", "features", {}, inputs)
+
+
+def fold_numbers(s: Settings) -> range | tuple[int]:
+    return (OFFICIAL,) if s.official else range(s.folds.n)
+
+
+def fit(s: Settings, model: str, seed: int, fold: int) -> Place:
+    """50_train: one model, one seed, one fold."""
+    given = {"network": asdict(s.networks[model]), "seed": seed, "fold": fold}
+    inputs = {"store": digest(store(s)), "folds": digest(folds(s))}
+    name = f"{model}-seed{seed}-{'official' if fold == OFFICIAL else f'fold{fold}'}"
+    return _place(s, "50_train", name, given, inputs)
+
+
+def fits(s: Settings) -> dict[tuple[str, int, int], Place]:
+    """50_train: every fit of the run by (model, seed, fold)."""
+    keys = [(m, seed, k) for m in s.models for seed in s.train.seeds for k in fold_numbers(s)]
+    return {key: fit(s, *key) for key in keys}
+
+
+def blend(s: Settings) -> Place:
+    """60_blend."""
+    inputs = {place.name: digest(place) for place in fits(s).values()}
+    inputs |= {"store": digest(store(s)), "folds": digest(folds(s))}
+    given = {"method": s.blend.method, "rules": s.rules, "models": s.models}
+    return _place(s, "60_blend", "blend", given, inputs)
+
+
+def submission(s: Settings) -> Place:
+    """70_submit: under `submissions`, not under `artefacts`."""
+    given = {"rules": s.rules, "profile": s.profile}
+    folder = Path(s.submissions) / s.profile
+    return Place("70_submit", s.rules, folder, given, {"blend": digest(blend(s))})
+
+
+def report(s: Settings) -> Place:
+    """80_report."""
+    inputs = {"blend": digest(blend(s)), "submission": digest(submission(s))}
+    hidden = hidden_labels(s)
+    if hidden is not None:
+        inputs["hidden_labels"] = sha256(hidden)
+    return _place(s, "80_report", "report", {}, inputs)
+
+
+def _place(s: Settings, stage: str, name: str, settings: dict, inputs: dict[str, str]) -> Place:
+    return Place(stage, name, Path(s.artefacts) / s.profile / stage, settings, inputs)
+
+
+STAGES = {
+    "00_data": lambda s: [place] if (place := data(s)) else [],
+    "10_prepare": lambda s: [store(s)],
+    "20_folds": lambda s: [folds(s)],
+    "30_features": lambda s: [features(s)],
+    "50_train": lambda s: list(fits(s).values()),
+    "60_blend": lambda s: [blend(s)],
+    "70_submit": lambda s: [submission(s)],
+    "80_report": lambda s: [report(s)],
+}

@@ -1,0 +1,304 @@
+"""Settings of a run: a profile's TOML, then key=value words, into frozen dataclasses.
+
+A profile may `extends = "other"`. Tables named like a section below set it; a table named like a
+model (models/<name>.toml) changes that model; `[network]` changes every model. Unknown keys, wrong
+types and impossible values are all reported in one message that names the nearest known key.
+"""
+
+import dataclasses
+import difflib
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_origin
+
+from features.challenge import ChallengeSettings
+from features.errors import InputError
+from features.release import ReleaseSettings
+from features.sample import SampleSettings
+from models.settings import NetworkSettings
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+PROFILES = REPOSITORY / "pipeline" / "profiles"
+MODELS = REPOSITORY / "models"
+FULL_DATA = Path("data/MicroLens_1M_x1/train.parquet")
+
+SOURCES = {"sample": SampleSettings, "release": ReleaseSettings, "challenge": ChallengeSettings}
+DEFAULT_MODELS = ("qin", "final", "din")
+RULES = ("research", "strict")
+FOLD_MODES = ("auto", "kfold", "official")
+BLENDERS = ("auto", "best_single", "rank_mean", "logit_mean", "hill_climbing")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoldsSettings:
+    """How the rows that judge a fit are held out."""
+
+    mode: str = "auto"  # kfold: by user, on train | official: on official valid | auto: by rules
+    n: int = 5
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainSettings:
+    """How fits run. Only `seeds` can change what they are; the device changes the rounding."""
+
+    seeds: tuple[int, ...] = (0,)
+    device: str = "auto"  # cpu | cuda | cuda:1 | auto: cuda where there is one
+    threads: int = 0  # of the CPU; 0: all cores
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlendSettings:
+    """How the models become one score."""
+
+    method: str = (
+        "auto"  # best_single | rank_mean | logit_mean | hill_climbing | auto: by nested CV
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that a run reads besides its data."""
+
+    profile: str
+    rules: str = "research"  # strict: one network on the official split, as the award demands
+    models: tuple[str, ...] = DEFAULT_MODELS
+    artefacts: str = "artefacts"  # folder of everything that can be made again
+    submissions: str = "submissions"  # folder of the leaderboard files
+    data: SampleSettings | ReleaseSettings | ChallengeSettings
+    folds: FoldsSettings
+    train: TrainSettings
+    blend: BlendSettings
+    networks: dict[str, NetworkSettings]
+    words: tuple[str, ...]  # as typed: what repeats this run
+
+    @property
+    def official(self) -> bool:
+        """Whether fits train on all train rows and are judged on official valid."""
+        return self.folds.mode == "official" or (
+            self.folds.mode == "auto" and self.rules == "strict"
+        )
+
+
+def default_profile() -> tuple[str, str]:
+    """The profile that is meant when none is named, and why."""
+    if (REPOSITORY / FULL_DATA).exists():
+        return "microlens_1m", f"{FULL_DATA} exists"
+    return "sample", f"{FULL_DATA} does not exist"
+
+
+def load(profile: str, words: list[str]) -> Settings:
+    """Settings of `profile` (a name in pipeline/profiles, or a path) changed by key=value `words`.
+
+    Raises InputError with every problem at once.
+    """
+    path = profile_path(profile)
+    raw = _read(path)
+    for word in words:
+        _set(raw, word)
+    problems: list[str] = []
+    raw = _tables(raw, problems)
+    networks = _networks(raw, problems)
+    data = _data(raw.pop("data"), problems)
+    sections = {"folds": FoldsSettings, "train": TrainSettings, "blend": BlendSettings}
+    built = {name: build(cls, raw.pop(name, {}), name, problems) for name, cls in sections.items()}
+    given = {"profile": path.stem, "words": (profile, *words)} | raw
+    fixed = {"data": data, "networks": networks, **built}
+    settings = build(Settings, given, "", problems, fixed)
+    if settings is not None:
+        problems += _rules(settings)
+    if problems:
+        raise InputError(f"{' '.join([str(profile), *words])}: " + "; ".join(problems))
+    return settings
+
+
+def profile_path(profile: str) -> Path:
+    path = Path(profile) if profile.endswith(".toml") else PROFILES / f"{profile}.toml"
+    if not path.is_file():
+        known = sorted(p.stem for p in PROFILES.glob("*.toml"))
+        raise InputError(
+            f"no profile {profile!r}{_near(profile, known)}; there are {', '.join(known)},"
+            " and any path that ends in .toml"
+        )
+    return path
+
+
+def build(cls, raw: dict, where: str, problems: list[str], fixed: dict | None = None):
+    """An instance of dataclass `cls` from plain values, or None with `problems` extended."""
+    known = {f.name: f for f in dataclasses.fields(cls)}
+    values, before = dict(fixed or {}), len(problems)
+    for key, value in raw.items():
+        name = f"{where}.{key}" if where else key
+        if key not in known or key in values:
+            problems.append(
+                f"unknown key {name!r}{_near(key, [k for k in known if k not in values])}"
+            )
+        elif dataclasses.is_dataclass(known[key].type):
+            values[key] = build(known[key].type, _table(value, name, problems), name, problems)
+        else:
+            values[key] = _typed(value, known[key].type, name, problems)
+    for name, f in known.items():
+        required = f.default is f.default_factory is dataclasses.MISSING
+        if required and name not in values:
+            problems.append(f"missing key {f'{where}.{name}' if where else name!r}")
+    if len(problems) > before:
+        return None
+    try:
+        return cls(**values)
+    except ValueError as error:
+        problems.append(f"{where}: {error}" if where else str(error))
+        return None
+
+
+def merge(below: dict, above: dict) -> dict:
+    """`below` with the values of `above`, table by table."""
+    both = dict(below)
+    for key, value in above.items():
+        nested = isinstance(value, dict) and isinstance(below.get(key), dict)
+        both[key] = merge(below[key], value) if nested else value
+    return both
+
+
+def _read(path: Path, seen: tuple[Path, ...] = ()) -> dict:
+    if path in seen:
+        raise InputError(f"{path}: extends itself")
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not TOML: {error}") from None
+    base = raw.pop("extends", None)
+    if base is None:
+        return raw
+    beside = path.parent / base
+    parent = beside if beside.is_file() else profile_path(base)
+    return merge(_read(parent, (*seen, path)), raw)
+
+
+def _set(raw: dict, word: str) -> None:
+    """Put one key=value word into the tree; the value is read as TOML, else as text."""
+    key, equals, text = word.partition("=")
+    if not equals or not key:
+        raise InputError(f"got {word!r}, expected key=value, such as train.seeds=0,1,2")
+    try:
+        value = tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *path, last = key.split(".")
+    table = raw
+    for part in path:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise InputError(f"{word!r}: {part!r} is a value, not a section")
+    table[last] = value
+
+
+def _tables(raw: dict, problems: list[str]) -> dict:
+    """Refuse what is no section and no key, before it is taken apart."""
+    models = sorted(p.stem for p in MODELS.glob("*.toml"))
+    keys = [
+        f.name
+        for f in dataclasses.fields(Settings)
+        if f.name not in ("networks", "words", "profile")
+    ]
+    for key in [k for k in raw if k not in (*keys, *models, "network")]:
+        del raw[key]
+        problems.append(f"unknown key {key!r}{_near(key, [*keys, *models, 'network'])}")
+    sections = ("data", "folds", "train", "blend", "network", *models)
+    for key in [k for k in raw if k in sections and not isinstance(raw[k], dict)]:
+        problems.append(f"{key} = {raw.pop(key)!r} must be a section: write {key}.<key>=<value>")
+    return {"data": {}} | raw
+
+
+def _networks(raw: dict, problems: list[str]) -> dict[str, NetworkSettings]:
+    """Take the models' tables out of `raw`; settings of the models that the run names."""
+    shared = raw.pop("network", {})
+    chosen = _typed(raw.get("models", DEFAULT_MODELS), tuple[str, ...], "models", [])
+    networks = {}
+    for path in sorted(MODELS.glob("*.toml")):
+        own = merge(shared, raw.pop(path.stem, {}))
+        network = build(NetworkSettings, merge(_read(path), own), path.stem, problems)
+        if path.stem in chosen:
+            networks[path.stem] = network
+    return networks
+
+
+def _data(raw: dict, problems: list[str]):
+    source = raw.pop("source", None)
+    if source not in SOURCES:
+        problems.append(f"data.source = {source!r} must be one of {', '.join(SOURCES)}")
+        return None
+    return build(SOURCES[source], raw, "data", problems)
+
+
+def _rules(s: Settings) -> list[str]:
+    """Choices that are not on offer, or that rules=strict excludes."""
+    problems = []
+    for name, value, known in (
+        ("rules", s.rules, RULES),
+        ("folds.mode", s.folds.mode, FOLD_MODES),
+        ("blend.method", s.blend.method, BLENDERS),
+    ):
+        if value not in known:
+            problems.append(f"{name} = {value!r} must be one of {', '.join(known)}")
+    if s.folds.n < 2:
+        problems.append(f"folds.n = {s.folds.n} must be at least 2")
+    if not s.train.seeds or len(set(s.train.seeds)) < len(s.train.seeds):
+        problems.append(f"train.seeds = {list(s.train.seeds)} must be distinct and at least one")
+    if not s.models or len(set(s.models)) < len(s.models):
+        problems.append(f"models = {list(s.models)} must be distinct and at least one")
+    known = sorted(p.stem for p in MODELS.glob("*.toml"))
+    problems += [
+        f"models: no model {m!r}{_near(m, known)}; there are {', '.join(known)}"
+        for m in s.models
+        if m not in known
+    ]
+    if s.rules == "strict":
+        problems += _strict(s)
+    return problems
+
+
+def _strict(s: Settings) -> list[str]:
+    """What the challenge's rules for Task 2 exclude: one network, the given split, no ensemble."""
+    problems = []
+    if s.folds.mode == "kfold":
+        problems.append(
+            "rules=strict refuses folds.mode=kfold: train on the given split (official)"
+        )
+    if s.blend.method not in ("auto", "best_single"):
+        problems.append(f"rules=strict refuses blend.method={s.blend.method}: no ensembles")
+    if len(s.train.seeds) > 1:
+        problems.append("rules=strict refuses several train.seeds: their mean is an ensemble")
+    return problems
+
+
+def _table(value: Any, name: str, problems: list[str]) -> dict:
+    if isinstance(value, dict):
+        return value
+    problems.append(f"{name} = {value!r} must be a section")
+    return {}
+
+
+def _typed(value: Any, kind: Any, name: str, problems: list[str]) -> Any:
+    """`value` as `kind`; lists may come as `a,b`, and a whole number may stand for a float."""
+    if get_origin(kind) is tuple:
+        element = kind.__args__[0]
+        items = value.split(",") if isinstance(value, str) else value
+        items = items if isinstance(items, (list, tuple)) else [items]
+        return tuple(_element(item, element, name, problems) for item in items if item != "")
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        problems.append(f"{name} = {value!r} must be {kind.__name__}")
+    return value
+
+
+def _element(item: Any, kind: type, name: str, problems: list[str]) -> Any:
+    if kind is int and isinstance(item, str) and item.strip().lstrip("-").isdigit():
+        return int(item)
+    return _typed(item, kind, name, problems)
+
+
+def _near(key: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(key, known, n=1)
+    return f", did you mean {close[0]!r}?" if close else ""
