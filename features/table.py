@@ -45,7 +45,7 @@ def describe(store: Store, name: str) -> pl.DataFrame:
     if split.label is not None:
         keys["label"] = np.asarray(split.label)
     parts = [pl.DataFrame(keys), *(module.describe(store, split) for module in OF_ROWS)]
-    return pl.concat(parts, how="horizontal", strict=True)
+    return pl.concat(parts, how="horizontal")
 
 
 def _joined(rows: pl.DataFrame, train: pl.DataFrame) -> pl.DataFrame:

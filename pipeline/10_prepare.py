@@ -16,8 +16,12 @@ def work(s: Settings, force: bool) -> None:
 
     def fill(out: Publication) -> dict:
         sizes = place.settings["published_sizes"]
-        found = prepare.write_store(out.path, places.challenge_files(s), sizes, command.RowBars())
-        return found["found"]["rows"]
+        manifest = prepare.write_store(
+            out.path, places.challenge_files(s), sizes, command.RowBars()
+        )
+        found = manifest["found"]
+        rows = {name: split["rows"] for name, split in found["splits"].items()}
+        return rows | {"items": found["items"], "histories": found["distinct_histories"]}
 
     command.make(place, force, fill)
 

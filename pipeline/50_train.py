@@ -8,18 +8,13 @@ run     python -m pipeline.50_train PROFILE [models=qin,din train.seeds=0,1 qin.
 """
 
 from pipeline import command, places, training
-from pipeline.artefacts import need
 from pipeline.settings import Settings
 
 
 def work(s: Settings, force: bool) -> None:
-    wanted = places.fits(s)
-    if not [place for place in wanted.values() if not command.kept(place, force)]:
-        return
-    bench = training.Bench.open(s, need(places.store(s)), need(places.folds(s)))
-    for (model, seed, fold), place in wanted.items():
-        if force or not place.done:
-            command.make(place, force, lambda out: bench.fit(model, seed, fold, out))  # noqa: B023
+    todo = [key for key, place in places.fits(s).items() if not command.kept(place, force)]
+    if todo:
+        training.run(s, todo, force)
 
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ def score(tables: dict[str, pl.DataFrame], table: dict, chosen: dict) -> None:
     for name, rows in tables.items():
         scores = {}
         for method, judged in table["blenders"].items():
-            logits = rows.select(judged["weights"]).to_numpy()
+            logits = rows.select(list(judged["weights"])).to_numpy()
             weights = np.array(list(judged["weights"].values()))
             scores[method] = ways[method].predict(weights, logits)
         shipped = ways[chosen["chosen"]].to_probability(scores[chosen["chosen"]])

@@ -45,7 +45,8 @@ class TrainSettings:
 
     seeds: tuple[int, ...] = (0,)
     device: str = "auto"  # cpu | cuda | cuda:1 | auto: cuda where there is one
-    threads: int = 0  # of the CPU; 0: all cores
+    workers: int = 0  # fits at a time; 0: one on a GPU, one a core on a CPU
+    threads: int = 0  # of each worker; 0: the cores divided among the workers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +103,7 @@ def load(profile: str, words: list[str]) -> Settings:
     networks = _networks(raw, problems)
     data = _data(raw.pop("data"), problems)
     sections = {"folds": FoldsSettings, "train": TrainSettings, "blend": BlendSettings}
-    built = {name: build(cls, raw.pop(name, {}), name, problems) for name, cls in sections.items()}
+    built = {n: build(cls, raw.pop(n, {}), n, problems) or cls() for n, cls in sections.items()}
     given = {"profile": path.stem, "words": (profile, *words)} | raw
     fixed = {"data": data, "networks": networks, **built}
     settings = build(Settings, given, "", problems, fixed)
@@ -128,12 +129,11 @@ def build(cls, raw: dict, where: str, problems: list[str], fixed: dict | None = 
     """An instance of dataclass `cls` from plain values, or None with `problems` extended."""
     known = {f.name: f for f in dataclasses.fields(cls)}
     values, before = dict(fixed or {}), len(problems)
+    allowed = [key for key in known if key not in values]
     for key, value in raw.items():
         name = f"{where}.{key}" if where else key
-        if key not in known or key in values:
-            problems.append(
-                f"unknown key {name!r}{_near(key, [k for k in known if k not in values])}"
-            )
+        if key not in allowed:
+            problems.append(f"unknown key {name!r}{_near(key, allowed)}")
         elif dataclasses.is_dataclass(known[key].type):
             values[key] = build(known[key].type, _table(value, name, problems), name, problems)
         else:
@@ -241,6 +241,8 @@ def _rules(s: Settings) -> list[str]:
     ):
         if value not in known:
             problems.append(f"{name} = {value!r} must be one of {', '.join(known)}")
+    if min(s.train.workers, s.train.threads) < 0:
+        problems.append("train.workers and train.threads must not be negative")
     if s.folds.n < 2:
         problems.append(f"folds.n = {s.folds.n} must be at least 2")
     if not s.train.seeds or len(set(s.train.seeds)) < len(s.train.seeds):

@@ -1,30 +1,56 @@
-"""One fit of 50_train: from the store's arrays to weights and logits on disk."""
+"""The fits of 50_train: from the store's arrays to weights and logits on disk."""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import joblib
 import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from cv.auc import auc
 from features.errors import InputError
 from features.store import Store, open_store
 from models import table
-from models.fit import FitReport, fit, predict
+from models.fit import Progress, fit, predict
 from models.network import Network
 from models.table import Rows
-from pipeline import command
-from pipeline.artefacts import Publication
+from pipeline import command, places
+from pipeline.artefacts import Publication, need
 from pipeline.places import OFFICIAL
 from pipeline.settings import Settings
+
+Key = tuple[str, int, int]  # model, seed, fold
+
+
+def run(s: Settings, keys: list[Key], force: bool) -> None:
+    """Train and publish the fits `keys`, several at a time where that is quicker.
+
+    On a CPU a network of this size gains little from a second thread, so every core takes a fit of
+    its own; with one thread a fit, results do not depend on how many cores there are.
+    """
+    device, n_cores = pick_device(s.train.device), os.cpu_count() or 1
+    workers = s.train.workers or (1 if device.type == "cuda" else min(len(keys), n_cores))
+    threads = s.train.threads or max(1, n_cores // workers)
+    tasks = (joblib.delayed(_run_one)(s, key, threads, force, workers == 1) for key in keys)
+    done = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(tasks)
+    for _ in tqdm(done, desc="50_train fits", total=len(keys), disable=None, leave=False):
+        pass
+
+
+def _run_one(s: Settings, key: Key, threads: int, force: bool, alone: bool) -> None:
+    torch.set_num_threads(threads)
+    bench = Bench.open(s, need(places.store(s)), need(places.folds(s)))
+    progress = command.progress if alone else lambda batches, _: batches
+    command.make(places.fit(s, *key), force, lambda out: bench.fit(key, out, progress))
 
 
 @dataclass(frozen=True)
 class Bench:
-    """The rows of a run on one device, laid out once for all its fits."""
+    """The rows of a run on one device."""
 
     settings: Settings
     store: Store
@@ -36,8 +62,6 @@ class Bench:
     @classmethod
     def open(cls, s: Settings, store_folder: Path, folds_folder: Path) -> "Bench":
         store, device = open_store(store_folder), pick_device(s.train.device)
-        if s.train.threads:
-            torch.set_num_threads(s.train.threads)
         if device.type == "cuda":
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True, warn_only=True)
@@ -52,9 +76,8 @@ class Bench:
             for name in ("train", "valid")
         }
         folds = pl.read_parquet(folds_folder / "folds.parquet").sort("row_id")
-        return cls(
-            s, store, device, rows, label, torch.tensor(folds["fold"].to_numpy(), device=device)
-        )
+        fold = torch.tensor(folds["fold"].to_numpy(), device=device)
+        return cls(s, store, device, rows, label, fold)
 
     def network(self, model: str, seed: int) -> Network:
         """A freshly initialised network; the same for the same seed."""
@@ -67,23 +90,15 @@ class Bench:
         made = Network(self.settings.networks[model], tags, content, int(items.tags.max()) + 1)
         return made.to(self.device)
 
-    def fit(self, model: str, seed: int, fold: int, out: Publication) -> dict:
+    def fit(self, key: Key, out: Publication, progress: Progress) -> dict:
         """Train one model, write what 50_train publishes, return what its line says."""
-        s = self.settings.networks[model]
-        if fold == OFFICIAL:
-            train, label = self.rows["train"], self.label["train"]
-            held, held_label = self.rows["valid"], self.label["valid"]
-        else:
-            inside = (self.fold != fold).nonzero().squeeze(1)
-            outside = (self.fold == fold).nonzero().squeeze(1)
-            train, label = self.rows["train"].take(inside), self.label["train"][inside]
-            held, held_label = self.rows["train"].take(outside), self.label["train"][outside]
-        network, name = self.network(model, seed), out.path.name.split("-", 1)[0].strip(".")
+        model, seed, fold = key
+        s, network = self.settings.networks[model], self.network(model, seed)
+        train, label, held, held_label, held_ids = self._split(fold)
         try:
             report = fit(
-                network, train, label, held, held_label, s.fit,
-                max_len=s.max_len, seed=seed, score=auc,
-                progress=lambda batches, what: command.progress(batches, f"{name} {fold} {what}"),
+                network, train, label, held, held_label, s.fit, max_len=s.max_len, seed=seed,
+                score=auc, progress=lambda items, what: progress(items, f"{model} {fold} {what}"),
             )  # fmt: skip
         except FloatingPointError as error:
             raise InputError(
@@ -91,17 +106,36 @@ class Bench:
             ) from None
         torch.save(network.state_dict(), out / "model.pt")
         if fold != OFFICIAL:
-            _write(out / "held.parquet", "row_id", outside, report.held_logits)
-        for split, key in (("valid", "row_id"), ("test", "ID")):
-            rows = self.rows[split]
-            ids = (
-                torch.arange(len(rows))
-                if split == "valid"
-                else torch.tensor(np.array(self.store.test.id))
-            )
-            _write(out / f"{split}.parquet", key, ids, predict(network, rows, s.max_len))
-        out.report = _facts(report, len(train))
-        return _line(report, len(train))
+            _write(out / "held.parquet", "row_id", held_ids, report.held_logits)
+        for name, column, ids in (
+            ("valid", "row_id", np.arange(len(self.store.valid))),
+            ("test", "ID", np.array(self.store.test.id)),
+        ):
+            logits = predict(network, self.rows[name], s.max_len)
+            _write(out / f"{name}.parquet", column, ids, logits)
+        speed = len(train) * len(report.epochs) / sum(e["seconds"] for e in report.epochs)
+        out.report = {
+            "best_epoch": report.best_epoch,
+            "auc": report.best_score,
+            "epochs": report.epochs,
+            "rows_per_second": round(speed),
+        }
+        return {
+            "epochs": len(report.epochs),
+            "best": report.best_epoch,
+            "loss": f"{report.epochs[report.best_epoch - 1]['loss']:.4f}",
+            "auc": f"{report.best_score:.5f}",
+            "rows/s": round(speed),
+        }
+
+    def _split(self, fold: int) -> tuple[Rows, Tensor, Rows, Tensor, np.ndarray | None]:
+        """Rows and labels to train on, rows and labels that judge, and the latter's row_ids."""
+        rows, label = self.rows["train"], self.label["train"]
+        if fold == OFFICIAL:
+            return rows, label, self.rows["valid"], self.label["valid"], None
+        inside = (self.fold != fold).nonzero().squeeze(1)
+        held = (self.fold == fold).nonzero().squeeze(1)
+        return rows.take(inside), label[inside], rows.take(held), label[held], held.cpu().numpy()
 
 
 def pick_device(wanted: str) -> torch.device:
@@ -116,30 +150,5 @@ def pick_device(wanted: str) -> torch.device:
     return device
 
 
-def _write(path: Path, key: str, ids: Tensor, logits: Tensor) -> None:
-    columns = {key: ids.cpu().numpy(), "logit": logits.cpu().numpy()}
-    pl.DataFrame(columns).write_parquet(path)
-
-
-def _rows_per_second(report: FitReport, n_rows: int) -> int:
-    return round(n_rows * len(report.epochs) / sum(e["seconds"] for e in report.epochs))
-
-
-def _facts(report: FitReport, n_rows: int) -> dict:
-    return {
-        "best_epoch": report.best_epoch,
-        "auc": report.best_score,
-        "epochs": report.epochs,
-        "rows_per_second": _rows_per_second(report, n_rows),
-    }
-
-
-def _line(report: FitReport, n_rows: int) -> dict:
-    best = report.epochs[report.best_epoch - 1]
-    return {
-        "epochs": len(report.epochs),
-        "best": report.best_epoch,
-        "loss": f"{best['loss']:.4f}",
-        "auc": f"{report.best_score:.5f}",
-        "rows/s": _rows_per_second(report, n_rows),
-    }
+def _write(path: Path, column: str, ids: np.ndarray, logits: Tensor) -> None:
+    pl.DataFrame({column: ids, "logit": logits.cpu().numpy()}).write_parquet(path)

@@ -1,0 +1,100 @@
+"""Where the challenge's files lie and what they must look like.
+
+A folder in the challenge's schema holds train, valid, test and item_info as parquet, and may hold
+item_feature.parquet in it or beside it, as the organisers' archive does. Sizes: MicroLens-1M as
+published for the WWW 2025 MMCTR challenge (https://recsys.westlake.edu.cn/MicroLens_1M_MMCTR).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from features.errors import InputError
+
+REQUIRED = ("train", "valid", "test", "item_info")
+OPTIONAL = ("item_feature",)
+SPLITS = ("train", "valid", "test")
+PUBLISHED_ROWS = {"train": 3_600_000, "valid": 10_000, "test": 379_142, "item_info": 91_718}
+PUBLISHED_TAGS = 11_740  # with 0, the padding
+
+INTEGER, LEVEL, INTEGERS, FLOATS = "integer", "level", "integers", "floats"
+INT32, INT64 = np.iinfo(np.int32).max, np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChallengeSettings:
+    """A folder of files as the challenge gives them."""
+
+    dir: str = ""  # folder in the challenge's schema
+    published_sizes: bool = False  # enforce the published row counts and vocabularies
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """What one column must look like, and how the store keeps it."""
+
+    name: str
+    kind: str  # INTEGER | LEVEL (whole numbers of any type) | INTEGERS | FLOATS (lists)
+    dtype: type  # of the array that the store keeps
+    low: int = 0  # smallest allowed value
+    high: int = 0  # largest allowed value
+    width: int = 0  # elements in every list; 0 for columns that hold no lists
+    left_padded: bool = False  # zeros may only stand in front
+
+
+def files(folder: Path) -> dict[str, Path]:
+    """Paths by name: all of REQUIRED, and those of OPTIONAL that are there.
+
+    Raises InputError with every required file that is missing.
+    """
+    places = {name: [folder / f"{name}.parquet"] for name in (*REQUIRED, *OPTIONAL)}
+    for name in OPTIONAL:
+        places[name].append(folder.resolve().parent / f"{name}.parquet")
+    found = {
+        name: next(path for path in paths if path.is_file())
+        for name, paths in places.items()
+        if any(path.is_file() for path in paths)
+    }
+    missing = [f"{name}.parquet" for name in REQUIRED if name not in found]
+    if missing:
+        what = "has no" if folder.is_dir() else "does not exist; it should hold"
+        raise InputError(
+            f"{folder} {what} {', '.join(missing)}; place the challenge's files there,"
+            " or name the folder that holds them: data.dir=FOLDER"
+        )
+    return found
+
+
+def columns(
+    name: str, *, n_items: int | None, width: int, published_sizes: bool
+) -> tuple[Column, ...]:
+    """What the store takes from the file `name`.
+
+    `n_items` None leaves item ids without an upper end; `width` is that of the histories.
+    """
+    last = INT32 if n_items is None else n_items - 1
+    if name == "item_info":
+        return _item_info(last, PUBLISHED_TAGS - 1 if published_sizes else INT32)
+    item = Column(name="item_id", kind=INTEGER, dtype=np.int32, low=1, high=last)
+    levels = [
+        Column(name=level, kind=LEVEL, dtype=np.uint8, high=10)
+        for level in ("likes_level", "views_level")
+    ]
+    if name == "item_feature":
+        return item, *levels
+    user = Column(name="user_id", kind=INTEGER, dtype=np.int32, high=INT32)
+    sequence = Column(
+        name="item_seq", kind=INTEGERS, dtype=np.int32, high=last, width=width, left_padded=True
+    )
+    label = Column(name="label", kind=LEVEL, dtype=np.uint8, high=1)
+    test_id = Column(name="ID", kind=INTEGER, dtype=np.int64, low=-INT64 - 1, high=INT64)
+    return user, sequence, item, *levels, test_id if name == "test" else label
+
+
+def _item_info(last: int, last_tag: int) -> tuple[Column, ...]:
+    return (
+        Column(name="item_id", kind=INTEGER, dtype=np.int32, high=last),
+        Column(name="item_tags", kind=INTEGERS, dtype=np.int32, high=last_tag, width=5),
+        Column(name="item_emb_d128", kind=FLOATS, dtype=np.float32, width=128),
+    )

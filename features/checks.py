@@ -1,0 +1,137 @@
+"""The checks on the challenge's values, one small function each, and the list of what they found.
+
+A check gets the rows' numbers in their file (from 0) with the values, adds what it minds to a
+report, and never raises: every violation of every file ends in one InputError.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from features.errors import InputError
+
+EXAMPLES = 5  # offending rows shown per violation
+
+Report = Callable[[str, np.ndarray, Iterable], None]  # (expected, rows (K,), found (K,))
+
+
+@dataclass
+class Violation:
+    """One broken expectation: how many rows break it, and the first of them in words."""
+
+    count: int = 0
+    examples: list[str] = field(default_factory=list)
+
+
+class Violations:
+    """Everything that is wrong with the files, in the order in which it was found."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str, str], Violation] = {}
+
+    def add(self, file: str, column: str, expected: str, found: str) -> None:
+        """Add something wrong with a file or column as a whole."""
+        self._found[file, column, expected] = Violation(examples=[found])
+
+    def column(self, file: str, column: str) -> Report:
+        """Return the report for one column; batches of one column add up."""
+
+        def report(expected: str, rows: np.ndarray, found: Iterable) -> None:
+            if len(rows) == 0:
+                return
+            entry = self._found.setdefault((file, column, expected), Violation())
+            entry.count += len(rows)
+            shown = zip(rows[: EXAMPLES - len(entry.examples)], found, strict=False)
+            entry.examples += [f"{value} in row {row}" for row, value in shown]
+
+        return report
+
+    def raise_if_any(self) -> None:
+        """Raise one InputError with all that was added, if anything was."""
+        if not self._found:
+            return
+        lines = [_line(*where, entry) for where, entry in self._found.items()]
+        raise InputError(
+            f"the challenge's files break {len(lines)} expectation(s); nothing was written"
+            " (rows count from 0):\n  "
+            + "\n  ".join(lines)
+            + "\nmend the files, or name another folder: data.dir=FOLDER"
+        )
+
+
+def _line(file: str, column: str, expected: str, entry: Violation) -> str:
+    where = f"{file}: {column}" if column else file
+    rows = f" ({entry.count} row{'s' * (entry.count > 1)})" if entry.count else ""
+    return f"{where}: found {', '.join(entry.examples)}{rows}; expected {expected}"
+
+
+def check_row_count(violations: Violations, file: str, found: int, published: int | None) -> None:
+    """A file has rows, and as many as were published where `published` says how many."""
+    if published is not None and found != published:
+        violations.add(file, "", f"the published {published} rows", f"{found} rows")
+    elif found == 0:
+        violations.add(file, "", "at least one row", "0 rows")
+
+
+def check_range(report: Report, rows: np.ndarray, values: np.ndarray, low: int, high: int) -> None:
+    """Values (K,) or (K, W) lie in low..high; of a list, its first offending element is shown."""
+    if values.size == 0 or (low <= values.min() and values.max() <= high):
+        return
+    outside = ((values < low) | (values > high)).reshape(len(values), -1)
+    bad = np.flatnonzero(outside.any(axis=1))
+    found = values.reshape(outside.shape)[bad, outside[bad].argmax(axis=1)]
+    report(f"{low}..{high}", rows[bad], found)
+
+
+def whole_numbers(report: Report, rows: np.ndarray, values: np.ndarray) -> tuple:
+    """Return (rows, values) without what is no whole number (fractions, NaN, infinities)."""
+    if values.dtype.kind != "f":
+        return rows, values
+    whole = np.isfinite(values) & (values == np.trunc(values))
+    report("whole numbers", rows[~whole], values[~whole])
+    return rows[whole], values[whole]
+
+
+def check_left_padding(report: Report, rows: np.ndarray, values: np.ndarray) -> None:
+    """Lists (K, W) hold their zeros in front: none follows a non-zero."""
+    real = values != 0
+    drops = real[:, :-1] > real[:, 1:]
+    bad = np.flatnonzero(drops.any(axis=1))
+    found = (f"0 at position {position}" for position in drops[bad].argmax(axis=1) + 1)
+    report("padding zeros on the left only", rows[bad], found)
+
+
+def check_finite(report: Report, rows: np.ndarray, values: np.ndarray) -> None:
+    """Lists (K, W) of floats hold no NaN, and nothing that float32 cannot hold."""
+    outside = ~(np.abs(values) <= np.finfo(np.float32).max)
+    bad = np.flatnonzero(outside.any(axis=1))
+    report("finite float32 numbers", rows[bad], values[bad, outside[bad].argmax(axis=1)])
+
+
+def check_unique(report: Report, rows: np.ndarray, values: np.ndarray) -> None:
+    """No value (K,) occurs twice; the later occurrences are shown."""
+    order = np.argsort(values, kind="stable")
+    again = np.sort(order[1:][values[order[1:]] == values[order[:-1]]])
+    report("each value once", rows[again], values[again])
+
+
+def check_both_labels(violations: Violations, file: str, labels: np.ndarray) -> None:
+    """Both labels occur, or nothing can be learned or scored."""
+    absent = [label for label in (0, 1) if len(labels) and not (labels == label).any()]
+    for label in absent:
+        violations.add(file, "label", "both 0 and 1 to occur", f"no {label} in {len(labels)} rows")
+
+
+def check_row_is_id(report: Report, rows: np.ndarray, ids: np.ndarray) -> None:
+    """Row r holds item r, since models index the table by id."""
+    bad = np.flatnonzero(rows != ids)
+    report("item_id equal to the row's number", rows[bad], ids[bad])
+
+
+def check_row_zero(report: Report, rows: np.ndarray, values: np.ndarray) -> None:
+    """Row 0, the padding item, is all zeros in this list column (K, W)."""
+    first = np.flatnonzero(rows == 0)
+    bad = first[values[first].any(axis=1)]
+    found = [f"{np.count_nonzero(values[row])} non-zero numbers" for row in bad]
+    report("all zeros in row 0, the padding", rows[bad], found)

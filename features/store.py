@@ -1,0 +1,94 @@
+"""Open what prepare wrote. numpy only, so that a machine without parquet can train.
+
+    rows        user int32 (N,), item int32 (N,), likes uint8 (N,), views uint8 (N,),
+                history int32 (N,) -> which history; label uint8 (N,) or, in test, id int64 (N,)
+    histories   values int32 (T,), offsets int64 (H + 1,); history h is
+                values[offsets[h] : offsets[h + 1]], oldest first, without padding
+    items       tags int32 (I, 5), content float32 (I, 128), row number == item id, row 0 padding;
+                likes and views uint8 (I,) where the source had them (0 for items it lacks)
+
+Arrays lie as <part>/<name>.npy beside manifest.json, which says what they were made from.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from features.errors import InputError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """The rows of train, valid or test, in the order of their file."""
+
+    user: np.ndarray
+    item: np.ndarray
+    likes: np.ndarray
+    views: np.ndarray
+    history: np.ndarray
+    label: np.ndarray | None = None
+    id: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Items:
+    """The item table; row number == item id."""
+
+    tags: np.ndarray
+    content: np.ndarray
+    likes: np.ndarray | None = None
+    views: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.tags)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """Rows, ragged histories and the item table; see the module docstring."""
+
+    train: Split
+    valid: Split
+    test: Split
+    values: np.ndarray
+    offsets: np.ndarray
+    items: Items
+    manifest: dict
+
+
+def open_store(folder: Path) -> Store:
+    """Map the arrays of a store, read-only; raises InputError where it is missing or damaged."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder} holds no store ({error}); {REMEDY}") from error
+    parts: dict[str, dict[str, np.ndarray]] = {}
+    for name, described in manifest["arrays"].items():
+        part, field = name.split("/")
+        parts.setdefault(part, {})[field] = _load(folder / f"{name}.npy", described)
+    splits = {name: Split(**parts[name]) for name in ("train", "valid", "test")}
+    return Store(**splits, **parts["histories"], items=Items(**parts["items"]), manifest=manifest)
+
+
+REMEDY = "it is written by: python -m pipeline.10_prepare"
+
+
+def _load(path: Path, described: dict) -> np.ndarray:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}); {REMEDY}") from error
+    found = describe(array)
+    if found != described:
+        raise InputError(f"{path} holds {found}, the manifest says {described}; {REMEDY}")
+    return array
+
+
+def describe(array: np.ndarray) -> dict:
+    """Shape and dtype, as the manifest has them."""
+    return {"shape": list(array.shape), "dtype": str(array.dtype)}

@@ -1,0 +1,205 @@
+"""Is this file a valid submission? A zip with prediction.csv at its root, or that csv itself.
+
+    ID,Task2
+    0,0.8731...
+
+ID as in test.parquet and in its order, Task2 the click score in [0, 1]. The challenge's scorer
+gives 0 for a column that it cannot find, so whatever differs from the above is refused here.
+
+run     python -m submissions.check FILE --ids test.parquet
+exit    0 fine (warnings included), 2 refused; one line a problem
+"""
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from pyarrow import csv
+
+from features.errors import InputError
+from submissions import archive
+
+ID, SCORE = "ID", "Task2"
+HEADER = f"{ID},{SCORE}"
+MAX_TIED = 0.05  # share of rows; ties throw away order, which is all that AUC sees
+FIRST = 2  # line number of the first data row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What was found; `errors` refuse the file, `warnings` do not."""
+
+    errors: list[str]
+    warnings: list[str]
+    rows: int = 0
+    tied: float = 0.0  # share of rows whose score equals another row's
+
+
+def check(path: Path, ids: np.ndarray | None = None) -> Report:
+    """Every problem of one file.
+
+    ids  (N,) int64: the IDs of the test rows in their order; None: IDs must only be distinct
+    Raises InputError when the file cannot be opened; everything else is in the report.
+    """
+    data = _bytes(Path(path))
+    try:
+        table = _parse(archive.extract(data) if archive.is_zip(Path(path).name, data) else data)
+    except InputError as error:
+        return Report(errors=str(error).splitlines(), warnings=[])
+    score = table[SCORE].cast(pl.Float64, strict=False)
+    tied = float(score.is_duplicated().mean())
+    warning = f"{tied:.1%} of the scores are tied; expected at most {MAX_TIED:.0%}"
+    return Report(
+        errors=_id_errors(table[ID], ids) + _score_errors(table[SCORE], score),
+        warnings=[f"{warning}: do they saturate?"] if tied > MAX_TIED else [],
+        rows=len(table),
+        tied=tied,
+    )
+
+
+def read_ids(path: Path) -> np.ndarray:
+    """Column ID (N,) int64 of a parquet or csv file. Raises InputError when there is none."""
+    read = pl.read_csv if path.suffix == ".csv" else pl.read_parquet
+    try:
+        ids = read(path, columns=[ID])[ID].cast(pl.Int64)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: expected a parquet or csv with column {ID}; {reason}") from error
+    if ids.null_count() or not ids.is_unique().all():
+        raise InputError(f"{path}: expected distinct values of {ID}; got empty or doubled ones")
+    return ids.to_numpy()
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _parse(data: bytes) -> pl.DataFrame:
+    """The cells as text, columns ID and Task2, at least one row; row i stands on line i + FIRST."""
+    header, _, body = data.partition(b"\n")
+    _check_text(data)
+    _check_header(header.decode().rstrip("\r"))
+    if not body:
+        raise InputError("the file has no rows below its header")
+    ragged = []
+    try:
+        table = csv.read_csv(
+            pa.BufferReader(data),
+            read_options=csv.ReadOptions(use_threads=False),  # threads would lose the line numbers
+            parse_options=csv.ParseOptions(
+                quote_char=False,
+                ignore_empty_lines=False,
+                invalid_row_handler=lambda row: ragged.append(row) or "skip",
+            ),
+            convert_options=csv.ConvertOptions(
+                column_types={ID: pa.string(), SCORE: pa.string()}, strings_can_be_null=False
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        raise InputError(f"not a csv: {error}") from error
+    if ragged:
+        first = ragged[0]
+        raise InputError(
+            f"line {first.number}: got {first.text[:200]!r}, expected 2 cells in every row"
+            f" ({len(ragged)} such rows)"
+        )
+    return pl.from_arrow(table)
+
+
+def _check_text(data: bytes) -> None:
+    if not data.strip():
+        raise InputError(f"the file is empty; expected the header {HEADER} and a row per test ID")
+    if data.startswith(b"\xef\xbb\xbf"):
+        raise InputError("the file starts with a byte order mark; save it as UTF-8 without one")
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(f"line {line} is not UTF-8; save the file as UTF-8") from error
+
+
+def _check_header(header: str) -> None:
+    if header == HEADER:
+        return
+    names = header.split(",")
+    missing = [name for name in (ID, SCORE) if name not in names]
+    extra = [name for i, name in enumerate(names) if name not in (ID, SCORE) or name in names[:i]]
+    parts = [f"missing: {', '.join(missing)}"] * bool(missing)
+    parts += [f"not expected: {', '.join(extra)}"] * bool(extra)
+    detail = "; ".join(parts) or "in another order"
+    raise InputError(f"line 1: got the columns {header[:200]!r}; expected {HEADER} ({detail})")
+
+
+def _id_errors(text: pl.Series, ids: np.ndarray | None) -> list[str]:
+    got = text.cast(pl.Int64, strict=False)
+    errors = _first(got.is_null(), text, "an integer")
+    if errors:
+        return errors
+    errors = _first(~got.is_first_distinct(), text, "every ID once, keep one of its rows")
+    if ids is None:
+        return errors
+    want = pl.Series(ids, dtype=pl.Int64)
+    missing = want.filter(~want.is_in(got.implode()))
+    if len(missing):
+        errors.append(
+            f"expected a row for each of {len(want)} test IDs; {len(missing)} are missing,"
+            f" first {missing[0]}: add them"
+        )
+    errors += _first(~got.is_in(want.implode()), text, "only IDs of the test set, drop others")
+    if errors:
+        return errors
+    return _first(got != want, text, "the order of the test set, sort rows by it")
+
+
+def _score_errors(text: pl.Series, score: pl.Series) -> list[str]:
+    number = score.is_not_nan().fill_null(False)
+    errors = _first(~number, text, "a number in every row")
+    outside = number & ~score.is_between(0, 1)
+    errors += _first(outside, text, "values in [0, 1], write probabilities")
+    if score.n_unique() == 1 and not errors:
+        errors.append(f"all {len(score)} scores are {text[0]}; expected scores that rank the rows")
+    return errors
+
+
+def _first(bad: pl.Series, text: pl.Series, expected: str) -> list[str]:
+    """No line, or one: where the first bad cell stands, what it holds, and how many there are."""
+    if not bad.any():
+        return []
+    row = bad.arg_max()
+    return [
+        f"line {row + FIRST}: got {text.name} {text[row][:80]!r}, expected {expected}"
+        f" ({bad.sum()} such rows)"
+    ]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m submissions.check", description="Check a submission before it is sent."
+    )
+    parser.add_argument("file", type=Path, help="a zip that holds prediction.csv, or the csv")
+    parser.add_argument("--ids", type=Path, help="test.parquet, or a csv with column ID")
+    given = parser.parse_args(arguments)
+    try:
+        report = check(given.file, read_ids(given.ids) if given.ids else None)
+    except InputError as error:
+        report = Report(errors=[str(error)], warnings=[])
+    for kind, lines in (("error", report.errors), ("warning", report.warnings)):
+        for line in lines:
+            print(f"{kind}: {line}")
+    if report.errors:
+        print(f"refused: {given.file}")
+        return 2
+    compared = "" if given.ids else "; IDs not compared with the test set (--ids)"
+    print(f"ok: {report.rows} rows, {report.tied:.1%} tied".replace("%", " %") + compared)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""Names, publishing and what is left after a crash.   run: ./run_tests.sh tests/test_artefacts.py"""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from pipeline import artefacts
+from pipeline.artefacts import MissingArtefact, Place, digest, need, publish
+
+
+@pytest.fixture
+def place(tmp_path):
+    return Place("20_folds", "kfold", tmp_path / "20_folds", {"n": 5, "seed": 0}, {"store": "ab"})
+
+
+def fill(place, text="x"):
+    with publish(place) as out:
+        (out / "a.txt").write_text(text)
+        out.report["seconds"] = len(text)
+
+
+def test_an_artefact_appears_whole_with_its_record(place):
+    with pytest.raises(MissingArtefact, match=r"is missing; it is written by pipeline\.20_folds"):
+        need(place)
+    fill(place)
+    record = artefacts.record(need(place))
+    assert record["settings"] == place.settings
+    assert set(record["files"]) == {"a.txt"}
+    assert [p.name for p in place.folder.iterdir()] == [place.path.name]
+
+
+def test_a_crash_inside_leaves_nothing(place):
+    with pytest.raises(RuntimeError), publish(place) as out:
+        (out / "a.txt").write_text("half")
+        raise RuntimeError
+    assert not list(place.folder.iterdir())
+
+
+def test_a_killed_process_leaves_nothing_visible_and_the_next_run_clears_up(place):
+    code = (
+        "import os, signal, sys; sys.path.insert(0, '.')\n"
+        "from pathlib import Path; from pipeline.artefacts import Place, publish\n"
+        f"p = Place('20_folds', 'kfold', Path({str(place.folder)!r}), {place.settings}, {place.inputs})\n"
+        "with publish(p) as out:\n"
+        "    (out / 'a.txt').write_text('half'); os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=False)
+    (left,) = place.folder.iterdir()
+    assert left.name.startswith(".")
+    assert not place.done
+    fill(place)
+    assert [p.name for p in place.folder.iterdir()] == [place.path.name]
+
+
+def test_the_name_changes_with_settings_and_inputs_but_not_with_their_order(place):
+    assert replace(place, settings={"n": 4, "seed": 0}).hash != place.hash
+    assert replace(place, inputs={"store": "cd"}).hash != place.hash
+    assert replace(place, settings={"seed": 0, "n": 5}).hash == place.hash
+    swapped = [{"a": 0.1, "b": 0.2}, {"a": 0.2, "b": 0.1}]
+    assert len({replace(place, settings=s).hash for s in swapped}) == 2
+
+
+def test_the_digest_follows_the_files_and_not_the_clock(place):
+    fill(place, "x")
+    first = digest(place)
+    fill(place, "x")
+    assert digest(place) == first
+    fill(place, "xy")
+    assert digest(place) != first

@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+
+from cv.folds import grouped_folds
+from features.errors import InputError
+
+
+def rows(seed=0, n_users=3000):
+    """User ids with gaps, 1 to 12 rows each, a click rate of the user's own, shuffled."""
+    rng = np.random.default_rng(seed)
+    users = rng.permutation(10 * n_users)[:n_users]
+    user = rng.permutation(np.repeat(users, rng.integers(1, 13, n_users)))
+    rate = dict(zip(users, rng.beta(1, 3, n_users), strict=True))
+    return user, (rng.random(len(user)) < [rate[u] for u in user]).astype(np.int64)
+
+
+def test_no_user_is_in_two_folds():
+    user, label = rows()
+    fold = grouped_folds(user, label, 5, seed=1)
+    assert fold.dtype == np.int8
+    assert set(fold) == set(range(5))
+    pairs = np.unique(np.stack([user, fold]), axis=1)
+    assert pairs.shape[1] == len(np.unique(user))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_folds_hold_like_numbers_of_users_rows_and_positives(seed):
+    user, label = rows(seed)
+    fold = grouped_folds(user, label, 5, seed)
+    of_user = fold[np.unique(user, return_index=True)[1]]
+    assert np.ptp(np.bincount(of_user)) <= 1
+    for count in (np.bincount(fold), np.bincount(fold, weights=label)):
+        assert np.ptp(count) < 0.02 * count.mean()
+
+
+def test_four_rows_and_one_click_a_user_divide_exactly():
+    user, label = np.repeat(np.arange(1000), 4), np.tile([0, 0, 1, 0], 1000)
+    fold = grouped_folds(user, label, 5, seed=0)
+    assert (np.bincount(fold) == 800).all()
+    assert (np.bincount(fold, weights=label) == 200).all()
+
+
+def test_row_order_does_not_matter():
+    user, label = rows()
+    order = np.random.default_rng(3).permutation(len(user))
+    fold = grouped_folds(user, label, 5, seed=1)
+    assert np.array_equal(grouped_folds(user[order], label[order], 5, seed=1), fold[order])
+
+
+def test_same_seed_same_folds_other_seed_others():
+    user, label = rows()
+    fold = grouped_folds(user, label, 5, seed=1)
+    assert np.array_equal(fold, grouped_folds(user, label, 5, seed=1))
+    other = grouped_folds(user, label, 5, seed=2)
+    assert 0.1 < (fold == other).mean() < 0.3  # one in five by chance
+
+
+@pytest.mark.parametrize("rare", [0, 1])
+@pytest.mark.parametrize("seed", range(10))
+def test_as_many_users_of_the_rarer_class_as_folds_are_enough(rare, seed):
+    user = np.arange(53)
+    label = np.where(np.isin(user, [3, 14, 15, 35, 50]), rare, 1 - rare)
+    fold = grouped_folds(user, label, 5, seed)
+    assert sorted(fold[label == rare]) == [0, 1, 2, 3, 4]
+
+
+def test_many_folds_do_not_overflow():
+    user, label = np.repeat(np.arange(254), 2), np.tile([0, 1], 254)
+    assert (np.bincount(grouped_folds(user, label, 127, seed=0)) == 4).all()
+
+
+@pytest.mark.parametrize(
+    ("user", "label", "n_folds", "message"),
+    [
+        ([1, 1, 2, 2], [0, 1, 0, 1], 3, "at least 3 users; got 2"),
+        ([1, 2, 3, 4, 5, 6], [1, 0, 0, 0, 0, 0], 2, "0 positives and 3 negatives"),
+        ([1, 2, 3, 4, 5, 6], [1, 1, 1, 1, 1, 0], 2, "3 positives and 0 negatives"),
+        ([1, 2, 3], [0, 1, 0], 1, "2..127; got 1"),
+        ([1, 2, 3], [0, 1, 0], 128, "2..127; got 128"),
+    ],
+)
+def test_refuses(user, label, n_folds, message):
+    with pytest.raises(InputError, match=message):
+        grouped_folds(np.array(user), np.array(label), n_folds, seed=0)

@@ -1,0 +1,104 @@
+"""Profiles and key=value words.   run: ./run_tests.sh tests/test_settings.py"""
+
+import dataclasses
+
+import pytest
+
+from cv import blend
+from features.errors import InputError
+from pipeline import settings
+from pipeline.settings import load
+
+
+def refused(profile, *words) -> str:
+    with pytest.raises(InputError) as error:
+        load(str(profile), list(words))
+    return str(error.value)
+
+
+@pytest.mark.parametrize("profile", sorted(p.stem for p in settings.PROFILES.glob("*.toml")))
+def test_every_profile_loads(profile):
+    assert load(profile, []).networks.keys() == {"qin", "final", "din"}
+
+
+def test_words_change_what_they_name_and_nothing_else():
+    plain = load("sample", [])
+    changed = load("sample", ["qin.qnn.layers=3", "network.max_len=5", "train.seeds=0,1,2"])
+    assert changed.networks["qin"].qnn.layers == 3
+    assert {n.max_len for n in changed.networks.values()} == {5}
+    assert changed.train.seeds == (0, 1, 2)
+    assert changed.folds == plain.folds
+    assert changed.networks["din"] == dataclasses.replace(plain.networks["din"], max_len=5)
+
+
+def test_a_models_own_word_wins_over_the_networks():
+    s = load("sample", ["network.embedding_dim=8", "qin.embedding_dim=4"])
+    assert {n: net.embedding_dim for n, net in s.networks.items()} == {
+        "qin": 4,
+        "final": 8,
+        "din": 8,
+    }
+
+
+def test_lists_and_whole_numbers_are_read_as_meant():
+    s = load("sample", ["models=qin", "qin.fit.learning_rate=1", "folds.n=3"])
+    assert (s.models, s.networks["qin"].fit.learning_rate) == (("qin",), 1.0)
+    assert list(s.networks) == ["qin"]
+
+
+def test_every_problem_is_reported_at_once_with_the_nearest_key():
+    said = refused(
+        "sample", "fold.n=3", "qin.embeding_dim=4", "folds.seed=x", "data.user=5", "models=qin,dinn"
+    )
+    assert "unknown key 'fold', did you mean 'folds'?" in said
+    assert "unknown key 'qin.embeding_dim', did you mean 'embedding_dim'?" in said
+    assert "folds.seed = 'x' must be int" in said
+    assert "unknown key 'data.user', did you mean 'users'?" in said
+    assert "no model 'dinn', did you mean 'din'?" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["folds"], "expected key=value"),
+        (["folds=3"], "folds = 3 must be a section"),
+        (["folds.n=1"], "folds.n = 1 must be at least 2"),
+        (["rules=lax"], "rules = 'lax' must be one of research, strict"),
+        (["blend.method=vote"], "blend.method = 'vote' must be one of"),
+        (["data.source=web"], "data.source = 'web' must be one of"),
+        (["train.seeds=1,1"], "must be distinct"),
+        (["qin.interest=sum"], "qin: interest = 'sum' must be one of mean, din, asta"),
+        (["din.qnn.rows=2"], "din: [qnn] is set, but the network's part is 'mlp'"),
+        (["rules=strict", "folds.mode=kfold"], "rules=strict refuses folds.mode=kfold"),
+        (["rules=strict", "blend.method=rank_mean"], "rules=strict refuses blend.method=rank_mean"),
+        (["rules=strict", "train.seeds=0,1"], "rules=strict refuses several train.seeds"),
+        (["networks=3"], "unknown key 'networks', did you mean 'network'?"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(words, said):
+    assert said in refused("sample", *words)
+
+
+def test_strict_rules_train_on_the_official_split():
+    assert load("sample", ["rules=strict"]).official
+    assert not load("sample", []).official
+
+
+def test_a_profile_may_extend_another_by_name_or_by_path(tmp_path):
+    (tmp_path / "base.toml").write_text('extends = "sample"\n[folds]\nn = 3\nseed = 7\n')
+    (tmp_path / "mine.toml").write_text('extends = "base.toml"\n[folds]\nn = 4\n')
+    s = load(str(tmp_path / "mine.toml"), [])
+    assert (s.folds.n, s.folds.seed, s.profile) == (4, 7, "mine")
+    assert s.data == load("sample", []).data
+
+
+def test_broken_profiles_are_refused(tmp_path):
+    (tmp_path / "loop.toml").write_text('extends = "loop.toml"\n')
+    (tmp_path / "torn.toml").write_text("[folds\n")
+    assert "extends itself" in refused(tmp_path / "loop.toml")
+    assert "not TOML" in refused(tmp_path / "torn.toml")
+    assert "did you mean 'sample'?" in refused("sampel")
+
+
+def test_blenders_that_can_be_asked_for_are_those_that_exist():
+    assert settings.BLENDERS == ("auto", *(way.name for way in blend.BLENDERS))
