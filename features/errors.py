@@ -4,5 +4,5 @@
 class InputError(ValueError):
     """Input or settings that cannot be used: what we got, what we expected, what to do.
 
-    Stages print it without a traceback and end with exit code 2; every other exception is a bug of ours.
+    Stages print it without a traceback and end with exit code 2; other exceptions are our bugs.
     """

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features import sample_world
+from features.lists import lists
 from features.sample_world import (
     ITEM_NOISE,
     MAPS,
@@ -151,9 +152,3 @@ def item_features(s: SampleSettings, world: World) -> Iterator[pa.Table]:
             "img_emb_CLIPRN50": lists(noisy(rng, latent, to_image)),
         }
         yield pa.table(columns)
-
-
-def lists(rows: np.ndarray) -> pa.ListArray:
-    """A list column from an array (n, width)."""
-    offsets = np.arange(len(rows) + 1, dtype=np.int32) * np.int32(rows.shape[1])
-    return pa.ListArray.from_arrays(offsets, rows.ravel())

@@ -30,10 +30,10 @@ D_CONTENT = 128
 N_CALIBRATION = 25_000  # users
 
 HALF_LIFE, PRIOR = 8.0, 0.5
-MATCH, MATCH_VIEWS, TASTE, TASTE_RECEPTION = 3.0, 1.0, 5.0, 3.0
+MATCH, MATCH_VIEWS, TASTE, TASTE_RECEPTION = 3.5, 1.0, 6.0, 2.0
 POSITIVE_SHARE = 0.25
 
-CONTENT_SCALE, CONTENT_NOISE = 8.0, 0.01  # length of a latent vector; noise of an entry against it
+CONTENT_SCALE, CONTENT_NOISE = 4.0, 0.01  # length of a latent vector; noise of an entry against it
 STRAY = 0.1  # share of history items from outside the user's interests
 OTHER_STYLE = 0.15  # share of the rest whose style is drawn anew
 

@@ -3,8 +3,9 @@
     r(i) = [ E_id[i] ; mean of E_tag over the item's tags ; V e_i ]
 
 as in the organisers' baseline and QIN (Li et al. 2025, arXiv:2504.17699): e_i is frozen, its linear
-map V is learned. An item without tags has a zero in their place. Departure: the published code
-finds the padding among the tags by looking for embeddings that sum to zero; here it is tag 0.
+map V is learned (and square, as published, unless content_dim narrows it). An item without tags has
+a zero in their place. Departure: the published code finds the padding among the tags by looking for
+embeddings that sum to zero; here it is tag 0.
 """
 
 import torch
@@ -19,17 +20,19 @@ class ItemRepresentation(nn.Module):
         tags     (I, 5)  integer, 0 is padding
         content  (I, C)  float
         item     (U,)    int64
-        returns  (U, D)  with D = 2 E + C
+        returns  (U, D)  with D = 2 E + content_dim
     """
 
-    def __init__(self, tags: Tensor, content: Tensor, embedding_dim: int, n_tags: int) -> None:
+    def __init__(
+        self, tags: Tensor, content: Tensor, embedding_dim: int, content_dim: int, n_tags: int
+    ) -> None:
         super().__init__()
         self.id = nn.Embedding(len(tags), embedding_dim, padding_idx=0)
         self.tag = nn.Embedding(n_tags, embedding_dim, padding_idx=0)
-        self.content_map = nn.Linear(content.shape[1], content.shape[1], bias=False)
+        self.content_map = nn.Linear(content.shape[1], content_dim, bias=False)
         self.register_buffer("tags", tags.long(), persistent=False)
         self.register_buffer("content", content, persistent=False)
-        self.width = 2 * embedding_dim + content.shape[1]
+        self.width = 2 * embedding_dim + content_dim
 
     def forward(self, item: Tensor) -> Tensor:
         tags = self.tags[item]

@@ -36,7 +36,8 @@ class Network(nn.Module):
 
     def __init__(self, s: NetworkSettings, tags: Tensor, content: Tensor, n_tags: int) -> None:
         super().__init__()
-        self.item = ItemRepresentation(tags, content, s.embedding_dim, n_tags)
+        content_dim = s.content_dim or content.shape[1]
+        self.item = ItemRepresentation(tags, content, s.embedding_dim, content_dim, n_tags)
         self.likes = nn.Embedding(N_LEVELS, s.embedding_dim, padding_idx=0)
         self.views = nn.Embedding(N_LEVELS, s.embedding_dim, padding_idx=0)
         self.interest = build_interest(s, self.item.width)

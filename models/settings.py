@@ -74,6 +74,7 @@ class NetworkSettings:
     interest: str  # mean | din | asta
     interaction: str  # mlp | qnn | final
     embedding_dim: int = 64
+    content_dim: int = 0  # width of the mapped content vector; 0: its own width, as published
     max_len: int = 64  # most recent history items that reach the network
     din: DinSettings = field(default_factory=DinSettings)
     asta: AstaSettings = field(default_factory=AstaSettings)
@@ -135,10 +136,13 @@ def _ranges(s: NetworkSettings) -> list[str]:
     problems += [f"{k} = {v} must lie in [0, 1)" for k, v in shares.items() if not 0 <= v < 1]
     if not 0 < s.fit.decay <= 1:
         problems.append(f"fit.decay = {s.fit.decay} must lie in (0, 1]")
-    if min(s.fit.embedding_l2, s.fit.min_learning_rate, s.asta.width) < 0:
-        problems.append(
-            "fit.embedding_l2, fit.min_learning_rate and asta.width must not be negative"
-        )
+    not_negative = {
+        "fit.embedding_l2": s.fit.embedding_l2,
+        "fit.min_learning_rate": s.fit.min_learning_rate,
+        "asta.width": s.asta.width,
+        "content_dim": s.content_dim,
+    }
+    problems += [f"{k} = {v} must not be negative" for k, v in not_negative.items() if v < 0]
     for name, value in (("din.hidden", s.din.hidden), ("final.block1", s.final.block1)):
         if not value:
             problems.append(f"{name} must hold at least one width")

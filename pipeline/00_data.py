@@ -6,7 +6,7 @@ run     python -m pipeline.00_data PROFILE [key=value ...]
 """
 
 from features import challenge, release, sample
-from features.release import ReleaseSettings
+from features.release_rows import ReleaseSettings
 from pipeline import command, places
 from pipeline.settings import Settings
 

@@ -7,9 +7,9 @@ stages before it to be done, and says which one is not.
 from dataclasses import asdict
 from pathlib import Path
 
-from features import challenge, release
+from features import challenge, release_files
 from features.challenge import ChallengeSettings
-from features.release import ReleaseSettings
+from features.release_rows import ReleaseSettings
 from pipeline.artefacts import Place, digest, need, sha256
 from pipeline.settings import Settings
 
@@ -24,7 +24,9 @@ def data(s: Settings) -> Place | None:
         return None
     if isinstance(s.data, ReleaseSettings):
         given = {k: v for k, v in asdict(s.data).items() if k not in ("dir", "embeddings")}
-        files = enumerate(release.inputs(s.data))  # numbered: the order of arrays matters
+        files = enumerate(
+            release_files.find(s.data.dir, s.data.embeddings)
+        )  # numbered: the order of arrays matters
         inputs = {f"{i}-{path.name}": sha256(path) for i, path in files}
         return _place(s, "00_data", "release", given, inputs)
     return _place(s, "00_data", "sample", asdict(s.data), {})

@@ -14,7 +14,7 @@ from typing import Any, get_origin
 
 from features.challenge import ChallengeSettings
 from features.errors import InputError
-from features.release import ReleaseSettings
+from features.release_rows import ReleaseSettings
 from features.sample import SampleSettings
 from models.settings import NetworkSettings
 

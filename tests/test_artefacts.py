@@ -1,4 +1,4 @@
-"""Names, publishing and what is left after a crash.   run: ./run_tests.sh tests/test_artefacts.py"""
+"""Names, publishing, and what a crash leaves.   run: ./run_tests.sh tests/test_artefacts.py"""
 
 import subprocess
 import sys
@@ -32,9 +32,13 @@ def test_an_artefact_appears_whole_with_its_record(place):
 
 
 def test_a_crash_inside_leaves_nothing(place):
-    with pytest.raises(RuntimeError), publish(place) as out:
-        (out / "a.txt").write_text("half")
-        raise RuntimeError
+    def crash():
+        with publish(place) as out:
+            (out / "a.txt").write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        crash()
     assert not list(place.folder.iterdir())
 
 
@@ -42,7 +46,8 @@ def test_a_killed_process_leaves_nothing_visible_and_the_next_run_clears_up(plac
     code = (
         "import os, signal, sys; sys.path.insert(0, '.')\n"
         "from pathlib import Path; from pipeline.artefacts import Place, publish\n"
-        f"p = Place('20_folds', 'kfold', Path({str(place.folder)!r}), {place.settings}, {place.inputs})\n"
+        f"p = Place('20_folds', 'kfold', Path({str(place.folder)!r}),"
+        f" {place.settings}, {place.inputs})\n"
         "with publish(p) as out:\n"
         "    (out / 'a.txt').write_text('half'); os.kill(os.getpid(), signal.SIGKILL)\n"
     )

@@ -3,6 +3,8 @@
 run: ./run_tests.sh tests/test_features.py
 """
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -80,9 +82,7 @@ def test_popularity_counts_the_other_folds_rows_only(store, fold, tables):
 @pytest.mark.parametrize("k", range(N_FOLDS))
 def test_a_fold_cannot_see_its_own_labels(store, fold, tables, k):
     label = np.where(fold == k, 1 - np.asarray(store.train.label), store.train.label)
-    flipped = type(store)(**{f: getattr(store, f) for f in store.__slots__} | {
-        "train": type(store.train)(**{f: getattr(store.train, f) for f in store.train.__slots__} | {"label": label})
-    })  # fmt: skip
+    flipped = replace(store, train=replace(store.train, label=label))
     again = table.build(flipped, fold)["train"]
     mine = pl.Series(fold) == k
     assert again.filter(mine).equals(tables["train"].filter(mine))

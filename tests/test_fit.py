@@ -1,4 +1,4 @@
-"""The training loop: its step by hand, its stopping, its errors.   run: ./run_tests.sh tests/test_fit.py"""
+"""The training loop: step by hand, stopping, errors.   run: ./run_tests.sh tests/test_fit.py"""
 
 import copy
 import math

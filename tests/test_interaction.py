@@ -1,4 +1,4 @@
-"""Interactions against their equations written as loops.   run: ./run_tests.sh tests/test_interaction.py"""
+"""Interactions against their equations as loops.   run: ./run_tests.sh tests/test_interaction.py"""
 
 import pytest
 import torch

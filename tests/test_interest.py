@@ -1,4 +1,4 @@
-"""Interests against their equations written as loops, entry by entry.   run: ./run_tests.sh tests/test_interest.py"""
+"""Interests against their equations as loops.   run: ./run_tests.sh tests/test_interest.py"""
 
 import math
 

@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from features import release
+from features import release, release_files, release_items, release_rows
 from features.errors import InputError
-from features.release import SPLITS, ReleaseSettings
+from features.release_rows import SPLITS, ReleaseSettings
 
 N_USERS, LARGEST = 120, 60
 UNTITLED = 7  # an id with events but without a title; ids divisible by 11 occur nowhere
@@ -156,16 +156,16 @@ def test_popularity_draws_follow_the_events_of_train_users_and_uniform_ones_do_n
     n = 3000  # one item makes up half the events of train users, and every user has one of its own
     pairs = pl.DataFrame({"user": np.repeat(np.arange(n), 2), "time": np.tile([0, 1], n)})
     item = np.column_stack([np.arange(n) % 50 + 2, np.where(np.arange(n) % 10, 1, 60)]).ravel()
-    outside = np.repeat(release.user_split(np.arange(n), ReleaseSettings()) != 0, 2)
+    outside = np.repeat(release_rows.user_split(np.arange(n), ReleaseSettings()) != 0, 2)
     item = np.where(outside & (item == 1), 61, item)  # which no user of train has
     pairs = pairs.with_columns(item=pl.Series(item))
     share = {}
     for negatives in ("popularity", "mixed", "uniform"):
         settings = ReleaseSettings(negatives=negatives, negatives_per_positive=1)
-        events = release.sort_events(pairs, settings)
+        events = release_rows.sort_events(pairs, settings)
         target = np.flatnonzero((events.item == 60) & (events.end > events.start))
         target = np.tile(target, 20)
-        drawn = release.draw_negatives(events, target, settings, np.random.default_rng(0))
+        drawn = release_rows.draw_negatives(events, target, settings, np.random.default_rng(0))
         share[negatives] = (drawn == 1).mean()
         assert (drawn == 61).any() == (negatives != "popularity")
     ones, own = 0.45, 0.05  # of all events; a user's own items (60 and one of 50) are drawn again
@@ -176,11 +176,11 @@ def test_popularity_draws_follow_the_events_of_train_users_and_uniform_ones_do_n
 
 
 def test_levels_are_deciles_and_rows_carry_their_items_levels(source):
-    levels = release.decile_levels(pl.Series([None, *range(1000, 0, -1)]))
+    levels = release_items.decile_levels(pl.Series([None, *range(1000, 0, -1)]))
     assert levels[0] == 0
     assert np.bincount(levels[1:]).tolist() == [0] + [100] * 10
     assert (np.diff(levels[1:]) <= 0).all()
-    assert set(release.decile_levels(pl.Series([3, 3, 3, None]))[:3]) == {1}
+    assert set(release_items.decile_levels(pl.Series([3, 3, 3, None]))[:3]) == {1}
 
     parts = tables(convert(source)[0])
     feature = parts["item_feature"].select("item_id", "likes_level", "views_level")
@@ -237,12 +237,12 @@ def test_users_keep_their_split_whatever_the_order_of_the_file(source):
 
 def test_shares_are_kept_and_seeds_differ():
     user = np.arange(100_000)
-    splits = [release.user_split(user, ReleaseSettings(seed=seed)) for seed in (0, 1)]
+    splits = [release_rows.user_split(user, ReleaseSettings(seed=seed)) for seed in (0, 1)]
     for split in splits:
         assert np.bincount(split) / len(user) == pytest.approx([0.8, 0.1, 0.1], abs=0.005)
     both = ((splits[0] == 2) & (splits[1] == 2)).mean()
     assert both == pytest.approx(0.01, abs=0.003)  # independent
-    some = release.user_split(user[500:600], ReleaseSettings())
+    some = release_rows.user_split(user[500:600], ReleaseSettings())
     assert (some == splits[0][500:600]).all()
 
 
@@ -290,7 +290,7 @@ def test_arrays_become_content_and_columns(source, tmp_path):
     one = tables(convert(source, "one", embeddings=paths[:1])[0])
     assert "txt_emb_BERT" not in one["item_feature"].columns
     settings = ReleaseSettings(dir=str(source), embeddings=paths)
-    assert [path.name for path in release.inputs(settings)] == [
+    assert [path.name for path in release_files.find(settings.dir, settings.embeddings)] == [
         "Tiny_pairs.tsv",
         "Tiny_titles.csv",
         "Tiny_likes_and_views.txt",
@@ -350,12 +350,12 @@ def test_missing_and_ambiguous_files_are_named_together(source, tmp_path):
     (source / "Other_titles.csv").write_text(titles())
     settings = ReleaseSettings(dir=str(source), embeddings=(str(tmp_path / "no.npy"),))
     with pytest.raises(InputError) as error:
-        release.inputs(settings)
+        release_files.find(settings.dir, settings.embeddings)
     words = ["*_pairs.csv or *_pairs.tsv", "Other_titles.csv, Tiny_titles.csv", "no.npy"]
     assert all(word in str(error.value) for word in words)
     for folder in ("", str(tmp_path / "nowhere")):
         with pytest.raises(InputError, match=r"data\.dir=FOLDER"):
-            release.inputs(ReleaseSettings(dir=folder))
+            release_files.find(folder, ())
 
 
 @pytest.mark.parametrize(

@@ -101,4 +101,4 @@ def test_broken_profiles_are_refused(tmp_path):
 
 
 def test_blenders_that_can_be_asked_for_are_those_that_exist():
-    assert settings.BLENDERS == ("auto", *(way.name for way in blend.BLENDERS))
+    assert ("auto", *(way.name for way in blend.BLENDERS)) == settings.BLENDERS

@@ -122,6 +122,17 @@ def test_equal_histories_are_stored_once_in_order_of_first_occurrence(folder):
     assert len(set(opened.train.history[first_user])) == 1
 
 
+def test_many_histories_keep_their_numbers_from_batch_to_batch():
+    rng = np.random.default_rng(1)
+    batches = [np.sort(rng.integers(0, 9, (1500, 6)), axis=1) for _ in range(4)]
+    table, seen = histories.Histories(), {}
+    numbers = np.concatenate([table.add(batch) for batch in batches])
+    rows = [tuple(row[row != 0].tolist()) for row in np.concatenate(batches)]
+    assert numbers.tolist() == [seen.setdefault(row, len(seen)) for row in rows]
+    assert table.values.tolist() == [item for row in seen for item in row]
+    assert np.diff(table.offsets).tolist() == [len(row) for row in seen]
+
+
 def test_unequal_histories_stay_apart_when_their_hashes_collide(monkeypatch):
     rng = np.random.default_rng(0)
     batches = [np.sort(rng.integers(0, 4, (50, 3)), axis=1) for _ in range(4)]
