@@ -6,7 +6,7 @@ logit = mean over the branches of interaction(x)
 
 qin   = sparse target attention + quadratic network      (Li et al. 2025, arXiv:2504.17699)
 din   = DIN attention + MLP                              (Zhou et al. 2018; organisers' baseline)
-final = sparse target attention + FINAL block(s)         (Zhu et al. 2023)
+final = DIN attention + FINAL block(s)                   (Zhu et al. 2023)
 """
 
 import torch

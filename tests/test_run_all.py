@@ -1,0 +1,157 @@
+"""The whole way on a tiny sample, twice; then its variations.   run: ./run_tests.sh -k run_all"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from pipeline import places, settings
+from submissions.check import check
+
+ROOT = Path(__file__).resolve().parents[1]
+TINY = [
+    "data.users=300", "data.valid_users=60", "data.test_users=80", "data.items=200", "folds.n=2",
+    "network.fit.max_epochs=2", "network.embedding_dim=4", "network.content_dim=4",
+]  # fmt: skip
+
+
+def run(*words: str, code: int = 0, shell: bool = True) -> str:
+    """Output of run_all.sh (or of a module) in the environment that runs the tests."""
+    command = ["bash", "run_all.sh"] if shell else [sys.executable, "-m"]
+    env = os.environ | {"VIRTUAL_ENV": sys.prefix, "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
+    done = subprocess.run([*command, *words], cwd=ROOT, env=env, capture_output=True, text=True)
+    assert done.returncode == code, done.stdout[-2000:] + done.stderr[-2000:]
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    return [*TINY, f"artefacts={folder}/artefacts", f"submissions={folder}/submissions"]
+
+
+@pytest.fixture(scope="module")
+def first(words):
+    return run("sample", *words)
+
+
+def last_line(output: str) -> dict:
+    return json.loads(output.strip().splitlines()[-1])
+
+
+def test_the_last_line_says_what_a_script_wants_to_know(first, words):
+    said = last_line(first)
+    keys = ["profile", "submission", "cv", "valid", "hidden", "bayes", "seconds"]
+    assert list(said) == keys
+    assert all(0.4 < said[key] < 1 for key in ("cv", "valid", "hidden", "bayes"))
+    s = settings.load("sample", words)
+    (fold,) = Path(said["submission"]).parent.parent.iterdir()
+    ids = pl.read_parquet(places.challenge_files(s)["test"])["ID"].to_numpy()
+    assert check(Path(said["submission"]), ids).errors == []
+    manifest = json.loads((fold / "manifest.json").read_text())
+    assert (manifest["rules"], manifest["profile"]) == ("research", "sample")
+    assert manifest["cv"] == said["cv"]
+
+
+def test_every_train_row_has_one_logit_of_a_fit_that_did_not_see_it(first, words):
+    s = settings.load("sample", words)
+    oof = pl.read_parquet(places.blend(s).path / "oof.parquet")
+    assert oof["row_id"].to_list() == list(range(1200))
+    for (model, _, fold), place in places.fits(s).items():
+        held = pl.read_parquet(place.path / "held.parquet")
+        mine = oof.filter(pl.col("fold") == fold)
+        assert held["row_id"].to_list() == mine["row_id"].to_list()
+        np.testing.assert_allclose(held["logit"], mine[model], rtol=0, atol=1e-6)
+
+
+def test_a_second_run_does_nothing_and_says_so(first, words):
+    again = run("sample", *words)
+    assert "nothing ran" in again
+    assert "epochs=" not in again
+    assert again.count(" kept") == 6 + 6  # stages before the report, of which 50_train has six fits
+    assert last_line(again) | {"seconds": 0} == last_line(first) | {"seconds": 0}
+    board = Path(words[-1].split("=")[1]) / "LEADERBOARD.md"
+    assert board.read_text().count("sample/research-") == 1
+
+
+def test_a_setting_redoes_only_what_depends_on_it(first, words):
+    changed = run("sample", *words, "din.fit.learning_rate=2e-3", "--to", "60_blend")
+    lines = [line for line in changed.splitlines() if line.startswith("50_train")]
+    redone = [line for line in lines if "epochs=" in line]
+    assert len(redone) == 2
+    assert all("/din-seed0-fold" in line for line in redone)
+    assert sum("kept" in line for line in lines) == 4
+    assert "60_blend" in changed.splitlines()[-1]
+
+
+def test_one_seed_gives_equal_bytes(first, words, tmp_path):
+    elsewhere = [w for w in words if not w.startswith("artefacts")] + [f"artefacts={tmp_path}"]
+    again = run("sample", *elsewhere, "--to", "60_blend", "models=qin", "folds.n=2")
+    assert "epochs=" in again
+    for key, place in places.fits(settings.load("sample", words)).items():
+        if key[0] == "qin":
+            (other,) = (tmp_path / "sample" / "50_train").glob(place.path.name)
+            for file in ("held.parquet", "test.parquet", "model.pt"):
+                assert (other / file).read_bytes() == (place.path / file).read_bytes()
+
+
+def test_a_dry_run_lists_and_runs_nothing(first, words):
+    said = run("sample", *words, "--dry-run", "folds.seed=1")
+    assert "10_prepare done" in said
+    assert "20_folds to do" in said
+    assert "80_report to do" in said
+
+
+def test_strict_rules_ship_one_network_of_the_official_split(first, words):
+    said = last_line(run("sample", *words, "rules=strict"))
+    assert said["cv"] is None
+    manifest = json.loads((Path(said["submission"]).parent / "manifest.json").read_text())
+    assert (manifest["rules"], manifest["blend"]) == ("strict", "best_single")
+    assert len(manifest["runs"]) == 1
+    refused = run("sample", *words, "rules=strict", "blend.method=rank_mean", code=2)
+    assert "rules=strict refuses blend.method=rank_mean" in refused
+
+
+def test_the_folder_that_a_source_wrote_gives_the_same_store_as_challenge(first, words):
+    s = settings.load("sample", words)
+    own = [w for w in words if w.startswith(("artefacts", "submissions"))]
+    folder = places.data(s).path / "challenge"
+    run("challenge", f"data.dir={folder}", *own, "--to", "10_prepare")
+    other = settings.load("challenge", [f"data.dir={folder}", *own])
+    assert places.digest(places.store(other)) == places.digest(places.store(s))
+
+
+def test_a_stage_alone_names_the_stage_that_it_misses(words, tmp_path):
+    elsewhere = [*TINY, f"artefacts={tmp_path}"]
+    said = run("pipeline.20_folds", "sample", *elsewhere, code=2, shell=False)
+    assert "it is written by pipeline.00_data" in said
+    assert not any(tmp_path.iterdir())
+
+
+def test_divergence_names_the_fit_and_publishes_nothing(first, words):
+    wild = [*words, "models=qin", "qin.fit.learning_rate=1e30"]
+    said = run("pipeline.50_train", "sample", *wild, code=2, shell=False)
+    assert "qin, seed 0, fold" in said
+    assert "lower qin.fit.learning_rate" in said
+    s = settings.load("sample", wild)
+    assert not any(place.done for place in places.fits(s).values())
+
+
+def test_the_public_score_is_noted_in_the_row_that_is_there(first, words):
+    run("pipeline.80_report", "sample", *words, "--public", "0.9798", shell=False)
+    board = Path(words[-1].split("=")[1]) / "LEADERBOARD.md"
+    rows = [line for line in board.read_text().splitlines() if "sample/research-" in line]
+    assert len(rows) == 1
+    assert rows[0].endswith("| 0.97980 |")
+
+
+def test_help_and_bad_words_end_as_they_should():
+    assert "--dry-run" in run("--help")
+    assert "did you mean 'sample'?" in run("smaple", code=2)
+    assert "comes after" in run("sample", "--from", "60_blend", "--to", "20_folds", code=2)
