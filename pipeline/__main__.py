@@ -5,6 +5,7 @@ microlens_1m where its data are in place, else sample. key=value changes any set
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -72,11 +73,16 @@ def run(s: Settings, stage: str, force: bool) -> bool:
             command.kept(place, force)
         return False
     words = [sys.executable, "-m", f"pipeline.{stage}", *s.words, *["--force"] * force]
-    was_done = state(s, stage) == "done"
-    returned = subprocess.run(words, check=False).returncode
+    was_done, started = state(s, stage) == "done", time.perf_counter()
+    _, status, used = os.wait4(subprocess.Popen(words).pid, 0)
+    returned = os.waitstatus_to_exitcode(status)
     if returned:
         raise SystemExit(returned)  # the stage has said why
-    return force or not was_done
+    if was_done and not force:
+        return False
+    seconds = time.perf_counter() - started
+    print(f"{stage} done in {seconds:.1f} s, peak {used.ru_maxrss // 1024} MiB", flush=True)
+    return True
 
 
 def summary(s: Settings, seconds: float) -> str:

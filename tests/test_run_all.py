@@ -12,6 +12,7 @@ import pytest
 
 from pipeline import places, settings
 from submissions.check import check
+from tests.worlds import tiny_challenge
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = [
@@ -72,9 +73,10 @@ def test_every_train_row_has_one_logit_of_a_fit_that_did_not_see_it(first, words
 
 def test_a_second_run_does_nothing_and_says_so(first, words):
     again = run("sample", *words)
+    assert "done in" not in again
     assert "nothing ran" in again
     assert "epochs=" not in again
-    assert again.count(" kept") == 6 + 6  # stages before the report, of which 50_train has six fits
+    assert again.count(" kept") == 7 + 6  # the stages; 50_train has six fits
     assert last_line(again) | {"seconds": 0} == last_line(first) | {"seconds": 0}
     board = Path(words[-1].split("=")[1]) / "LEADERBOARD.md"
     assert board.read_text().count("sample/research-") == 1
@@ -90,10 +92,14 @@ def test_a_setting_redoes_only_what_depends_on_it(first, words):
     assert "60_blend" in changed.splitlines()[-1]
 
 
-def test_one_seed_gives_equal_bytes(first, words, tmp_path):
-    elsewhere = [w for w in words if not w.startswith("artefacts")] + [f"artefacts={tmp_path}"]
-    again = run("sample", *elsewhere, "--to", "60_blend", "models=qin", "folds.n=2")
-    assert "epochs=" in again
+def test_one_seed_gives_equal_bytes_and_no_stage_before_the_report_opens_hidden_labels(
+    first, words, tmp_path
+):
+    elsewhere = [*TINY, f"artefacts={tmp_path}", f"submissions={tmp_path}", "models=qin"]
+    run("sample", *elsewhere, "--to", "00_data")
+    (hidden,) = tmp_path.glob("sample/00_data/*/hidden_labels.parquet")
+    hidden.write_text("whoever reads this fails")
+    assert "epochs=" in run("sample", *elsewhere, "--to", "70_submit")
     for key, place in places.fits(settings.load("sample", words)).items():
         if key[0] == "qin":
             (other,) = (tmp_path / "sample" / "50_train").glob(place.path.name)
@@ -149,6 +155,17 @@ def test_the_public_score_is_noted_in_the_row_that_is_there(first, words):
     rows = [line for line in board.read_text().splitlines() if "sample/research-" in line]
     assert len(rows) == 1
     assert rows[0].endswith("| 0.97980 |")
+
+
+def test_broken_input_is_refused_in_words_and_publishes_nothing(tmp_path):
+    folder = tiny_challenge(tmp_path / "data")
+    train = pl.read_parquet(folder / "train.parquet")
+    train.with_columns(label=pl.col("label") + 1).write_parquet(folder / "train.parquet")
+    said = run("challenge", f"data.dir={folder}", f"artefacts={tmp_path}/artefacts", code=2)
+    assert "train.parquet" in said
+    assert "label" in said
+    assert not [p for p in tmp_path.glob("artefacts/**/*") if p.is_file()]
+    assert "data.dir=FOLDER" in run("challenge", f"data.dir={tmp_path}", code=2)
 
 
 def test_help_and_bad_words_end_as_they_should():
