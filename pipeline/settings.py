@@ -6,17 +6,16 @@ types and impossible values are all reported in one message that names the neare
 """
 
 import dataclasses
-import difflib
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_origin
 
 from features.challenge import ChallengeSettings
 from features.errors import InputError
 from features.release_rows import ReleaseSettings
 from features.sample import SampleSettings
 from models.settings import NetworkSettings
+from pipeline.config import build, merge, near, set_word, typed
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PROFILES = REPOSITORY / "pipeline" / "profiles"
@@ -97,7 +96,7 @@ def load(profile: str, words: list[str]) -> Settings:
     path = profile_path(profile)
     raw = _read(path)
     for word in words:
-        _set(raw, word)
+        set_word(raw, word)
     problems: list[str] = []
     raw = _tables(raw, problems)
     networks = _networks(raw, problems)
@@ -119,45 +118,10 @@ def profile_path(profile: str) -> Path:
     if not path.is_file():
         known = sorted(p.stem for p in PROFILES.glob("*.toml"))
         raise InputError(
-            f"no profile {profile!r}{_near(profile, known)}; there are {', '.join(known)},"
+            f"no profile {profile!r}{near(profile, known)}; there are {', '.join(known)},"
             " and any path that ends in .toml"
         )
     return path
-
-
-def build(cls, raw: dict, where: str, problems: list[str], fixed: dict | None = None):
-    """An instance of dataclass `cls` from plain values, or None with `problems` extended."""
-    known = {f.name: f for f in dataclasses.fields(cls)}
-    values, before = dict(fixed or {}), len(problems)
-    allowed = [key for key in known if key not in values]
-    for key, value in raw.items():
-        name = f"{where}.{key}" if where else key
-        if key not in allowed:
-            problems.append(f"unknown key {name!r}{_near(key, allowed)}")
-        elif dataclasses.is_dataclass(known[key].type):
-            values[key] = build(known[key].type, _table(value, name, problems), name, problems)
-        else:
-            values[key] = _typed(value, known[key].type, name, problems)
-    for name, f in known.items():
-        required = f.default is f.default_factory is dataclasses.MISSING
-        if required and name not in values:
-            problems.append(f"missing key {f'{where}.{name}' if where else name!r}")
-    if len(problems) > before:
-        return None
-    try:
-        return cls(**values)
-    except ValueError as error:
-        problems.append(f"{where}: {error}" if where else str(error))
-        return None
-
-
-def merge(below: dict, above: dict) -> dict:
-    """`below` with the values of `above`, table by table."""
-    both = dict(below)
-    for key, value in above.items():
-        nested = isinstance(value, dict) and isinstance(below.get(key), dict)
-        both[key] = merge(below[key], value) if nested else value
-    return both
 
 
 def _read(path: Path, seen: tuple[Path, ...] = ()) -> dict:
@@ -175,24 +139,6 @@ def _read(path: Path, seen: tuple[Path, ...] = ()) -> dict:
     return merge(_read(parent, (*seen, path)), raw)
 
 
-def _set(raw: dict, word: str) -> None:
-    """Put one key=value word into the tree; the value is read as TOML, else as text."""
-    key, equals, text = word.partition("=")
-    if not equals or not key:
-        raise InputError(f"got {word!r}, expected key=value, such as train.seeds=0,1,2")
-    try:
-        value = tomllib.loads(f"v = {text}")["v"]
-    except tomllib.TOMLDecodeError:
-        value = text
-    *path, last = key.split(".")
-    table = raw
-    for part in path:
-        table = table.setdefault(part, {})
-        if not isinstance(table, dict):
-            raise InputError(f"{word!r}: {part!r} is a value, not a section")
-    table[last] = value
-
-
 def _tables(raw: dict, problems: list[str]) -> dict:
     """Refuse what is no section and no key, before it is taken apart."""
     models = sorted(p.stem for p in MODELS.glob("*.toml"))
@@ -203,7 +149,7 @@ def _tables(raw: dict, problems: list[str]) -> dict:
     ]
     for key in [k for k in raw if k not in (*keys, *models, "network")]:
         del raw[key]
-        problems.append(f"unknown key {key!r}{_near(key, [*keys, *models, 'network'])}")
+        problems.append(f"unknown key {key!r}{near(key, [*keys, *models, 'network'])}")
     sections = ("data", "folds", "train", "blend", "network", *models)
     for key in [k for k in raw if k in sections and not isinstance(raw[k], dict)]:
         problems.append(f"{key} = {raw.pop(key)!r} must be a section: write {key}.<key>=<value>")
@@ -213,7 +159,7 @@ def _tables(raw: dict, problems: list[str]) -> dict:
 def _networks(raw: dict, problems: list[str]) -> dict[str, NetworkSettings]:
     """Take the models' tables out of `raw`; settings of the models that the run names."""
     shared = raw.pop("network", {})
-    chosen = _typed(raw.get("models", DEFAULT_MODELS), tuple[str, ...], "models", [])
+    chosen = typed(raw.get("models", DEFAULT_MODELS), tuple[str, ...], "models", [])
     networks = {}
     for path in sorted(MODELS.glob("*.toml")):
         own = merge(shared, raw.pop(path.stem, {}))
@@ -251,7 +197,7 @@ def _rules(s: Settings) -> list[str]:
         problems.append(f"models = {list(s.models)} must be distinct and at least one")
     known = sorted(p.stem for p in MODELS.glob("*.toml"))
     problems += [
-        f"models: no model {m!r}{_near(m, known)}; there are {', '.join(known)}"
+        f"models: no model {m!r}{near(m, known)}; there are {', '.join(known)}"
         for m in s.models
         if m not in known
     ]
@@ -272,35 +218,3 @@ def _strict(s: Settings) -> list[str]:
     if len(s.train.seeds) > 1:
         problems.append("rules=strict refuses several train.seeds: their mean is an ensemble")
     return problems
-
-
-def _table(value: Any, name: str, problems: list[str]) -> dict:
-    if isinstance(value, dict):
-        return value
-    problems.append(f"{name} = {value!r} must be a section")
-    return {}
-
-
-def _typed(value: Any, kind: Any, name: str, problems: list[str]) -> Any:
-    """`value` as `kind`; lists may come as `a,b`, and a whole number may stand for a float."""
-    if get_origin(kind) is tuple:
-        element = kind.__args__[0]
-        items = value.split(",") if isinstance(value, str) else value
-        items = items if isinstance(items, (list, tuple)) else [items]
-        return tuple(_element(item, element, name, problems) for item in items if item != "")
-    if kind is float and type(value) is int:
-        return float(value)
-    if type(value) is not kind:
-        problems.append(f"{name} = {value!r} must be {kind.__name__}")
-    return value
-
-
-def _element(item: Any, kind: type, name: str, problems: list[str]) -> Any:
-    if kind is int and isinstance(item, str) and item.strip().lstrip("-").isdigit():
-        return int(item)
-    return _typed(item, kind, name, problems)
-
-
-def _near(key: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(key, known, n=1)
-    return f", did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,96 @@
+"""Plain values into frozen dataclasses: the tree of a TOML, key=value words, types, near misses.
+
+Nothing here knows a setting by name. Problems are collected, so that all are reported at once.
+"""
+
+import dataclasses
+import difflib
+import tomllib
+from typing import Any, get_origin
+
+from features.errors import InputError
+
+
+def build(cls, raw: dict, where: str, problems: list[str], fixed: dict | None = None):
+    """An instance of dataclass `cls` from plain values, or None with `problems` extended."""
+    known = {f.name: f for f in dataclasses.fields(cls)}
+    values, before = dict(fixed or {}), len(problems)
+    allowed = [key for key in known if key not in values]
+    for key, value in raw.items():
+        name = f"{where}.{key}" if where else key
+        if key not in allowed:
+            problems.append(f"unknown key {name!r}{near(key, allowed)}")
+        elif dataclasses.is_dataclass(known[key].type):
+            values[key] = build(known[key].type, _table(value, name, problems), name, problems)
+        else:
+            values[key] = typed(value, known[key].type, name, problems)
+    for name, f in known.items():
+        required = f.default is f.default_factory is dataclasses.MISSING
+        if required and name not in values:
+            problems.append(f"missing key {f'{where}.{name}' if where else name!r}")
+    if len(problems) > before:
+        return None
+    try:
+        return cls(**values)
+    except ValueError as error:
+        problems.append(f"{where}: {error}" if where else str(error))
+        return None
+
+
+def merge(below: dict, above: dict) -> dict:
+    """`below` with the values of `above`, table by table."""
+    both = dict(below)
+    for key, value in above.items():
+        nested = isinstance(value, dict) and isinstance(below.get(key), dict)
+        both[key] = merge(below[key], value) if nested else value
+    return both
+
+
+def set_word(raw: dict, word: str) -> None:
+    """Put one key=value word into the tree; the value is read as TOML, else as text."""
+    key, equals, text = word.partition("=")
+    if not equals or not key:
+        raise InputError(f"got {word!r}, expected key=value, such as train.seeds=0,1,2")
+    try:
+        value = tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *path, last = key.split(".")
+    table = raw
+    for part in path:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise InputError(f"{word!r}: {part!r} is a value, not a section")
+    table[last] = value
+
+
+def _table(value: Any, name: str, problems: list[str]) -> dict:
+    if isinstance(value, dict):
+        return value
+    problems.append(f"{name} = {value!r} must be a section")
+    return {}
+
+
+def typed(value: Any, kind: Any, name: str, problems: list[str]) -> Any:
+    """`value` as `kind`; lists may come as `a,b`, and a whole number may stand for a float."""
+    if get_origin(kind) is tuple:
+        element = kind.__args__[0]
+        items = value.split(",") if isinstance(value, str) else value
+        items = items if isinstance(items, (list, tuple)) else [items]
+        return tuple(_element(item, element, name, problems) for item in items if item != "")
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        problems.append(f"{name} = {value!r} must be {kind.__name__}")
+    return value
+
+
+def _element(item: Any, kind: type, name: str, problems: list[str]) -> Any:
+    if kind is int and isinstance(item, str) and item.strip().lstrip("-").isdigit():
+        return int(item)
+    return typed(item, kind, name, problems)
+
+
+def near(key: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(key, known, n=1)
+    return f", did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,46 @@
+"""What README and run_all.sh name must exist.   run: ./run_tests.sh tests/test_readme.py"""
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+from pipeline import places, settings
+from pipeline.settings import load
+
+ROOT = Path(__file__).resolve().parents[1]
+TEXT = (ROOT / "README.md").read_text()
+
+
+def test_every_stage_is_in_the_table_and_on_disk_and_can_be_run():
+    on_disk = {p.stem for p in (ROOT / "pipeline").glob("[0-9]*.py")}
+    in_table = set(re.findall(r"^\| `(\d\d_\w+)` \|", TEXT, re.MULTILINE))
+    assert on_disk == in_table == set(places.STAGES)
+    assert all(callable(importlib.import_module(f"pipeline.{name}").work) for name in on_disk)
+
+
+def test_every_file_that_is_named_exists():
+    named = re.findall(r"\b((?:pipeline|features|models|cv|submissions|bench|tests)/[\w./]+)", TEXT)
+    paths = {n.rstrip(".") for n in named if "<" not in n}
+    assert len(paths) > 10
+    assert [p for p in sorted(paths) if not (ROOT / p).exists()] == []
+
+
+def test_every_module_that_is_run_exists():
+    for name in re.findall(r"python -m ([\w.]+)", TEXT):
+        assert importlib.util.find_spec(name), name
+
+
+def test_every_profile_is_named_and_the_other_way_round():
+    named = set(re.findall(r"^\| `(\w+)` \| (?:a |any |the )", TEXT, re.MULTILINE))
+    assert named == {p.stem for p in settings.PROFILES.glob("*.toml")}
+
+
+COMMANDS = re.findall(r"^    (?:\./run_all\.sh|python -m pipeline\.\w+) +(\w+.*)$", TEXT, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_words_of_every_command_are_understood(command):
+    profile, *words = command.split("#")[0].split()
+    load(profile, [w for w in words if "=" in w])
