@@ -3,6 +3,6 @@
 #   ./run_all.sh [PROFILE] [key=value ...] [--from STAGE] [--to STAGE] [--force] [--dry-run]
 #   ./run_all.sh --help
 set -euo pipefail
-cd "$(dirname "$0")"
+cd -P -- "$(dirname -- "$(readlink -f -- "$0")")"
 source pipeline/environment.sh
 exec "$python" -m pipeline "$@"

@@ -1,4 +1,4 @@
-"""Every feature of every row, fitted on no row that it is joined to."""
+"""Every feature of every row; what is fitted comes from other folds than the row's own."""
 
 import numpy as np
 import polars as pl

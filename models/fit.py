@@ -63,7 +63,7 @@ def fit(
     """Train until the held-out score stops rising; leave the best weights in `network`.
 
     Shapes: label (N,) and held_label (M,) float, on the device of the rows and the network.
-    Raises FloatingPointError, naming epoch and learning rate, when the loss is not finite.
+    Raises FloatingPointError, naming epoch and learning rate, when loss or logits are not finite.
     """
     optimiser = torch.optim.Adam(network.parameters(), lr=s.learning_rate, fused=True)
     shuffle = torch.Generator().manual_seed(seed)  # the order of batches depends on nothing else
@@ -72,13 +72,15 @@ def fit(
     for epoch in range(1, s.max_epochs + 1):
         started, learning_rate = time.perf_counter(), optimiser.param_groups[0]["lr"]
         order = torch.randperm(len(train), generator=shuffle).to(label.device)
-        batches = progress(order.split(s.batch_size), f"epoch {epoch}")
+        batches = progress(split(order, s.batch_size), f"epoch {epoch}")
         mean_loss = train_epoch(network, train, label, batches, optimiser, s, max_len)
-        if not math.isfinite(mean_loss):
-            raise FloatingPointError(
-                f"epoch {epoch}: training loss {mean_loss} at learning rate {learning_rate:g}"
-            )
         logits = predict(network, held, max_len)
+        if not (math.isfinite(mean_loss) and torch.isfinite(logits).all()):
+            n_bad = int((~torch.isfinite(logits)).sum())
+            raise FloatingPointError(
+                f"epoch {epoch}: training loss {mean_loss}, {n_bad} of {len(logits)} held-out"
+                f" logits not finite, at learning rate {learning_rate:g}"
+            )
         reached = score(held_label, logits)
         record = {"loss": mean_loss, "score": reached, "learning_rate": learning_rate}
         report.epochs.append(record | {"seconds": time.perf_counter() - started})
@@ -90,10 +92,19 @@ def fit(
         if stale >= s.patience:
             break
         if stale % s.decay_patience == 0:
-            lower = max(learning_rate * s.decay, s.min_learning_rate)
+            lower = max(learning_rate * s.decay, min(learning_rate, s.min_learning_rate))
             optimiser.param_groups[0]["lr"] = lower
     network.load_state_dict(best_state)
     return report
+
+
+def split(order: Tensor, batch_size: int) -> list[Tensor]:
+    """`order` (N,) in batches; a last batch of one row, which batch norm cannot take, joins the one
+    before."""
+    batches = list(order.split(batch_size))
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
 
 
 def train_epoch(

@@ -1,6 +1,9 @@
 """What defines a network and its training: frozen, checked, read from the TOML beside it."""
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 INTERESTS = ("mean", "din", "asta")
 INTERACTIONS = ("mlp", "qnn", "final")
@@ -83,8 +86,13 @@ class NetworkSettings:
     final: FinalSettings = field(default_factory=FinalSettings)
     fit: FitSettings = field(default_factory=FitSettings)
 
+    @property
+    def unread(self) -> set[str]:
+        """Sections of parts that the network does not have."""
+        return {*INTERESTS, *INTERACTIONS} - {"mean", self.interest, self.interaction}
+
     def __post_init__(self) -> None:
-        problems = [*_choices(self), *_unused(self), *_ranges(self)]
+        problems = [*_choices(self), *_ranges(self)]
         if problems:
             raise ValueError("; ".join(problems))
 
@@ -102,24 +110,13 @@ def _choices(s: NetworkSettings) -> list[str]:
     ]
 
 
-def _unused(s: NetworkSettings) -> list[str]:
-    """A section that the network would not read is a mistake, not a wish to be ignored."""
-    parts = {"din": s.interest, "asta": s.interest}
-    parts |= {"qnn": s.interaction, "mlp": s.interaction, "final": s.interaction}
-    return [
-        f"[{section}] is set, but the network's part is {chosen!r}"
-        for section, chosen in parts.items()
-        if section != chosen and getattr(s, section) != type(getattr(s, section))()
-    ]
-
-
 def _ranges(s: NetworkSettings) -> list[str]:
     positive = {
         "embedding_dim": s.embedding_dim,
         "max_len": s.max_len,
         "qnn.layers": s.qnn.layers,
         "qnn.rows": s.qnn.rows,
-        "fit.batch_size": s.fit.batch_size,
+        "fit.batch_size - 1": s.fit.batch_size - 1,  # batch norm needs two rows
         "fit.learning_rate": s.fit.learning_rate,
         "fit.patience": s.fit.patience,
         "fit.decay_patience": s.fit.decay_patience,
@@ -129,20 +126,17 @@ def _ranges(s: NetworkSettings) -> list[str]:
     widths = {"din.hidden": s.din.hidden, "mlp.hidden": s.mlp.hidden}
     widths |= {"final.block1": s.final.block1, "final.block2": s.final.block2}
     shares = {f"{n}.dropout": getattr(s, n).dropout for n in ("din", "qnn", "mlp", "final")}
-    problems = [f"{k} = {v} must be positive" for k, v in positive.items() if v <= 0]
-    problems += [
-        f"{k} = {v} must hold positive widths" for k, v in widths.items() if min(v, default=1) <= 0
-    ]
-    problems += [f"{k} = {v} must lie in [0, 1)" for k, v in shares.items() if not 0 <= v < 1]
-    if not 0 < s.fit.decay <= 1:
-        problems.append(f"fit.decay = {s.fit.decay} must lie in (0, 1]")
+    problems = _outside("positive and finite", positive, lambda v: 0 < v < math.inf)
+    problems += _outside("positive widths", widths, lambda v: min(v, default=1) > 0)
+    problems += _outside("in [0, 1)", shares, lambda v: 0 <= v < 1)
+    problems += _outside("in (0, 1]", {"fit.decay": s.fit.decay}, lambda v: 0 < v <= 1)
     not_negative = {
         "fit.embedding_l2": s.fit.embedding_l2,
         "fit.min_learning_rate": s.fit.min_learning_rate,
         "asta.width": s.asta.width,
         "content_dim": s.content_dim,
     }
-    problems += [f"{k} = {v} must not be negative" for k, v in not_negative.items() if v < 0]
+    problems += _outside("0 or more, and finite", not_negative, lambda v: 0 <= v < math.inf)
     for name, value in (("din.hidden", s.din.hidden), ("final.block1", s.final.block1)):
         if not value:
             problems.append(f"{name} must hold at least one width")
@@ -151,3 +145,7 @@ def _ranges(s: NetworkSettings) -> list[str]:
             "final.block1 and final.block2 must be even: concat splits a layer in halves"
         )
     return problems
+
+
+def _outside(expected: str, values: dict, fine: Callable[[Any], bool]) -> list[str]:
+    return [f"{name} = {v} must be {expected}" for name, v in values.items() if not fine(v)]

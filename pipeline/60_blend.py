@@ -34,7 +34,7 @@ def work(s: Settings, force: bool) -> None:
         for name, rows in predictions.items():
             rows.write_parquet(out / f"{name}.parquet")
         (out / "blend.json").write_text(json.dumps(table | chosen, indent=1) + "\n")
-        return {"chosen": chosen["chosen"], "by": chosen["chosen_by"].replace(" ", "_")}
+        return {"chosen": chosen["chosen"], "by": repr(chosen["chosen_by"])}
 
     command.make(place, force, fill)
 

@@ -8,8 +8,10 @@ run     python -m pipeline.70_submit PROFILE [key=value ...]
 
 import json
 
+import numpy as np
 import polars as pl
 
+from features.store import open_store
 from pipeline import artefacts, blending, command, places
 from pipeline.artefacts import Publication, need
 from pipeline.settings import Settings
@@ -22,9 +24,9 @@ def work(s: Settings, force: bool) -> None:
 
     def fill(out: Publication) -> dict:
         folder = need(places.blend(s))
-        test = pl.read_parquet(folder / "test.parquet").sort("ID")
-        ids = test["ID"].to_numpy()
-        archive = write_submission(out.path, ids, test[blending.SHIPPED].to_numpy())
+        ids = np.asarray(open_store(need(places.store(s))).test.id)  # the order of the test set
+        score = pl.read_parquet(folder / "test.parquet")[blending.SHIPPED].to_numpy()
+        archive = write_submission(out.path, ids, score)
         checked = check(archive, ids)
         for warning in checked.warnings:
             print(f"70_submit warning: {warning}")

@@ -6,6 +6,7 @@ microlens_1m where its data are in place, else sample. key=value changes any set
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ def main() -> None:
     parser.add_argument("--dry-run", action="store_true", help="say what is done and what is not")
     parser.epilog = f"stages: {' '.join(names)}"
     arguments = parser.parse_intermixed_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` and `timeout` end it too
     sys.exit(command.exit_code(lambda: work(arguments)))
 
 
@@ -74,15 +76,29 @@ def run(s: Settings, stage: str, force: bool) -> bool:
         return False
     words = [sys.executable, "-m", f"pipeline.{stage}", *s.words, *["--force"] * force]
     was_done, started = state(s, stage) == "done", time.perf_counter()
-    _, status, used = os.wait4(subprocess.Popen(words).pid, 0)
-    returned = os.waitstatus_to_exitcode(status)
+    returned, peak_mib = wait(subprocess.Popen(words).pid)
+    if returned == -signal.SIGKILL:
+        raise InputError(f"{stage} was killed; if this machine ran out of memory, see its settings")
     if returned:
         raise SystemExit(returned)  # the stage has said why
     if was_done and not force:
         return False
     seconds = time.perf_counter() - started
-    print(f"{stage} done in {seconds:.1f} s, peak {used.ru_maxrss // 1024} MiB", flush=True)
+    print(f"{stage} done in {seconds:.1f} s, peak {peak_mib} MiB", flush=True)
     return True
+
+
+def wait(pid: int) -> tuple[int, int]:
+    """Exit code and peak MiB of a child, which does not outlive this process when it is stopped."""
+    try:
+        _, status, used = os.wait4(pid, 0)
+    except KeyboardInterrupt:
+        time.sleep(1)  # a terminal interrupts the child as well, which needs no second blow
+        if os.waitpid(pid, os.WNOHANG)[0] == 0:
+            os.kill(pid, signal.SIGINT)
+            os.waitpid(pid, 0)
+        raise SystemExit(130) from None  # the stage has said that it was interrupted
+    return os.waitstatus_to_exitcode(status), used.ru_maxrss // 1024
 
 
 def summary(s: Settings, seconds: float) -> str:

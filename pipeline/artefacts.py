@@ -29,6 +29,7 @@ from features.errors import InputError
 from pipeline.settings import REPOSITORY
 
 RECORD = "artefact.json"
+CODE, ENDINGS = ("pipeline", "features", "models", "cv", "submissions"), ("py", "toml")
 PACKAGES = ("torch", "numpy", "polars", "pyarrow", "scikit-learn")
 
 
@@ -57,7 +58,12 @@ class Place:
 
     @property
     def done(self) -> bool:
-        return (self.path / RECORD).is_file()
+        """Whether the folder is there with every file at its recorded size."""
+        try:
+            sizes = record(self.path)["bytes"]
+            return all((self.path / f).stat().st_size == size for f, size in sizes.items())
+        except (OSError, ValueError, KeyError):  # absent or damaged: to be made again
+            return False
 
 
 def need(place: Place) -> Path:
@@ -104,6 +110,7 @@ def publish(place: Place) -> Iterator[Publication]:
         publication = Publication(scratch)
         yield publication
         _write_record(place, publication, time.perf_counter() - started)
+        _flush(scratch)
         if place.path.exists():
             old = place.folder / f".{place.path.name}.{os.getpid()}.old"
             place.path.rename(old)
@@ -127,10 +134,12 @@ def _write_record(place: Place, publication: Publication, seconds: float) -> Non
         "inputs": place.inputs,
         "files": files,
         "digest": hashlib.sha256(canonical(files).encode()).hexdigest(),
+        "bytes": {name: (scratch / name).stat().st_size for name in files},
         "report": publication.report,
         "seconds": round(seconds, 3),
         "peak_mib": peak_mib(),
         "commit": commit(),
+        "code": code(),
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "python": platform.python_version(),
@@ -138,14 +147,31 @@ def _write_record(place: Place, publication: Publication, seconds: float) -> Non
     (scratch / RECORD).write_text(json.dumps(written, indent=1, ensure_ascii=False) + "\n")
 
 
+def _flush(folder: Path) -> None:
+    """Hand everything to the disk before the rename makes it visible."""
+    for path in [*folder.rglob("*"), folder]:
+        descriptor = os.open(path, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)
+
+
 def _sweep(place: Place) -> None:
     """Remove scratch folders of this artefact whose process is gone (it was killed)."""
-    for scratch in place.folder.glob(f".{place.path.name}.*"):
-        pid = scratch.name.removeprefix(f".{place.path.name}.").split(".")[0]
-        try:
-            os.kill(int(pid), 0)
-        except ProcessLookupError:
+    prefix = f".{place.path.name}."
+    for scratch in place.folder.glob(f"{prefix}*"):
+        pid = scratch.name.removeprefix(prefix).split(".")[0]
+        if pid.isdecimal() and not _alive(int(pid)):
             shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's process
+        return True
+    return True
 
 
 def canonical(value: Any) -> str:
@@ -177,11 +203,19 @@ def peak_mib() -> int:
 
 @functools.lru_cache(maxsize=1)
 def commit() -> str:
-    """The git commit of the code, `+` behind it where the tree differs; "unknown" without git."""
-    leaderboard = ":!submissions/LEADERBOARD.md"  # written by runs, so it says nothing of the code
+    """The git commit, `+` behind it where the code differs from it; "unknown" without git."""
     head = _git("rev-parse", "--short=10", "HEAD")
-    changed = _git("status", "--porcelain", "--", ".", leaderboard)
+    changed = _git("status", "--porcelain", "--", *(f"{d}/*.{e}" for d in CODE for e in ENDINGS))
     return f"{head}{'+' if changed else ''}" if head else "unknown"
+
+
+@functools.lru_cache(maxsize=1)
+def code() -> str:
+    """Eight hex digits that change with a byte of the code, committed or not."""
+    digest = hashlib.sha256()
+    for path in sorted(p for d in CODE for e in ENDINGS for p in (REPOSITORY / d).rglob(f"*.{e}")):
+        digest.update(f"{path.relative_to(REPOSITORY)} {sha256(path)}\n".encode())
+    return digest.hexdigest()[:8]
 
 
 def _git(*arguments: str) -> str:

@@ -81,10 +81,12 @@ def judge_on_valid(tables: dict[str, pl.DataFrame]) -> dict:
 
 def choose(table: dict, method: str) -> dict:
     """Which blender ships, and what chose it: that figure flatters."""
-    if method != "auto":
-        return {"chosen": method, "chosen_by": "settings"}
     if list(table["blenders"]) == ["best_single"]:
         return {"chosen": "best_single", "chosen_by": "official valid"}
+    if method == "best_single":
+        return {"chosen": method, "chosen_by": "settings, its network by out-of-fold AUC"}
+    if method != "auto":
+        return {"chosen": method, "chosen_by": "settings"}
     rows = [
         blend.Row(name=name, mean=row["cv"], sd=row["sd"], folds=tuple(row["folds"]), weights=None)
         for name, row in table["blenders"].items()

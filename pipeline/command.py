@@ -42,6 +42,9 @@ def exit_code(work: Callable[[], None]) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:  # a full disk, a folder that may not be written, a broken pipe
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("interrupted: what is finished is kept; run the same command again", file=sys.stderr)
         return 130
@@ -58,8 +61,11 @@ def kept(place: Place, force: bool) -> bool:
     """Whether `place` is done and stays; says so, and from which code it comes."""
     if force or not place.done:
         return False
-    made, now = artefacts.record(place.path)["commit"], artefacts.commit()
-    note = "" if made == now else f" (made at commit {made}, the code is at {now})"
+    record = artefacts.record(place.path)
+    other = record["code"] != artefacts.code()
+    note = (
+        f" (made by other code, at commit {record['commit']}; --force redoes it)" if other else ""
+    )
     print(f"{place.stage} {place.path} kept{note}", flush=True)
     return True
 

@@ -86,8 +86,11 @@ def typed(value: Any, kind: Any, name: str, problems: list[str]) -> Any:
 
 
 def _element(item: Any, kind: type, name: str, problems: list[str]) -> Any:
-    if kind is int and isinstance(item, str) and item.strip().lstrip("-").isdigit():
-        return int(item)
+    if kind is int and isinstance(item, str):
+        try:
+            return int(item)
+        except ValueError:
+            pass  # reported below as the text that it is
     return typed(item, kind, name, problems)
 
 

@@ -1,6 +1,7 @@
 # Sourced by run_all.sh and run_tests.sh: sets $python to an interpreter that has requirements.txt.
 # An active environment (virtualenv, conda) is used as it is; otherwise .venv is made, and kept up
 # to date with requirements.txt.
+unset PYTHONSAFEPATH # `python -m pipeline` is found from this folder
 
 missing() { # prints the pins of requirements.txt that $python does not have
     "$python" - <<'PYTHON'
@@ -19,31 +20,34 @@ for line in open("requirements.txt"):
 PYTHON
 }
 
-if [ -n "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ]; then
-    python=$(command -v python)
+make_venv() { # a .venv that was left half-made is made anew
+    local candidate
+    for candidate in python3.12 python3.11 python3; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            echo "making .venv with $("$candidate" --version)"
+            "$candidate" -m venv --clear .venv && return
+            echo "error: $candidate cannot make a virtual environment; on Debian and Ubuntu:" >&2
+            echo "apt install $candidate-venv" >&2
+            exit 2
+        fi
+    done
+    echo "error: no Python 3.11 or 3.12 found; install one and run this again" >&2
+    exit 2
+}
+
+active=${VIRTUAL_ENV:-${CONDA_PREFIX:-}}
+if [ -n "$active" ] && [ -x "$active/bin/python" ]; then
+    python=$active/bin/python
     lacking=$(missing)
     if [ -n "$lacking" ]; then
-        echo "error: the active environment ${VIRTUAL_ENV:-$CONDA_PREFIX} lacks:" >&2
+        echo "error: the active environment $active lacks:" >&2
         echo "$lacking" >&2
         echo "run: python -m pip install -r requirements.txt   (or deactivate it to get .venv)" >&2
         exit 2
     fi
 else
     python=.venv/bin/python
-    if [ ! -x "$python" ]; then
-        for candidate in python3.12 python3.11 python3; do
-            if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-                base=$candidate
-                break
-            fi
-        done
-        if [ -z "${base:-}" ]; then
-            echo "error: no Python 3.11 or 3.12 found; install one and run this again" >&2
-            exit 2
-        fi
-        echo "making .venv with $("$base" --version)"
-        "$base" -m venv .venv
-    fi
+    "$python" -m pip --version >/dev/null 2>&1 || make_venv
     if [ -n "$(missing)" ]; then
         echo "installing requirements.txt into .venv"
         "$python" -m pip install --quiet --disable-pip-version-check -r requirements.txt

@@ -106,12 +106,20 @@ def report(s: Settings) -> Place:
     return _place(s, "80_report", "report", {}, inputs)
 
 
+def _data(s: Settings) -> list[Place]:
+    place = data(s)
+    if place is None:
+        challenge_files(s)  # must be there: nothing makes them
+        return []
+    return [place]
+
+
 def _place(s: Settings, stage: str, name: str, settings: dict, inputs: dict[str, str]) -> Place:
     return Place(stage, name, Path(s.artefacts) / s.profile / stage, settings, inputs)
 
 
 STAGES = {
-    "00_data": lambda s: [place] if (place := data(s)) else [],
+    "00_data": _data,
     "10_prepare": lambda s: [store(s)],
     "20_folds": lambda s: [folds(s)],
     "30_features": lambda s: [features(s)],

@@ -45,7 +45,7 @@ class TrainSettings:
     seeds: tuple[int, ...] = (0,)
     device: str = "auto"  # cpu | cuda | cuda:1 | auto: cuda where there is one
     workers: int = 0  # fits at a time; 0: one on a GPU, one a core on a CPU
-    threads: int = 0  # of each worker; 0: the cores divided among the workers
+    threads: int = 1  # of each fit; more than one changes the rounding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +108,7 @@ def load(profile: str, words: list[str]) -> Settings:
     settings = build(Settings, given, "", problems, fixed)
     if settings is not None:
         problems += _rules(settings)
+    problems += _unread(networks, words)
     if problems:
         raise InputError(f"{' '.join([str(profile), *words])}: " + "; ".join(problems))
     return settings
@@ -125,6 +126,7 @@ def profile_path(profile: str) -> Path:
 
 
 def _read(path: Path, seen: tuple[Path, ...] = ()) -> dict:
+    path = path.resolve()
     if path in seen:
         raise InputError(f"{path}: extends itself")
     try:
@@ -134,6 +136,8 @@ def _read(path: Path, seen: tuple[Path, ...] = ()) -> dict:
     base = raw.pop("extends", None)
     if base is None:
         return raw
+    if not isinstance(base, str):
+        raise InputError(f"{path}: extends = {base!r} must be the name or path of one profile")
     beside = path.parent / base
     parent = beside if beside.is_file() else profile_path(base)
     return merge(_read(parent, (*seen, path)), raw)
@@ -169,9 +173,22 @@ def _networks(raw: dict, problems: list[str]) -> dict[str, NetworkSettings]:
     return networks
 
 
+def _unread(networks: dict[str, NetworkSettings], words: list[str]) -> list[str]:
+    """A word that no network would read is a mistake, not a wish to be ignored."""
+    problems = []
+    for word in words:
+        model, _, rest = word.partition("=")[0].partition(".")
+        meant = [networks.get(model)] if model != "network" else [*networks.values()]
+        meant = [network for network in meant if network is not None]
+        if meant and all(rest.split(".")[0] in network.unread for network in meant):
+            parts = ", ".join(f"{n.interest} and {n.interaction}" for n in meant)
+            problems.append(f"{word}: not read, the parts of {model} are {parts}")
+    return problems
+
+
 def _data(raw: dict, problems: list[str]):
     source = raw.pop("source", None)
-    if source not in SOURCES:
+    if not isinstance(source, str) or source not in SOURCES:
         problems.append(f"data.source = {source!r} must be one of {', '.join(SOURCES)}")
         return None
     return build(SOURCES[source], raw, "data", problems)
@@ -187,8 +204,15 @@ def _rules(s: Settings) -> list[str]:
     ):
         if value not in known:
             problems.append(f"{name} = {value!r} must be one of {', '.join(known)}")
-    if min(s.train.workers, s.train.threads) < 0:
-        problems.append("train.workers and train.threads must not be negative")
+    if s.train.workers < 0 or s.train.threads < 1:
+        problems.append("train.workers must be at least 0, train.threads at least 1")
+    if s.folds.seed < 0 or not all(0 <= seed < 2**63 for seed in s.train.seeds):
+        problems.append("folds.seed and train.seeds must lie in 0 .. 2^63 - 1")
+    if s.official and s.blend.method not in ("auto", "best_single"):
+        problems.append(
+            f"blend.method = {s.blend.method!r} needs out-of-fold rows, and folds.mode=official"
+            " has none: use best_single"
+        )
     if s.folds.n < 2:
         problems.append(f"folds.n = {s.folds.n} must be at least 2")
     if not s.train.seeds or len(set(s.train.seeds)) < len(s.train.seeds):

@@ -1,6 +1,7 @@
 """The fits of 50_train: from the store's arrays to weights and logits on disk."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,20 +30,19 @@ Key = tuple[str, int, int]  # model, seed, fold
 def run(s: Settings, keys: list[Key], force: bool) -> None:
     """Train and publish the fits `keys`, several at a time where that is quicker.
 
-    On a CPU a network of this size gains little from a second thread, so every core takes a fit of
-    its own; with one thread a fit, results do not depend on how many cores there are.
+    On a CPU every core takes a fit of its own, with one thread: results then do not depend on how
+    many cores there are, or on how many fits were left to do.
     """
-    device, n_cores = pick_device(s.train.device), os.cpu_count() or 1
-    workers = s.train.workers or (1 if device.type == "cuda" else min(len(keys), n_cores))
-    threads = s.train.threads or max(1, n_cores // workers)
-    tasks = (joblib.delayed(_run_one)(s, key, threads, force, workers == 1) for key in keys)
+    on_gpu = pick_device(s.train.device).type == "cuda"
+    workers = s.train.workers or (1 if on_gpu else min(len(keys), os.cpu_count() or 1))
+    tasks = (joblib.delayed(_run_one)(s, key, force, workers == 1) for key in keys)
     done = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(tasks)
     for _ in tqdm(done, desc="50_train fits", total=len(keys), disable=None, leave=False):
         pass
 
 
-def _run_one(s: Settings, key: Key, threads: int, force: bool, alone: bool) -> None:
-    torch.set_num_threads(threads)
+def _run_one(s: Settings, key: Key, force: bool, alone: bool) -> None:
+    torch.set_num_threads(s.train.threads)
     bench = Bench.open(s, need(places.store(s)), need(places.folds(s)))
     progress = command.progress if alone else lambda batches, _: batches
     command.make(places.fit(s, *key), force, lambda out: bench.fit(key, out, progress))
@@ -95,15 +95,14 @@ class Bench:
         model, seed, fold = key
         s, network = self.settings.networks[model], self.network(model, seed)
         train, label, held, held_label, held_ids = self._split(fold)
+        what, remedy = f"{model}, seed {seed}, fold {fold}", f"lower {model}.fit.learning_rate"
         try:
             report = fit(
                 network, train, label, held, held_label, s.fit, max_len=s.max_len, seed=seed,
                 score=auc, progress=lambda items, what: progress(items, f"{model} {fold} {what}"),
             )  # fmt: skip
         except FloatingPointError as error:
-            raise InputError(
-                f"{model}, seed {seed}, fold {fold}: {error}; lower {model}.fit.learning_rate"
-            ) from None
+            raise InputError(f"{what}: {error}; {remedy}") from None
         torch.save(network.state_dict(), out / "model.pt")
         if fold != OFFICIAL:
             _write(out / "held.parquet", "row_id", held_ids, report.held_logits)
@@ -112,6 +111,8 @@ class Bench:
             ("test", "ID", np.array(self.store.test.id)),
         ):
             logits = predict(network, self.rows[name], s.max_len)
+            if not torch.isfinite(logits).all():
+                raise InputError(f"{what}: logits of {name} are not finite; {remedy}")
             _write(out / f"{name}.parquet", column, ids, logits)
         speed = len(train) * len(report.epochs) / sum(e["seconds"] for e in report.epochs)
         out.report = {
@@ -141,12 +142,12 @@ class Bench:
 def pick_device(wanted: str) -> torch.device:
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(wanted)
-    except RuntimeError:
-        raise InputError(f"train.device = {wanted!r} must be cpu, cuda, cuda:<n> or auto") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"train.device = {wanted!r}, but torch sees no CUDA device here; use cpu")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", wanted):
+        raise InputError(f"train.device = {wanted!r} must be cpu, cuda, cuda:<n> or auto")
+    device = torch.device(wanted)
+    n_gpus = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= n_gpus:
+        raise InputError(f"train.device = {wanted!r}, but torch sees {n_gpus} CUDA devices here")
     return device
 
 

@@ -74,3 +74,26 @@ def test_the_digest_follows_the_files_and_not_the_clock(place):
     assert digest(place) == first
     fill(place, "xy")
     assert digest(place) != first
+
+
+@pytest.mark.parametrize("harm", ["record", "file", "length"])
+def test_a_damaged_artefact_is_not_done_and_is_replaced_as_a_whole(place, harm):
+    fill(place)
+    if harm == "record":
+        (place.path / artefacts.RECORD).write_text("")
+    elif harm == "file":
+        (place.path / "a.txt").unlink()
+    else:
+        (place.path / "a.txt").write_text("xyz")
+    assert not place.done
+    fill(place)
+    assert place.done
+
+
+def test_another_processes_scratch_folder_and_stray_files_stay(place):
+    place.folder.mkdir(parents=True)
+    theirs = [place.folder / f".{place.path.name}.{end}" for end in ("1", "1.old", "x")]
+    for path in theirs:
+        path.mkdir()
+    fill(place)
+    assert all(path.is_dir() for path in theirs)

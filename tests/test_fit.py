@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from cv.auc import auc
-from models.fit import add_embedding_l2, fit, loss, predict, train_epoch
+from models.fit import add_embedding_l2, fit, loss, predict, split, train_epoch
 from models.settings import FinalSettings, QnnSettings
 from tests.small import network, rows, settings
 
@@ -104,6 +104,23 @@ def test_divergence_is_an_error_that_names_epoch_and_learning_rate():
         FloatingPointError, match=r"epoch \d+: training loss .* learning rate 1e\+30"
     ):
         run(learning_rate=1e30, max_epochs=5)
+
+
+def test_logits_that_are_not_finite_are_an_error_although_the_loss_was():
+    with pytest.raises(FloatingPointError, match="16 of 16 held-out logits not finite"):
+        run(learning_rate=1e30, batch_size=16, max_epochs=1)
+
+
+@pytest.mark.parametrize(("n", "sizes"), [(9, [4, 5]), (8, [4, 4]), (10, [4, 4, 2]), (1, [1])])
+def test_a_last_batch_of_one_row_joins_the_one_before(n, sizes):
+    batches = split(torch.arange(n), 4)
+    assert [len(b) for b in batches] == sizes
+    assert torch.cat(batches).tolist() == list(range(n))
+
+
+def test_a_plateau_never_raises_the_learning_rate():
+    _, report = run(score=lambda *_: 0.5, max_epochs=4, patience=4, learning_rate=1e-8)
+    assert [e["learning_rate"] for e in report.epochs] == [1e-8] * 4
 
 
 def test_finals_loss_adds_distillation_and_one_block_does_not():

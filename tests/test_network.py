@@ -1,12 +1,20 @@
 """Batches and whole networks, row by row.   run: ./run_tests.sh tests/test_network.py"""
 
+import math
 from dataclasses import replace
 
 import pytest
 import torch
 
 from models.fit import predict
-from models.settings import DinSettings, FinalSettings, MlpSettings, NetworkSettings, QnnSettings
+from models.settings import (
+    DinSettings,
+    FinalSettings,
+    FitSettings,
+    MlpSettings,
+    NetworkSettings,
+    QnnSettings,
+)
 from tests.small import CONTENT, N_ITEMS, items, network, rows, settings
 
 QIN = settings(qnn=QnnSettings(layers=2, rows=3))
@@ -101,9 +109,10 @@ def test_padding_rows_of_the_tables_start_at_zero_and_get_no_gradient():
     ("changed", "said"),
     [
         ({"interest": "din_attention"}, "interest = 'din_attention' must be one of"),
-        ({"mlp": MlpSettings(hidden=(3,))}, "[mlp] is set, but the network's part is 'qnn'"),
         ({"max_len": 0}, "max_len = 0 must be positive"),
-        ({"qnn": QnnSettings(dropout=1.0)}, "qnn.dropout = 1.0 must lie in [0, 1)"),
+        ({"qnn": QnnSettings(dropout=1.0)}, "qnn.dropout = 1.0 must be in [0, 1)"),
+        ({"fit": FitSettings(learning_rate=math.nan)}, "fit.learning_rate = nan must be positive"),
+        ({"din": DinSettings(hidden=())}, "din.hidden must hold at least one width"),
     ],
 )
 def test_impossible_networks_are_refused_by_name(changed, said):

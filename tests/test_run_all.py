@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -122,6 +123,25 @@ def test_strict_rules_ship_one_network_of_the_official_split(first, words):
     assert len(manifest["runs"]) == 1
     refused = run("sample", *words, "rules=strict", "blend.method=rank_mean", code=2)
     assert "rules=strict refuses blend.method=rank_mean" in refused
+
+
+def test_a_test_set_in_any_order_is_submitted_in_that_order(first, words, tmp_path):
+    s = settings.load("sample", words)
+    folder = shutil.copytree(places.data(s).path / "challenge", tmp_path / "shuffled")
+    test = pl.read_parquet(folder / "test.parquet").sample(fraction=1, shuffle=True, seed=1)
+    test.write_parquet(folder / "test.parquet")
+    own = [*TINY[4:], f"artefacts={tmp_path}", f"submissions={tmp_path}", "models=din"]
+    said = last_line(run("challenge", f"data.dir={folder}", *own))
+    assert check(Path(said["submission"]), test["ID"].to_numpy()).errors == []
+
+
+def test_a_fit_that_is_done_again_alone_has_the_same_bytes(first, words):
+    fits = places.fits(settings.load("sample", words))
+    place = fits["din", 0, 1]
+    before = (place.path / "held.parquet").read_bytes()
+    shutil.rmtree(place.path)
+    run("pipeline.50_train", "sample", *words, shell=False)
+    assert (place.path / "held.parquet").read_bytes() == before
 
 
 def test_the_folder_that_a_source_wrote_gives_the_same_store_as_challenge(first, words):

@@ -68,7 +68,15 @@ def test_every_problem_is_reported_at_once_with_the_nearest_key():
         (["data.source=web"], "data.source = 'web' must be one of"),
         (["train.seeds=1,1"], "must be distinct"),
         (["qin.interest=sum"], "qin: interest = 'sum' must be one of mean, din, asta"),
-        (["din.qnn.rows=2"], "din: [qnn] is set, but the network's part is 'mlp'"),
+        (["din.qnn.rows=2"], "din.qnn.rows=2: not read, the parts of din are din and mlp"),
+        (["network.asta.width=2", "models=din"], "not read, the parts of network are din and mlp"),
+        (["folds.mode=official", "blend.method=rank_mean"], "folds.mode=official has none"),
+        (["data.source=[1]"], "data.source = [1] must be one of"),
+        (["train.seeds=²"], "train.seeds = '²' must be int"),
+        (["train.seeds=99999999999999999999999"], "must lie in 0 .. 2^63 - 1"),
+        (["folds.seed=-1"], "must lie in 0 .. 2^63 - 1"),
+        (["qin.fit.learning_rate=nan"], "fit.learning_rate = nan must be positive"),
+        (["train.threads=0"], "train.threads at least 1"),
         (["rules=strict", "folds.mode=kfold"], "rules=strict refuses folds.mode=kfold"),
         (["rules=strict", "blend.method=rank_mean"], "rules=strict refuses blend.method=rank_mean"),
         (["rules=strict", "train.seeds=0,1"], "rules=strict refuses several train.seeds"),
@@ -77,6 +85,11 @@ def test_every_problem_is_reported_at_once_with_the_nearest_key():
 )
 def test_what_cannot_be_is_refused_by_name(words, said):
     assert said in refused("sample", *words)
+
+
+def test_a_word_may_change_a_networks_parts_whatever_the_profile_sets():
+    s = load("sample", ["qin.interaction=mlp", "qin.mlp.hidden=[8]"])
+    assert s.networks["qin"].mlp.hidden == (8,)
 
 
 def test_strict_rules_train_on_the_official_split():
@@ -95,7 +108,9 @@ def test_a_profile_may_extend_another_by_name_or_by_path(tmp_path):
 def test_broken_profiles_are_refused(tmp_path):
     (tmp_path / "loop.toml").write_text('extends = "loop.toml"\n')
     (tmp_path / "torn.toml").write_text("[folds\n")
+    (tmp_path / "five.toml").write_text("extends = 5\n")
     assert "extends itself" in refused(tmp_path / "loop.toml")
+    assert "extends = 5 must be the name" in refused(tmp_path / "five.toml")
     assert "not TOML" in refused(tmp_path / "torn.toml")
     assert "did you mean 'sample'?" in refused("sampel")
 
