@@ -5,9 +5,12 @@ writes  artefacts/<profile>/00_data/<source>-<hash>/challenge/*.parquet, hidden_
 run     python -m pipeline.00_data PROFILE [key=value ...]
 """
 
+from threadpoolctl import threadpool_limits
+
 from features import challenge, release, sample
 from features.release_rows import ReleaseSettings
 from pipeline import command, places
+from pipeline.artefacts import Publication
 from pipeline.settings import Settings
 
 
@@ -18,7 +21,12 @@ def work(s: Settings, force: bool) -> None:
         print(f"00_data {s.data.dir} {' '.join(path.name for path in found.values())} found")
         return
     source = release if isinstance(s.data, ReleaseSettings) else sample
-    command.make(place, force, lambda out: source.write(s.data, out.path))
+
+    def fill(out: Publication) -> dict:
+        with threadpool_limits(1):  # sums of matrix products depend on the number of threads
+            return source.write(s.data, out.path)
+
+    command.make(place, force, fill)
     challenge.files(place.path / "challenge")
 
 

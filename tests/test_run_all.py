@@ -22,10 +22,10 @@ TINY = [
 ]  # fmt: skip
 
 
-def run(*words: str, code: int = 0, shell: bool = True) -> str:
+def run(*words: str, code: int = 0, shell: bool = True, **variables: str) -> str:
     """Output of run_all.sh (or of a module) in the environment that runs the tests."""
     command = ["bash", "run_all.sh"] if shell else [sys.executable, "-m"]
-    env = os.environ | {"VIRTUAL_ENV": sys.prefix, "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
+    env = os.environ | {"VIRTUAL_ENV": sys.prefix} | variables
     done = subprocess.run([*command, *words], cwd=ROOT, env=env, capture_output=True, text=True)
     assert done.returncode == code, done.stdout[-2000:] + done.stderr[-2000:]
     assert "Traceback" not in done.stderr
@@ -106,6 +106,15 @@ def test_one_seed_gives_equal_bytes_and_no_stage_before_the_report_opens_hidden_
             (other,) = (tmp_path / "sample" / "50_train").glob(place.path.name)
             for file in ("held.parquet", "test.parquet", "model.pt"):
                 assert (other / file).read_bytes() == (place.path / file).read_bytes()
+
+
+def test_data_do_not_depend_on_the_number_of_threads(tmp_path):
+    digests = set()
+    for n in "12":
+        words = [*TINY, f"artefacts={tmp_path}/{n}"]
+        run("pipeline.00_data", "sample", *words, shell=False, OPENBLAS_NUM_THREADS=n)
+        digests.add(places.digest(places.data(settings.load("sample", words))))
+    assert len(digests) == 1
 
 
 def test_a_dry_run_lists_and_runs_nothing(first, words):
