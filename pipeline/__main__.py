@@ -15,13 +15,15 @@ from features.errors import InputError
 from pipeline import artefacts, command, places
 from pipeline.settings import Settings
 
+LAST = list(places.STAGES)[-1]
+
 
 def main() -> None:
     names = list(places.STAGES)
     parser = command.parser(__doc__)
     parser.prog = "run_all.sh"
     parser.add_argument("--from", dest="first", choices=names, default=names[0], metavar="STAGE")
-    parser.add_argument("--to", dest="last", choices=names, default=names[-1], metavar="STAGE")
+    parser.add_argument("--to", dest="last", choices=names, default=LAST, metavar="STAGE")
     parser.add_argument("--dry-run", action="store_true", help="say what is done and what is not")
     parser.epilog = f"stages: {' '.join(names)}"
     arguments = parser.parse_intermixed_args()
@@ -37,13 +39,11 @@ def work(arguments) -> None:
         for stage in chosen:
             print(f"{stage} {state(s, stage)}")
         return
-    n_run = 0
+    if not arguments.force and all(state(s, stage) == "done" for stage in chosen):
+        print("everything is done already: nothing to run")
     for stage in chosen:
-        within = arguments.first <= stage <= arguments.last
-        n_run += run(s, stage, arguments.force and within)
-    if not n_run:
-        print("everything was done already: nothing ran")
-    if arguments.last == list(places.STAGES)[-1]:
+        run(s, stage, arguments.force and arguments.first <= stage <= arguments.last)
+    if arguments.last == LAST:
         print(summary(s, time.perf_counter() - started))
 
 
@@ -67,25 +67,22 @@ def state(s: Settings, stage: str) -> str:
     return f"to do, {n_done} of {len(wanted)} done" if n_done else "to do"
 
 
-def run(s: Settings, stage: str, force: bool) -> bool:
-    """Run a stage in a process of its own; returns whether there was anything to do."""
-    last = stage == list(places.STAGES)[-1]
-    if state(s, stage) == "done" and not force and not last:
+def run(s: Settings, stage: str, force: bool) -> None:
+    """Run a stage in a process of its own, unless it is done; the report always says its table."""
+    if state(s, stage) == "done" and not force and stage != LAST:
         for place in places.STAGES[stage](s):
             command.kept(place, force)
-        return False
+        return
     words = [sys.executable, "-m", f"pipeline.{stage}", *s.words, *["--force"] * force]
-    was_done, started = state(s, stage) == "done", time.perf_counter()
+    started = time.perf_counter()
     returned, peak_mib = wait(subprocess.Popen(words).pid)
     if returned == -signal.SIGKILL:
         raise InputError(f"{stage} was killed; if this machine ran out of memory, see its settings")
     if returned:
         raise SystemExit(returned)  # the stage has said why
-    if was_done and not force:
-        return False
-    seconds = time.perf_counter() - started
-    print(f"{stage} done in {seconds:.1f} s, peak {peak_mib} MiB", flush=True)
-    return True
+    if stage != LAST:  # its table ends the output
+        seconds = time.perf_counter() - started
+        print(f"{stage} done in {seconds:.1f} s, peak {peak_mib} MiB", flush=True)
 
 
 def wait(pid: int) -> tuple[int, int]:

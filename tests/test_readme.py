@@ -37,7 +37,8 @@ def test_every_profile_is_named_and_the_other_way_round():
     assert named == {p.stem for p in settings.PROFILES.glob("*.toml")}
 
 
-COMMANDS = re.findall(r"^    (?:\./run_all\.sh|python -m pipeline\.\w+) +(\w+.*)$", TEXT, re.MULTILINE)
+RUN = r"^    (?:\./run_all\.sh|python -m pipeline\.\w+) +(\w+.*)$"
+COMMANDS = re.findall(RUN, TEXT, re.MULTILINE)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

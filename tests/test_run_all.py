@@ -49,6 +49,7 @@ def last_line(output: str) -> dict:
 
 def test_the_last_line_says_what_a_script_wants_to_know(first, words):
     said = last_line(first)
+    assert "ships, chosen by" in "".join(first.strip().splitlines()[-3:-1])
     keys = ["profile", "submission", "cv", "valid", "hidden", "bayes", "seconds"]
     assert list(said) == keys
     assert all(0.4 < said[key] < 1 for key in ("cv", "valid", "hidden", "bayes"))
@@ -75,7 +76,7 @@ def test_every_train_row_has_one_logit_of_a_fit_that_did_not_see_it(first, words
 def test_a_second_run_does_nothing_and_says_so(first, words):
     again = run("sample", *words)
     assert "done in" not in again
-    assert "nothing ran" in again
+    assert "nothing to run" in again
     assert "epochs=" not in again
     assert again.count(" kept") == 7 + 6  # the stages; 50_train has six fits
     assert last_line(again) | {"seconds": 0} == last_line(first) | {"seconds": 0}
