@@ -16,8 +16,9 @@ from cv.auc import auc
 from features.errors import InputError
 from features.store import Store, open_store
 from models import table
-from models.fit import Progress, fit, predict
+from models.fit import FitReport, Progress, fit, predict
 from models.network import Network
+from models.settings import NetworkSettings
 from models.table import Rows
 from pipeline import command, places
 from pipeline.artefacts import Publication, need
@@ -33,8 +34,10 @@ def run(s: Settings, keys: list[Key], force: bool) -> None:
     On a CPU every core takes a fit of its own, with one thread: results then do not depend on how
     many cores there are, or on how many fits were left to do.
     """
-    on_gpu = pick_device(s.train.device).type == "cuda"
-    workers = s.train.workers or (1 if on_gpu else min(len(keys), os.cpu_count() or 1))
+    device = pick_device(s.train.device)
+    at_once = 1 if device.type == "cuda" else os.cpu_count() or 1
+    workers = min(len(keys), s.train.workers or at_once)
+    print(f"50_train {len(keys)} fits on {device}, {workers} at a time", flush=True)
     tasks = (joblib.delayed(_run_one)(s, key, force, workers == 1) for key in keys)
     done = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(tasks)
     for _ in tqdm(done, desc="50_train fits", total=len(keys), disable=None, leave=False):
@@ -43,13 +46,13 @@ def run(s: Settings, keys: list[Key], force: bool) -> None:
 
 def _run_one(s: Settings, key: Key, force: bool, alone: bool) -> None:
     torch.set_num_threads(s.train.threads)
-    bench = Bench.open(s, need(places.store(s)), need(places.folds(s)))
+    bench = Workbench.open(s, need(places.store(s)), need(places.folds(s)))
     progress = command.progress if alone else lambda batches, _: batches
     command.make(places.fit(s, *key), force, lambda out: bench.fit(key, out, progress))
 
 
 @dataclass(frozen=True)
-class Bench:
+class Workbench:
     """The rows of a run on one device."""
 
     settings: Settings
@@ -60,7 +63,7 @@ class Bench:
     fold: Tensor  # (N,) int8, of the train rows
 
     @classmethod
-    def open(cls, s: Settings, store_folder: Path, folds_folder: Path) -> "Bench":
+    def open(cls, s: Settings, store_folder: Path, folds_folder: Path) -> "Workbench":
         store, device = open_store(store_folder), pick_device(s.train.device)
         if device.type == "cuda":
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -83,10 +86,7 @@ class Bench:
         """A freshly initialised network; the same for the same seed."""
         torch.manual_seed(seed)
         items = self.store.items
-        tags, content = (
-            torch.from_numpy(np.array(items.tags)),
-            torch.from_numpy(np.array(items.content)),
-        )
+        tags, content = (torch.from_numpy(np.array(a)) for a in (items.tags, items.content))
         made = Network(self.settings.networks[model], tags, content, int(items.tags.max()) + 1)
         return made.to(self.device)
 
@@ -95,39 +95,38 @@ class Bench:
         model, seed, fold = key
         s, network = self.settings.networks[model], self.network(model, seed)
         train, label, held, held_label, held_ids = self._split(fold)
-        what, remedy = f"{model}, seed {seed}, fold {fold}", f"lower {model}.fit.learning_rate"
         try:
             report = fit(
                 network, train, label, held, held_label, s.fit, max_len=s.max_len, seed=seed,
                 score=auc, progress=lambda items, what: progress(items, f"{model} {fold} {what}"),
             )  # fmt: skip
+            torch.save(network.state_dict(), out / "model.pt")
+            if fold != OFFICIAL:
+                _write(out / "held.parquet", "row_id", held_ids, report.held_logits)
+            for name, column, ids in (
+                ("valid", "row_id", np.arange(len(self.store.valid))),
+                ("test", "ID", np.asarray(self.store.test.id)),
+            ):
+                _write(out / f"{name}.parquet", column, ids, self._predict(network, name, s))
         except FloatingPointError as error:
-            raise InputError(f"{what}: {error}; {remedy}") from None
-        torch.save(network.state_dict(), out / "model.pt")
-        if fold != OFFICIAL:
-            _write(out / "held.parquet", "row_id", held_ids, report.held_logits)
-        for name, column, ids in (
-            ("valid", "row_id", np.arange(len(self.store.valid))),
-            ("test", "ID", np.array(self.store.test.id)),
-        ):
-            logits = predict(network, self.rows[name], s.max_len)
-            if not torch.isfinite(logits).all():
-                raise InputError(f"{what}: logits of {name} are not finite; {remedy}")
-            _write(out / f"{name}.parquet", column, ids, logits)
-        speed = len(train) * len(report.epochs) / sum(e["seconds"] for e in report.epochs)
-        out.report = {
-            "best_epoch": report.best_epoch,
-            "auc": report.best_score,
-            "epochs": report.epochs,
-            "rows_per_second": round(speed),
-        }
+            what, remedy = f"{model}, seed {seed}, fold {fold}", f"{model}.fit.learning_rate"
+            raise InputError(f"{what}: {error}; lower {remedy}") from None
+        out.report = _report(report, len(train)) | {"device": str(self.device)}
+        best = report.epochs[report.best_epoch - 1]
         return {
             "epochs": len(report.epochs),
             "best": report.best_epoch,
-            "loss": f"{report.epochs[report.best_epoch - 1]['loss']:.4f}",
+            "loss": f"{best['loss']:.4f}",
             "auc": f"{report.best_score:.5f}",
-            "rows/s": round(speed),
+            "rows/s": out.report["rows_per_second"],
         }
+
+    def _predict(self, network: Network, split: str, s: NetworkSettings) -> Tensor:
+        """Logits (N,) of valid or test. Raises FloatingPointError when one is not finite."""
+        logits = predict(network, self.rows[split], s.max_len)
+        if not torch.isfinite(logits).all():
+            raise FloatingPointError(f"logits of {split} are not finite")
+        return logits
 
     def _split(self, fold: int) -> tuple[Rows, Tensor, Rows, Tensor, np.ndarray | None]:
         """Rows and labels to train on, rows and labels that judge, and the latter's row_ids."""
@@ -137,6 +136,16 @@ class Bench:
         inside = (self.fold != fold).nonzero().squeeze(1)
         held = (self.fold == fold).nonzero().squeeze(1)
         return rows.take(inside), label[inside], rows.take(held), label[held], held.cpu().numpy()
+
+
+def _report(report: FitReport, n_rows: int) -> dict:
+    seconds = sum(epoch["seconds"] for epoch in report.epochs)
+    return {
+        "best_epoch": report.best_epoch,
+        "auc": report.best_score,
+        "epochs": report.epochs,
+        "rows_per_second": round(n_rows * len(report.epochs) / seconds),
+    }
 
 
 def pick_device(wanted: str) -> torch.device:
