@@ -16,6 +16,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import resource
 import shutil
 import subprocess
@@ -101,7 +102,7 @@ def publish(place: Place) -> Iterator[Publication]:
     there (--force, or a second run that was quicker) is replaced as a whole.
     """
     place.folder.mkdir(parents=True, exist_ok=True)
-    _sweep(place)
+    _sweep(place.folder)
     scratch = place.folder / f".{place.path.name}.{os.getpid()}"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
@@ -155,12 +156,11 @@ def _flush(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _sweep(place: Place) -> None:
-    """Remove scratch folders of this artefact whose process is gone (it was killed)."""
-    prefix = f".{place.path.name}."
-    for scratch in place.folder.glob(f"{prefix}*"):
-        pid = scratch.name.removeprefix(prefix).split(".")[0]
-        if pid.isdecimal() and not _alive(int(pid)):
+def _sweep(folder: Path) -> None:
+    """Remove the scratch folders in `folder` whose process is gone (it was killed)."""
+    for scratch in folder.glob(".*"):
+        found = re.fullmatch(r"\..+-[0-9a-f]{8}\.(\d+)(\.old)?", scratch.name)
+        if found and not _alive(int(found[1])):
             shutil.rmtree(scratch, ignore_errors=True)
 
 

@@ -6,6 +6,7 @@ types and impossible values are all reported in one message that names the neare
 """
 
 import dataclasses
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -213,8 +214,10 @@ def _rules(s: Settings) -> list[str]:
             f"blend.method = {s.blend.method!r} needs out-of-fold rows, and folds.mode=official"
             " has none: use best_single"
         )
-    if s.folds.n < 2:
-        problems.append(f"folds.n = {s.folds.n} must be at least 2")
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", s.train.device):
+        problems.append(f"train.device = {s.train.device!r} must be auto, cpu, cuda or cuda:<n>")
+    if not 2 <= s.folds.n <= 127:
+        problems.append(f"folds.n = {s.folds.n} must lie in 2 .. 127")
     if not s.train.seeds or len(set(s.train.seeds)) < len(s.train.seeds):
         problems.append(f"train.seeds = {list(s.train.seeds)} must be distinct and at least one")
     if not s.models or len(set(s.models)) < len(s.models):

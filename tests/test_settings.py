@@ -62,7 +62,7 @@ def test_every_problem_is_reported_at_once_with_the_nearest_key():
     [
         (["folds"], "expected key=value"),
         (["folds=3"], "folds = 3 must be a section"),
-        (["folds.n=1"], "folds.n = 1 must be at least 2"),
+        (["folds.n=1"], "folds.n = 1 must lie in 2 .. 127"),
         (["rules=lax"], "rules = 'lax' must be one of research, strict"),
         (["blend.method=vote"], "blend.method = 'vote' must be one of"),
         (["data.source=web"], "data.source = 'web' must be one of"),
@@ -76,6 +76,7 @@ def test_every_problem_is_reported_at_once_with_the_nearest_key():
         (["train.seeds=99999999999999999999999"], "must lie in 0 .. 2^63 - 1"),
         (["folds.seed=-1"], "must lie in 0 .. 2^63 - 1"),
         (["qin.fit.learning_rate=nan"], "fit.learning_rate = nan must be positive"),
+        (["train.device=gpu"], "train.device = 'gpu' must be auto, cpu, cuda or cuda:<n>"),
         (["train.threads=0"], "train.threads at least 1"),
         (["rules=strict", "folds.mode=kfold"], "rules=strict refuses folds.mode=kfold"),
         (["rules=strict", "blend.method=rank_mean"], "rules=strict refuses blend.method=rank_mean"),
