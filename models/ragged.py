@@ -28,10 +28,6 @@ class History:
     row: Tensor
     offsets: Tensor
 
-    def empty(self) -> Tensor:
-        """(B,) bool, rows without a history."""
-        return self.offsets[1:] == self.offsets[:-1]
-
 
 def dot(query: Tensor, items: Tensor, history: History) -> Tensor:
     """Scores (T,) of `query` (B, D) against the history's `items` (U, D)."""
