@@ -3,7 +3,6 @@
 Nothing is written before every file has passed every check, and equal rows give equal bytes.
 """
 
-import hashlib
 import itertools
 import json
 from pathlib import Path
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 from features import challenge, checks, parquet
 from features.challenge import Column
 from features.checks import Violations
+from features.digest import sha256
 from features.histories import Histories
 from features.parquet import Progress, Values
 from features.store import describe
@@ -55,7 +55,7 @@ def write_store(
     arrays = split_arrays(read) | item_arrays(read)
     arrays |= {"histories/values": histories.values, "histories/offsets": histories.offsets}
     manifest = {
-        "sources": {path.name: _sha256(path) for path in files.values()},
+        "sources": {path.name: sha256(path) for path in files.values()},
         "published_sizes": published_sizes,
         "ignored": ["test.parquet label"] if "label" in opened["test"].schema_arrow.names else [],
         "found": summary(arrays, width),
@@ -182,8 +182,3 @@ def _save(folder: Path, arrays: Arrays, manifest: dict) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         np.save(path, array, allow_pickle=False)
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

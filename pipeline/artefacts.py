@@ -9,7 +9,6 @@ so that equal bytes upstream leave everything downstream in place.
 """
 
 import contextlib
-import dataclasses
 import functools
 import hashlib
 import importlib.metadata
@@ -26,6 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from features.digest import sha256
 from features.errors import InputError
 from pipeline.settings import REPOSITORY
 
@@ -176,24 +176,7 @@ def _alive(pid: int) -> bool:
 
 def canonical(value: Any) -> str:
     """JSON that does not depend on the order of keys."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=_plain)
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
-        return dataclasses.asdict(value)
-    raise TypeError(f"{type(value).__name__} cannot be part of an artefact's name")
-
-
-def sha256(path: Path) -> str:
-    stat = path.stat()
-    return _sha256(path, stat.st_size, stat.st_mtime_ns)
-
-
-@functools.lru_cache(maxsize=1024)
-def _sha256(path: Path, size: int, mtime_ns: int) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
 def peak_mib() -> int:

@@ -4,18 +4,18 @@ Each function returns where a stage's results lie, whether they are there or not
 stages before it to be done, and says which one is not.
 """
 
+import itertools
 from dataclasses import asdict
 from pathlib import Path
 
 from features import challenge, release_files
 from features.challenge import ChallengeSettings
+from features.digest import sha256
 from features.release_rows import ReleaseSettings
-from pipeline.artefacts import Place, digest, need, sha256
+from pipeline.artefacts import Place, digest, need
 from pipeline.settings import Settings
 
-OFFICIAL = (
-    -1
-)  # the one "fold" of official mode: trained on all train rows, judged on official valid
+OFFICIAL = -1  # the one "fold" of official mode: train on all train rows, judge on official valid
 
 
 def data(s: Settings) -> Place | None:
@@ -24,10 +24,8 @@ def data(s: Settings) -> Place | None:
         return None
     if isinstance(s.data, ReleaseSettings):
         given = {k: v for k, v in asdict(s.data).items() if k not in ("dir", "embeddings")}
-        files = enumerate(
-            release_files.find(s.data.dir, s.data.embeddings)
-        )  # numbered: the order of arrays matters
-        inputs = {f"{i}-{path.name}": sha256(path) for i, path in files}
+        files = release_files.find(s.data.dir, s.data.embeddings)
+        inputs = {f"{i}-{path.name}": sha256(path) for i, path in enumerate(files)}  # in order
         return _place(s, "00_data", "release", given, inputs)
     return _place(s, "00_data", "sample", asdict(s.data), {})
 
@@ -60,32 +58,26 @@ def folds(s: Settings) -> Place:
 
 def features(s: Settings) -> Place:
     """30_features."""
-    inputs = {"store": digest(store(s)), "folds": digest(folds(s))}
-    return _place(s, "30_features", "features", {}, inputs)
+    return _place(s, "30_features", "features", {}, _rows(s))
 
 
 def fold_numbers(s: Settings) -> range | tuple[int]:
     return (OFFICIAL,) if s.official else range(s.folds.n)
 
 
-def fit(s: Settings, model: str, seed: int, fold: int) -> Place:
-    """50_train: one model, one seed, one fold."""
-    given = {"network": asdict(s.networks[model]), "seed": seed, "fold": fold}
-    inputs = {"store": digest(store(s)), "folds": digest(folds(s))}
-    name = f"{model}-seed{seed}-{'official' if fold == OFFICIAL else f'fold{fold}'}"
-    return _place(s, "50_train", name, given, inputs)
-
-
 def fits(s: Settings) -> dict[tuple[str, int, int], Place]:
     """50_train: every fit of the run by (model, seed, fold)."""
-    keys = [(m, seed, k) for m in s.models for seed in s.train.seeds for k in fold_numbers(s)]
-    return {key: fit(s, *key) for key in keys}
+    places, inputs = {}, _rows(s)
+    for model, seed, fold in itertools.product(s.models, s.train.seeds, fold_numbers(s)):
+        given = {"network": asdict(s.networks[model]), "seed": seed, "fold": fold}
+        name = f"{model}-seed{seed}-{'official' if fold == OFFICIAL else f'fold{fold}'}"
+        places[model, seed, fold] = _place(s, "50_train", name, given, inputs)
+    return places
 
 
 def blend(s: Settings) -> Place:
     """60_blend."""
-    inputs = {place.name: digest(place) for place in fits(s).values()}
-    inputs |= {"store": digest(store(s)), "folds": digest(folds(s))}
+    inputs = {place.name: digest(place) for place in fits(s).values()} | _rows(s)
     given = {"method": s.blend.method, "rules": s.rules, "models": s.models}
     return _place(s, "60_blend", "blend", given, inputs)
 
@@ -104,6 +96,11 @@ def report(s: Settings) -> Place:
     if hidden is not None:
         inputs["hidden_labels"] = sha256(hidden)
     return _place(s, "80_report", "report", {}, inputs)
+
+
+def _rows(s: Settings) -> dict[str, str]:
+    """Digests of the rows and of their folds."""
+    return {"store": digest(store(s)), "folds": digest(folds(s))}
 
 
 def _data(s: Settings) -> list[Place]:

@@ -82,6 +82,11 @@ class Settings:
         )
 
 
+def model_names() -> list[str]:
+    """The networks that can be trained: a TOML each."""
+    return sorted(path.stem for path in MODELS.glob("*.toml"))
+
+
 def default_profile() -> tuple[str, str]:
     """The profile that is meant when none is named, and why."""
     if (REPOSITORY / FULL_DATA).exists():
@@ -146,7 +151,7 @@ def _read(path: Path, seen: tuple[Path, ...] = ()) -> dict:
 
 def _tables(raw: dict, problems: list[str]) -> dict:
     """Refuse what is no section and no key, before it is taken apart."""
-    models = sorted(p.stem for p in MODELS.glob("*.toml"))
+    models = model_names()
     keys = [
         f.name
         for f in dataclasses.fields(Settings)
@@ -166,11 +171,11 @@ def _networks(raw: dict, problems: list[str]) -> dict[str, NetworkSettings]:
     shared = raw.pop("network", {})
     chosen = typed(raw.get("models", DEFAULT_MODELS), tuple[str, ...], "models", [])
     networks = {}
-    for path in sorted(MODELS.glob("*.toml")):
-        own = merge(shared, raw.pop(path.stem, {}))
-        network = build(NetworkSettings, merge(_read(path), own), path.stem, problems)
-        if path.stem in chosen:
-            networks[path.stem] = network
+    for name in model_names():
+        own = merge(shared, raw.pop(name, {}))
+        network = build(NetworkSettings, merge(_read(MODELS / f"{name}.toml"), own), name, problems)
+        if name in chosen:
+            networks[name] = network
     return networks
 
 
@@ -222,7 +227,7 @@ def _rules(s: Settings) -> list[str]:
         problems.append(f"train.seeds = {list(s.train.seeds)} must be distinct and at least one")
     if not s.models or len(set(s.models)) < len(s.models):
         problems.append(f"models = {list(s.models)} must be distinct and at least one")
-    known = sorted(p.stem for p in MODELS.glob("*.toml"))
+    known = model_names()
     problems += [
         f"models: no model {m!r}{near(m, known)}; there are {', '.join(known)}"
         for m in s.models

@@ -47,7 +47,7 @@ def _run_one(s: Settings, key: Key, force: bool, alone: bool) -> None:
     torch.set_num_threads(s.train.threads)
     bench = Workbench.open(s, need(places.store(s)), need(places.folds(s)))
     progress = command.progress if alone else lambda batches, _: batches
-    command.make(places.fit(s, *key), force, lambda out: bench.fit(key, out, progress))
+    command.make(places.fits(s)[key], force, lambda out: bench.fit(key, out, progress))
 
 
 @dataclass(frozen=True)
