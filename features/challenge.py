@@ -5,7 +5,7 @@ item_feature.parquet in it or beside it, as the organisers' archive does. Sizes:
 published for the WWW 2025 MMCTR challenge (https://recsys.westlake.edu.cn/MicroLens_1M_MMCTR).
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,9 @@ SPLITS = ("train", "valid", "test")
 PUBLISHED_ROWS = {"train": 3_600_000, "valid": 10_000, "test": 379_142, "item_info": 91_718}
 PUBLISHED_TAGS = 11_740  # with 0, the padding
 
+VECTORS = ("txt_emb_BERT", "img_emb_CLIPRN50")  # of item_feature: text, image
+CONTENTS = ("given", "joint_pca", "modality_pca")
+
 INTEGER, LEVEL, INTEGERS, FLOATS = "integer", "level", "integers", "floats"
 INT32, INT64 = np.iinfo(np.int32).max, np.iinfo(np.int64).max
 
@@ -28,6 +31,47 @@ class ChallengeSettings:
 
     dir: str = ""  # folder in the challenge's schema
     published_sizes: bool = False  # enforce the published row counts and vocabularies
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrepareSettings:
+    """What the store makes of the items; see features.content and features.codes."""
+
+    content: str = "given"  # item_emb_d128 | joint_pca, modality_pca: of the vectors behind it
+    content_width: int = 128  # of joint_pca and modality_pca
+    codes: int = 0  # levels of semantic codes of the content vectors; 0: none
+    codebook: int = 256  # codes that a level tells apart
+    seed: int = 0  # of the codes
+
+    def __post_init__(self) -> None:
+        problems = []
+        if self.content not in CONTENTS:
+            problems.append(f"content = {self.content!r} must be one of {', '.join(CONTENTS)}")
+        least = {"content_width": 1, "codes": 0, "codebook": 2, "seed": 0}
+        problems += [
+            f"{name} = {getattr(self, name)} must be at least {low}"
+            for name, low in least.items()
+            if getattr(self, name) < low
+        ]
+        if self.seed >= 2**32:
+            problems.append(f"seed = {self.seed} must be less than 2^32")
+        if self.content == "modality_pca" and self.content_width % 2:
+            problems.append(
+                f"content_width = {self.content_width} must be even: modality_pca halves it"
+            )
+        if problems:
+            raise ValueError("; ".join(problems))
+
+    def in_force(self) -> dict[str, str | int]:
+        """The settings that make the store another than by default."""
+        content = ("content", "content_width") if self.content != "given" else ()
+        codes = ("codes", "codebook", "seed") if self.codes else ()
+        return {name: getattr(self, name) for name in (*content, *codes)}
+
+    @property
+    def unread(self) -> set[str]:
+        """Settings that nothing reads: of a PCA or of codes that are not asked for."""
+        return asdict(self).keys() - self.in_force().keys() - {"content", "codes"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

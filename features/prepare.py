@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from features import challenge, checks, parquet
-from features.challenge import Column
+from features import challenge, checks, content, parquet
+from features.challenge import Column, PrepareSettings
 from features.checks import Violations
+from features.codes import quantise
+from features.content import RawVectors
 from features.digest import sha256
 from features.histories import Histories
 from features.parquet import Progress, Values
@@ -31,14 +33,21 @@ FIELDS = {  # column of a split -> array of the store
 Tables = dict[str, dict[str, Values]]  # file -> column -> rows, values
 Arrays = dict[str, np.ndarray]  # "part/name" -> array, as in features.store
 
+AS_GIVEN = PrepareSettings()
+
 
 def write_store(
-    folder: Path, files: dict[str, Path], published_sizes: bool, progress: Progress | None = None
+    folder: Path,
+    files: dict[str, Path],
+    published_sizes: bool,
+    progress: Progress | None = None,
+    settings: PrepareSettings = AS_GIVEN,
 ) -> dict:
     """Check `files` (see challenge.files), write their store to `folder`, return its manifest.
 
     `progress(file name, rows done, rows of the file)` is called after every batch. Raises
-    InputError with every violation of every file, and then writes nothing.
+    InputError with every violation of every file, or where they cannot give what `settings` ask
+    for; and then writes nothing.
     """
     violations, histories = Violations(), Histories()
     opened = parquet.open_files(files, violations)
@@ -50,15 +59,17 @@ def write_store(
         read[name] = parquet.read_table(name, opened[name], columns, keep, violations, progress)
     check_splits(read, violations)
     check_items(read, violations)
+    raw = content.read(opened.get("item_feature"), settings.content, violations, progress)
     violations.raise_if_any()
 
-    arrays = split_arrays(read) | item_arrays(read)
+    arrays = split_arrays(read) | item_arrays(read, raw, settings)
     arrays |= {"histories/values": histories.values, "histories/offsets": histories.offsets}
+    codes = add_codes(arrays, settings)
     manifest = {
         "sources": {path.name: sha256(path) for path in files.values()},
         "published_sizes": published_sizes,
         "ignored": ["test.parquet label"] if "label" in opened["test"].schema_arrow.names else [],
-        "found": summary(arrays, width),
+        "found": summary(arrays, width) | codes,
         "arrays": {name: describe(array) for name, array in arrays.items()},
     }
     _save(folder, arrays, manifest)
@@ -125,17 +136,31 @@ def split_arrays(read: Tables) -> Arrays:
     }
 
 
-def item_arrays(read: Tables) -> Arrays:
-    """The item table; levels of item_feature are put in their rows by id, 0 where it has none."""
+def item_arrays(read: Tables, raw: RawVectors | None, settings: PrepareSettings) -> Arrays:
+    """The item table; what item_feature has is put in its rows by id, 0 where it has none."""
     info = {column: values for column, (_, values) in read["item_info"].items()}
     arrays = {"items/tags": info["item_tags"], "items/content": info["item_emb_d128"]}
     if "item_feature" in read:
         feature = {column: values for column, (_, values) in read["item_feature"].items()}
+        if raw:
+            made = content.rebuild(settings, raw, feature["item_id"], len(info["item_id"]))
+            arrays["items/content"] = made
         for column in ("likes_level", "views_level"):
             levels = np.zeros(len(info["item_id"]), np.uint8)
             levels[feature["item_id"]] = feature[column]
             arrays[f"items/{FIELDS[column]}"] = levels
     return arrays
+
+
+def add_codes(arrays: Arrays, settings: PrepareSettings) -> dict:
+    """Add items/codes to `arrays`, if asked for; what the manifest says of them."""
+    if settings.codes == 0:
+        return {}
+    vectors = arrays["items/content"]
+    made = quantise(vectors, settings.codes, settings.codebook, settings.seed)
+    arrays["items/codes"] = made.codes
+    left = [round(share, 6) for share in made.left]
+    return {"codes": {"codebook": settings.codebook, "variance_left": left}}
 
 
 def summary(arrays: Arrays, width: int) -> dict:

@@ -3,7 +3,7 @@
 tags     hashtags of the title, the most frequent kept
 levels   1 + number of the nine decile borders (over items) below the count; 0: unknown
 content  SVD of the titles' TF-IDF, or PCA of standardised arrays side by side (the challenge's
-         recipe); 128 numbers, scaled by one factor to a mean square of 1
+         recipe, see content); 128 numbers, scaled by one factor to a mean square of 1
 """
 
 from typing import NamedTuple
@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.preprocessing import StandardScaler
 
+from features.content import item_vectors, standardised
 from features.errors import InputError
 
 TAG_SLOTS = 5
@@ -91,15 +91,12 @@ def content_vectors(
     """float32 (I, 128): components of the listed items; zeros for other ids and past the rank."""
     if arrays:
         method = PCA
-        features = StandardScaler().fit_transform(np.hstack([array[listed] for array in arrays]))
+        features = standardised(np.hstack([array[listed] for array in arrays]))
     else:
         method, features = TruncatedSVD, _tf_idf(titles.gather(listed))
     width = min(CONTENT_WIDTH, *features.shape)
-    found = method(width, random_state=seed).fit_transform(features).astype(np.float64)
-    scale = np.sqrt(np.square(found).sum() / (len(found) * CONTENT_WIDTH))
-    content = np.zeros((len(titles), CONTENT_WIDTH), np.float32)
-    content[listed, :width] = found / (scale or 1.0)  # 0: all items are alike
-    return content
+    found = method(width, random_state=seed).fit_transform(features)
+    return item_vectors(found, listed, len(titles), CONTENT_WIDTH)
 
 
 def _tf_idf(titles: pl.Series):

@@ -4,8 +4,10 @@
                 history int32 (N,) -> which history; label uint8 (N,) or, in test, id int64 (N,)
     histories   values int32 (T,), offsets int64 (H + 1,); history h is
                 values[offsets[h] : offsets[h + 1]], oldest first, without padding
-    items       tags int32 (I, 5), content float32 (I, 128), row number == item id, row 0 padding;
-                likes and views uint8 (I,) where the source had them (0 for items it lacks)
+    items       tags int32 (I, 5), content float32 (I, D), row number == item id, row 0 padding;
+                likes and views uint8 (I,) where the source had them (0 for items it lacks);
+                codes int32 (I, K) where K > 0 were asked for: code c of level k is
+                1 + k * codebook + c, and 0 stands for none (items whose content is all zeros)
 
 Arrays lie as <part>/<name>.npy beside manifest.json, which says what they were made from.
 """
@@ -43,6 +45,7 @@ class Items:
     content: np.ndarray
     likes: np.ndarray | None = None
     views: np.ndarray | None = None
+    codes: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.tags)

@@ -4,8 +4,8 @@
     z   = sum_l w_l s_l                               0 for an empty history
 
 Zhou et al. 2018, "Deep Interest Network", section 4.3, as the organisers' baseline has it: the
-weights are not normalised unless `softmax`. Departure: with softmax an empty history gives 0 here;
-the baseline lets it attend to its padding.
+weights are not normalised unless `softmax`; an empty history then attends to its padding, and gives
+the padding item's r(0), as published.
 
 Departure in arithmetic, not in value: the first layer W = [W1 W2 W3 W4] is applied as
 (W1 + W3) t + (W2 - W3) s + W4 (t * s), the first part once a row and the second once a distinct
@@ -25,7 +25,7 @@ class DinAttention(nn.Module):
 
     Shapes:
         target   (B, D)
-        items    (U, D)  the batch's distinct items
+        items    (U, D)  the batch's distinct items, the padding item first
         history  positions among `items`
         returns  (B, D)
     """
@@ -40,6 +40,7 @@ class DinAttention(nn.Module):
             nn.Linear(hidden[-1], 1),
         )
         self.softmax = softmax
+        self.width = d_item
 
     def forward(self, target: Tensor, items: Tensor, history: History) -> Tensor:
         w_target, w_item, w_difference, w_product = self.first.weight.chunk(4, dim=1)
@@ -56,5 +57,8 @@ class DinAttention(nn.Module):
         return self._pool(score.squeeze(1), items, history)
 
     def _pool(self, score: Tensor, items: Tensor, history: History) -> Tensor:
-        weight = ragged.softmax(score, history) if self.softmax else score
-        return ragged.pool(weight, items, history)
+        if not self.softmax:
+            return ragged.pool(score, items, history)
+        pooled = ragged.pool(ragged.softmax(score, history), items, history)
+        empty = history.offsets.diff() == 0
+        return torch.where(empty[:, None], items[0], pooled)

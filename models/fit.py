@@ -1,7 +1,8 @@
 """The only training loop: shuffled batches of device-resident rows, early stopping on held-out AUC.
 
-Per step, as published: mean log loss, plus (lambda / 2) sum w^2 over the whole embedding tables,
-gradient clipped by its total norm, Adam. Learning rate times `decay` when the AUC stops rising.
+Per step, as published: the loss (models.losses), plus (lambda / 2) sum w^2 over the whole embedding
+tables, gradient clipped by its total norm, Adam. Learning rate times `decay` when the AUC stops
+rising.
 No host synchronisation for the loss inside an epoch.
 """
 
@@ -12,16 +13,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from models.final import self_distillation
+from models.losses import loss
 from models.network import Network
 from models.settings import FitSettings
-from models.table import Batch, Rows
+from models.table import Rows
 
 Score = Callable[[Tensor, Tensor], float]  # (label, logits) -> the figure that should rise
 Progress = Callable[[Iterable, str], Iterable]
+EachEpoch = Callable[[int, dict], None]  # (epoch from 1, its record in FitReport.epochs)
 
 
 @dataclass(slots=True)
@@ -40,13 +41,6 @@ class FitReport:
     epochs: list[dict] = field(default_factory=list)
 
 
-def loss(network: Network, batch: Batch, label: Tensor) -> Tensor:
-    """Mean log loss of the logits, and what FINAL's blocks lose against their mean."""
-    branches = network.branches(batch)
-    lost = F.binary_cross_entropy_with_logits(branches.mean(1), label)
-    return lost + self_distillation(branches) if branches.shape[1] > 1 else lost
-
-
 def fit(
     network: Network,
     train: Rows,
@@ -55,10 +49,10 @@ def fit(
     held_label: Tensor,
     s: FitSettings,
     *,
-    max_len: int,
     seed: int,
     score: Score,
     progress: Progress = lambda batches, _: batches,
+    each_epoch: EachEpoch = lambda epoch, record: None,
 ) -> FitReport:
     """Train until the held-out score stops rising; leave the best weights in `network`.
 
@@ -73,8 +67,8 @@ def fit(
         started, learning_rate = time.perf_counter(), optimiser.param_groups[0]["lr"]
         order = torch.randperm(len(train), generator=shuffle).to(label.device)
         batches = progress(split(order, s.batch_size), f"epoch {epoch}")
-        mean_loss = train_epoch(network, train, label, batches, optimiser, s, max_len)
-        logits = predict(network, held, max_len)
+        mean_loss = train_epoch(network, train, label, batches, optimiser, s)
+        logits = predict(network, held)
         if not (math.isfinite(mean_loss) and torch.isfinite(logits).all()):
             n_bad = int((~torch.isfinite(logits)).sum())
             raise FloatingPointError(
@@ -84,6 +78,7 @@ def fit(
         reached = score(held_label, logits)
         record = {"loss": mean_loss, "score": reached, "learning_rate": learning_rate}
         report.epochs.append(record | {"seconds": time.perf_counter() - started})
+        each_epoch(epoch, report.epochs[-1])
         if reached > report.best_score:
             report.best_epoch, report.best_score, report.held_logits = epoch, reached, logits
             best_state, stale = copy.deepcopy(network.state_dict()), 0
@@ -114,7 +109,6 @@ def train_epoch(
     batches: Iterable[Tensor],
     optimiser: torch.optim.Optimizer,
     s: FitSettings,
-    max_len: int,
 ) -> float:
     """One pass over `batches` of row positions; returns the mean loss of a row."""
     network.train()
@@ -122,7 +116,7 @@ def train_epoch(
     total = torch.zeros((), dtype=torch.float64, device=label.device)
     for index in batches:
         optimiser.zero_grad(set_to_none=True)
-        batch_loss = loss(network, train.batch(index, max_len), label[index])
+        batch_loss = loss(network, train.batch(index), label[index], s)
         batch_loss.backward()
         add_embedding_l2(network, s.embedding_l2)
         torch.nn.utils.clip_grad_norm_(parameters, s.clip_norm)
@@ -138,13 +132,8 @@ def add_embedding_l2(network: Network, weight: float) -> None:
 
 
 @torch.no_grad()
-def predict(network: Network, rows: Rows, max_len: int, batch_size: int = 8192) -> Tensor:
-    """Logits (N,) float32 of `rows`, in eval mode; every item is represented once."""
+def predict(network: Network, rows: Rows, batch_size: int = 8192) -> Tensor:
+    """Logits (N,) float32 of `rows`, in eval mode."""
     network.eval()
-    device = rows.item.device
-    items = network.item(torch.arange(rows.n_items, device=device))
-    logits = [
-        network.score(items, rows.batch_of_all_items(index, max_len)).mean(1)
-        for index in torch.arange(len(rows), device=device).split(batch_size)
-    ]
-    return torch.cat(logits)
+    batches = torch.arange(len(rows), device=rows.device).split(batch_size)
+    return torch.cat([network(rows.batch(index)) for index in batches])

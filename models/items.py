@@ -6,37 +6,71 @@ as in the organisers' baseline and QIN (Li et al. 2025, arXiv:2504.17699): e_i i
 map V is learned (and square, as published, unless content_dim narrows it). An item without tags has
 a zero in their place. Departure: the published code finds the padding among the tags by looking for
 embeddings that sum to zero; here it is tag 0.
+
+Beyond the paper, a setting: [ ... ; mean of E_code ] over the item's semantic codes, which stand
+for e_i by residual quantisation.
 """
+
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class ItemRepresentation(nn.Module):
-    """See the module docstring.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemTable:
+    """What is known of all items; row number == item id, row 0 is the padding item.
 
     Shapes:
         tags     (I, 5)  integer, 0 is padding
         content  (I, C)  float
+        likes    (I,)    integer, level 0..10, where the source has it; views likewise
+        codes    (I, K)  integer, one code a level of the quantiser, 0 is none, codes of different
+                 levels distinct; where the store has them
+        n_tags   rows of the tag table
+        n_codes  rows of the code table
+    """
+
+    tags: Tensor
+    content: Tensor
+    n_tags: int
+    likes: Tensor | None = None
+    views: Tensor | None = None
+    codes: Tensor | None = None
+    n_codes: int = 0
+
+
+class ItemRepresentation(nn.Module):
+    """See the module docstring; levels are appended by the network, which owns their tables.
+
+    Shapes:
         item     (U,)    int64
-        returns  (U, D)  with D = 2 E + content_dim
+        returns  (U, D)  with D = 2 E + content_dim, and E more with codes
     """
 
     def __init__(
-        self, tags: Tensor, content: Tensor, embedding_dim: int, content_dim: int, n_tags: int
+        self, table: ItemTable, embedding_dim: int, content_dim: int, codes: bool = False
     ) -> None:
         super().__init__()
-        self.id = nn.Embedding(len(tags), embedding_dim, padding_idx=0)
-        self.tag = nn.Embedding(n_tags, embedding_dim, padding_idx=0)
-        self.content_map = nn.Linear(content.shape[1], content_dim, bias=False)
-        self.register_buffer("tags", tags.long(), persistent=False)
-        self.register_buffer("content", content, persistent=False)
-        self.width = 2 * embedding_dim + content_dim
+        self.id = nn.Embedding(len(table.tags), embedding_dim, padding_idx=0)
+        self.tag = nn.Embedding(table.n_tags, embedding_dim, padding_idx=0)
+        self.content_map = nn.Linear(table.content.shape[1], content_dim, bias=False)
+        self.code = nn.Embedding(table.n_codes, embedding_dim, padding_idx=0) if codes else None
+        self.register_buffer("tags", table.tags.long(), persistent=False)
+        self.register_buffer("content", table.content, persistent=False)
+        self.register_buffer("codes", table.codes.long() if codes else None, persistent=False)
+        self.width = (3 if codes else 2) * embedding_dim + content_dim
 
     def forward(self, item: Tensor) -> Tensor:
-        tags = self.tags[item]
-        summed = F.embedding_bag(tags, self.tag.weight, mode="sum", padding_idx=0)
-        n_tags = (tags != 0).sum(1, keepdim=True).clamp(min=1)
-        parts = (self.id(item), summed / n_tags, self.content_map(self.content[item]))
+        tags = mean_of(self.tag, self.tags[item])
+        parts = [self.id(item), tags, self.content_map(self.content[item])]
+        if self.code is not None:
+            parts.append(mean_of(self.code, self.codes[item]))
         return torch.cat(parts, dim=1)
+
+
+def mean_of(table: nn.Embedding, ids: Tensor) -> Tensor:
+    """(U, E): the mean of `table` over the non-zero `ids` (U, K); 0 where there are none."""
+    summed = F.embedding_bag(ids, table.weight, mode="sum", padding_idx=0)
+    return summed / (ids != 0).sum(1, keepdim=True).clamp(min=1)

@@ -12,6 +12,10 @@ from models.ragged import History
 class MeanPooling(nn.Module):
     """Shapes: target (B, D), items (U, D), history -> (B, D)."""
 
+    def __init__(self, d_item: int) -> None:
+        super().__init__()
+        self.width = d_item
+
     def forward(self, target: Tensor, items: Tensor, history: History) -> Tensor:
         length = history.offsets.diff().clamp(min=1).to(items.dtype)
         return ragged.pool(1 / length[history.row], items, history)

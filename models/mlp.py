@@ -17,14 +17,14 @@ def hidden_layers(
 
 
 class Mlp(nn.Module):
-    """Shapes: x (B, X) -> logits (B, 1)."""
+    """Shapes: x (B, X) -> hidden (B, last width) -> logits (B, 1)."""
 
     def __init__(
         self, d_in: int, hidden: tuple[int, ...], dropout: float, batch_norm: bool
     ) -> None:
         super().__init__()
-        layers = hidden_layers(d_in, hidden, dropout, batch_norm)
-        self.tower = nn.Sequential(*layers, nn.Linear((d_in, *hidden)[-1], 1))
+        self.hidden = nn.Sequential(*hidden_layers(d_in, hidden, dropout, batch_norm))
+        self.head = nn.Linear((d_in, *hidden)[-1], 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.tower(x)
+        return self.head(self.hidden(x))

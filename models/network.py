@@ -4,23 +4,30 @@ t = r(target item),  s_l = r(history item l)
 x = [E_likes ; E_views ; t ; interest(t, s)]
 logit = mean over the branches of interaction(x)
 
-qin   = sparse target attention + quadratic network      (Li et al. 2025, arXiv:2504.17699)
-din   = DIN attention + MLP                              (Zhou et al. 2018; organisers' baseline)
-final = DIN attention + FINAL block(s)                   (Zhu et al. 2023)
+qin              sparse target attention + quadratic network (Li et al. 2025, arXiv:2504.17699)
+din              DIN attention + MLP (Zhou et al. 2018; the organisers' baseline)
+final            DIN attention + FINAL block(s) (Zhu et al. 2023)
+transformer_dcn  transformer + cross network and MLP (the challenge's winning entry)
+
+Beyond the papers, each a setting: item_levels appends [E_likes ; E_views] of the item's own levels
+to r(i), of target and history alike and in the row's own tables, as the challenge's best public
+scores have it; user_id puts E_user behind the row's levels.
 """
 
 import torch
 from torch import Tensor, nn
 
+from models.cross import CrossTower
 from models.din_attention import DinAttention
 from models.final import FinalNetwork
-from models.items import ItemRepresentation
+from models.items import ItemRepresentation, ItemTable
 from models.mean_pooling import MeanPooling
 from models.mlp import Mlp
 from models.quadratic import QuadraticNetwork
 from models.settings import NetworkSettings
 from models.sparse_target_attention import SparseTargetAttention
 from models.table import Batch
+from models.transformer import TransformerInterest
 
 N_LEVELS = 11  # likes and views levels 0..10; level 0 is padding: a zero vector that never trains
 
@@ -31,61 +38,81 @@ class Network(nn.Module):
     Shapes:
         batch            Batch of B rows
         forward(batch)   logits (B,)
-        branches(batch)  logits (B, n), n > 1 only for FINAL's two blocks
+        hidden(batch)    (B, H), what the logits are read from
+        head(hidden)     branches (B, n), n > 1 only for FINAL's two blocks
     """
 
-    def __init__(self, s: NetworkSettings, tags: Tensor, content: Tensor, n_tags: int) -> None:
+    def __init__(self, s: NetworkSettings, items: ItemTable, n_users: int = 0) -> None:
         super().__init__()
-        content_dim = s.content_dim or content.shape[1]
-        self.item = ItemRepresentation(tags, content, s.embedding_dim, content_dim, n_tags)
-        self.likes = nn.Embedding(N_LEVELS, s.embedding_dim, padding_idx=0)
-        self.views = nn.Embedding(N_LEVELS, s.embedding_dim, padding_idx=0)
-        self.interest = build_interest(s, self.item.width)
-        self.interaction = build_interaction(s, 2 * s.embedding_dim + 2 * self.item.width)
+        dim, content_dim = s.embedding_dim, s.content_dim or items.content.shape[1]
+        self.item = ItemRepresentation(items, dim, content_dim, s.item_codes)
+        self.likes = nn.Embedding(N_LEVELS, dim, padding_idx=0)
+        self.views = nn.Embedding(N_LEVELS, dim, padding_idx=0)
+        self.user = nn.Embedding(n_users, dim, padding_idx=0) if s.user_id else None
+        levels = (items.likes, items.views) if s.item_levels else (None, None)
+        for name, level in zip(("item_likes", "item_views"), levels, strict=True):
+            self.register_buffer(name, None if level is None else level.long(), persistent=False)
+        d_item = self.item.width + (2 * dim if s.item_levels else 0)
+        self.interest = build_interest(s, d_item)
+        width = (3 if s.user_id else 2) * dim + d_item + self.interest.width
+        self.interaction = build_interaction(s, width)
+        self.distils = getattr(self.interaction, "distils", False)
         self.apply(initialise)
 
     def forward(self, batch: Batch) -> Tensor:
-        return self.branches(batch).mean(1)
+        return self.head(self.hidden(batch)).mean(1)
 
-    def branches(self, batch: Batch) -> Tensor:
-        return self.score(self.item(batch.items), batch)
+    def head(self, hidden: Tensor) -> Tensor:
+        return self.interaction.head(hidden)
 
-    def score(self, items: Tensor, batch: Batch) -> Tensor:
-        """`branches`, with the representations `items` (U, D) of the batch's items given."""
+    def hidden(self, batch: Batch) -> Tensor:
+        items = self.represent(batch.items)
         target = items[batch.target]
+        row = [self.likes(batch.likes), self.views(batch.views)]
+        if self.user is not None:
+            row.append(self.user(batch.user))
         interest = self.interest(target, items, batch.history)
-        levels = self.likes(batch.likes), self.views(batch.views)
-        return self.interaction(torch.cat((*levels, target, interest), dim=1))
+        return self.interaction.hidden(torch.cat((*row, target, interest), dim=1))
+
+    def represent(self, item: Tensor) -> Tensor:
+        """r(i) (U, D) of the items `item` (U,) int64."""
+        known = self.item(item)
+        if self.item_likes is None:
+            return known
+        levels = self.likes(self.item_likes[item]), self.views(self.item_views[item])
+        return torch.cat((known, *levels), dim=1)
 
     def embedding_tables(self) -> list[nn.Parameter]:
         """What the L2 term covers, as published: all tables, whole, and the map of the content."""
         parts = (self.item.id, self.item.tag, self.item.content_map, self.likes, self.views)
-        return [part.weight for part in parts]
+        return [p.weight for p in (*parts, self.item.code, self.user) if p is not None]
 
 
 def build_interest(s: NetworkSettings, d_item: int) -> nn.Module:
+    """The part that turns a history into `width` numbers, given the target."""
     match s.interest:
         case "mean":
-            return MeanPooling()
+            return MeanPooling(d_item)
         case "din":
             return DinAttention(d_item, s.din.hidden, s.din.dropout, s.din.softmax)
         case "asta":
-            return SparseTargetAttention(d_item, s.asta.width or 2 * d_item)
+            width = s.asta.width or 2 * d_item
+            return SparseTargetAttention(d_item, width, s.asta.weights, s.asta.dropout)
+        case "transformer":
+            return TransformerInterest(d_item, s.transformer, s.max_len)
 
 
 def build_interaction(s: NetworkSettings, width: int) -> nn.Module:
+    """The part that turns x (B, width) into what the logits are read from, and reads them."""
     match s.interaction:
         case "mlp":
             return Mlp(width, s.mlp.hidden, s.mlp.dropout, s.mlp.batch_norm)
         case "qnn":
-            return QuadraticNetwork(
-                width, s.qnn.layers, s.qnn.rows, s.qnn.dropout, s.qnn.batch_norm
-            )
+            return QuadraticNetwork(width, s.qnn)
         case "final":
-            blocks = tuple(b for b in (s.final.block1, s.final.block2) if b)
-            return FinalNetwork(
-                width, blocks, s.final.residual, s.final.dropout, s.final.batch_norm
-            )
+            return FinalNetwork(width, s.final, s.embedding_dim)
+        case "cross":
+            return CrossTower(width, s.cross)
 
 
 def initialise(module: nn.Module) -> None:

@@ -8,55 +8,57 @@
 Li et al. 2025, "Quadratic Interest Network", arXiv:2504.17699 (the Khatri-Rao form). The residual
 comes last and is not normalised. The dropout inside the bank is all that makes its rows differ:
 without it (and in eval) they are one matrix, sum_r W_r, and are applied as one.
+
+Ablations, each a setting: ReLU in PReLU's place; mid-activation, q = dropout(BN(x * sum_r
+PReLU(h_r))), as Li et al. 2025, arXiv:2505.17999, prefer it, whose bank cannot be summed up.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.settings import QnnSettings
+
 
 class QuadraticLayer(nn.Module):
     """Shapes: x (B, X) -> (B, X)."""
 
-    def __init__(self, width: int, rows: int, dropout: float, batch_norm: bool) -> None:
+    def __init__(self, width: int, s: QnnSettings) -> None:
         super().__init__()
-        self.bank = nn.Linear(width, rows * width)  # row r of the bank: weights r X .. (r + 1) X
-        self.norm = nn.BatchNorm1d(width) if batch_norm else nn.Identity()
-        self.activation = nn.PReLU()
-        self.dropout = nn.Dropout(dropout)
-        self.rows = rows
+        self.bank = nn.Linear(width, s.rows * width)  # row r: weights r X .. (r + 1) X
+        self.norm = nn.BatchNorm1d(width) if s.batch_norm else nn.Identity()
+        self.activation = nn.PReLU() if s.activation == "prelu" else nn.ReLU()
+        self.dropout = nn.Dropout(s.dropout)
+        self.rows = s.rows
+        self.mid = s.activate == "mid"
 
     def forward(self, x: Tensor) -> Tensor:
-        q = self.dropout(self.activation(self.norm(x * self.summed_bank(x))))
-        return x + q
+        q = self.norm(x * self.summed_bank(x))
+        return x + self.dropout(q if self.mid else self.activation(q))
 
     def summed_bank(self, x: Tensor) -> Tensor:
         """(B, X): the sum over the bank's rows."""
-        if self.training and self.dropout.p > 0:
-            return self.dropout(self.bank(x)).unflatten(1, (self.rows, -1)).sum(1)
+        if self.mid or (self.training and self.dropout.p > 0):
+            h = self.dropout(self.bank(x))
+            return (self.activation(h) if self.mid else h).unflatten(1, (self.rows, -1)).sum(1)
         weight = self.bank.weight.unflatten(0, (self.rows, -1)).sum(0)
         return F.linear(x, weight, self.bank.bias.unflatten(0, (self.rows, -1)).sum(0))
 
+    def reference(self, x: Tensor) -> Tensor:
+        """The published formula, row by row of the bank, without dropout: the tests' reference."""
+        banks = zip(self.bank.weight.chunk(self.rows), self.bank.bias.chunk(self.rows), strict=True)
+        h = [x @ w.T + b for w, b in banks]
+        q = self.norm(torch.stack([x * (self.activation(r) if self.mid else r) for r in h]).sum(0))
+        return x + (q if self.mid else self.activation(q))
+
 
 class QuadraticNetwork(nn.Module):
-    """Shapes: x (B, X) -> logits (B, 1)."""
+    """Shapes: x (B, X) -> hidden (B, X) -> logits (B, 1)."""
 
-    def __init__(
-        self, width: int, layers: int, rows: int, dropout: float, batch_norm: bool
-    ) -> None:
+    def __init__(self, width: int, s: QnnSettings) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            *(QuadraticLayer(width, rows, dropout, batch_norm) for _ in range(layers))
-        )
-        self.out = nn.Linear(width, 1)
+        self.hidden = nn.Sequential(*(QuadraticLayer(width, s) for _ in range(s.layers)))
+        self.head = nn.Linear(width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.out(self.layers(x))
-
-
-def reference_layer(layer: QuadraticLayer, x: Tensor) -> Tensor:
-    """The published formula, row by row of the bank, without dropout: the tests' reference."""
-    weights = layer.bank.weight.chunk(layer.rows)
-    biases = layer.bank.bias.chunk(layer.rows)
-    products = [x * (x @ w.T + b) for w, b in zip(weights, biases, strict=True)]
-    return x + layer.activation(layer.norm(torch.stack(products).sum(0)))
+        return self.head(self.hidden(x))

@@ -7,11 +7,15 @@ Li et al. 2025, "Quadratic Interest Network", arXiv:2504.17699. No softmax and n
 length, so a weight may be exactly 0. An empty history gives the target itself. The scale is the
 root of the attention width A, not of the item's width D.
 
+The paper's ablations, each a setting: softmax over the row's entries in ReLU's place (an empty
+history still gives t), ReLU(score)^2, SiLU(score), dropout of the weights.
+
 Departure in arithmetic, not in value: (W_q t) . (W_k s) = (W_k^T W_q t) . s, and the sum commutes
 with W_o W_v, so that no history item is ever projected (`reference` is the plain formula).
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models import ragged
@@ -28,24 +32,42 @@ class SparseTargetAttention(nn.Module):
         returns  (B, D)
     """
 
-    def __init__(self, d_item: int, d_attention: int) -> None:
+    def __init__(
+        self, d_item: int, d_attention: int, weights: str = "relu", dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.query = nn.Linear(d_item, d_attention, bias=False)
         self.key = nn.Linear(d_item, d_attention, bias=False)
         self.value = nn.Linear(d_item, d_attention, bias=False)
         self.out = nn.Linear(d_attention, d_item, bias=False)
+        self.dropout = nn.Dropout(dropout)
         self.scale = d_attention**-0.5
+        self.weights = weights
+        self.width = d_item
 
     def forward(self, target: Tensor, items: Tensor, history: History) -> Tensor:
         match = self.query.weight.T @ self.key.weight * self.scale  # (D, D)
-        weight = torch.relu(ragged.dot(target @ match, items, history))
+        weight = self.weigh(ragged.dot(target @ match, items, history), history)
         pooled = ragged.pool(weight, items, history)
         return target + pooled @ (self.out.weight @ self.value.weight).T
+
+    def weigh(self, score: Tensor, history: History) -> Tensor:
+        """Weights (T,) of the entries' scores (T,)."""
+        match self.weights:
+            case "relu":
+                weight = torch.relu(score)
+            case "relu2":
+                weight = torch.relu(score).square()
+            case "silu":
+                weight = F.silu(score)
+            case "softmax":
+                weight = ragged.softmax(score, history)
+        return self.dropout(weight)
 
     def reference(self, target: Tensor, items: Tensor, history: History) -> Tensor:
         """The published formula, entry by entry: what the tests hold `forward` against."""
         keys, values = self.key(items[history.position]), self.value(items[history.position])
         score = (self.query(target)[history.row] * keys).sum(-1) * self.scale
         summed = values.new_zeros(len(target), values.shape[1])
-        summed = summed.index_add(0, history.row, torch.relu(score)[:, None] * values)
+        summed = summed.index_add(0, history.row, self.weigh(score, history)[:, None] * values)
         return target + self.out(summed)

@@ -5,6 +5,8 @@ writes  artefacts/<profile>/10_prepare/store-<hash>/: rows, histories, items (.n
 run     python -m pipeline.10_prepare PROFILE [key=value ...]
 """
 
+from threadpoolctl import threadpool_limits
+
 from features import prepare
 from pipeline import command, places
 from pipeline.artefacts import Publication
@@ -16,9 +18,10 @@ def work(s: Settings, force: bool) -> None:
 
     def fill(out: Publication) -> dict:
         sizes = place.settings["published_sizes"]
-        manifest = prepare.write_store(
-            out.path, places.challenge_files(s), sizes, command.RowBars()
-        )
+        with threadpool_limits(1):  # sums of matrix products depend on the number of threads
+            manifest = prepare.write_store(
+                out.path, places.challenge_files(s), sizes, command.RowBars(), s.prepare
+            )
         found = manifest["found"]
         rows = {name: split["rows"] for name, split in found["splits"].items()}
         return rows | {"items": found["items"], "histories": found["distinct_histories"]}

@@ -14,7 +14,7 @@ from pipeline.settings import Settings
 def work(s: Settings, force: bool) -> None:
     todo = [key for key, place in places.fits(s).items() if not command.kept(place, force)]
     if todo:
-        training.run(s, todo, force)
+        training.run([(s, key) for key in todo], force)
 
 
 if __name__ == "__main__":

@@ -45,8 +45,9 @@ def hidden_labels(s: Settings) -> Path | None:
 def store(s: Settings) -> Place:
     """10_prepare."""
     sizes = isinstance(s.data, ChallengeSettings) and s.data.published_sizes
+    given = {"published_sizes": sizes} | s.prepare.in_force()
     inputs = {name: sha256(path) for name, path in challenge_files(s).items()}
-    return _place(s, "10_prepare", "store", {"published_sizes": sizes}, inputs)
+    return _place(s, "10_prepare", "store", given, inputs)
 
 
 def folds(s: Settings) -> Place:

@@ -11,7 +11,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from features.challenge import ChallengeSettings
+from features.challenge import ChallengeSettings, PrepareSettings
 from features.errors import InputError
 from features.release_rows import ReleaseSettings
 from features.sample import SampleSettings
@@ -68,6 +68,7 @@ class Settings:
     artefacts: str = "artefacts"  # folder of everything that can be made again
     submissions: str = "submissions"  # folder of the leaderboard files
     data: SampleSettings | ReleaseSettings | ChallengeSettings
+    prepare: PrepareSettings
     folds: FoldsSettings
     train: TrainSettings
     blend: BlendSettings
@@ -83,8 +84,12 @@ class Settings:
 
 
 def model_names() -> list[str]:
-    """The networks that can be trained: a TOML each."""
-    return sorted(path.stem for path in MODELS.glob("*.toml"))
+    """The networks that can be trained: a TOML each, the papers' ablations among them."""
+    return sorted(path.stem for path in MODELS.rglob("*.toml"))
+
+
+def model_path(name: str) -> Path:
+    return next(MODELS.rglob(f"{name}.toml"))
 
 
 def default_profile() -> tuple[str, str]:
@@ -107,7 +112,8 @@ def load(profile: str, words: list[str]) -> Settings:
     raw = _tables(raw, problems)
     networks = _networks(raw, problems)
     data = _data(raw.pop("data"), problems)
-    sections = {"folds": FoldsSettings, "train": TrainSettings, "blend": BlendSettings}
+    sections = {"prepare": PrepareSettings, "folds": FoldsSettings}
+    sections |= {"train": TrainSettings, "blend": BlendSettings}
     built = {n: build(cls, raw.pop(n, {}), n, problems) or cls() for n, cls in sections.items()}
     given = {"profile": path.stem, "words": (profile, *words)} | raw
     fixed = {"data": data, "networks": networks, **built}
@@ -135,10 +141,7 @@ def _read(path: Path, seen: tuple[Path, ...] = ()) -> dict:
     path = path.resolve()
     if path in seen:
         raise InputError(f"{path}: extends itself")
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not TOML: {error}") from None
+    raw = _toml(path)
     base = raw.pop("extends", None)
     if base is None:
         return raw
@@ -147,6 +150,13 @@ def _read(path: Path, seen: tuple[Path, ...] = ()) -> dict:
     beside = path.parent / base
     parent = beside if beside.is_file() else profile_path(base)
     return merge(_read(parent, (*seen, path)), raw)
+
+
+def _toml(path: Path) -> dict:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not TOML: {error}") from None
 
 
 def _tables(raw: dict, problems: list[str]) -> dict:
@@ -160,7 +170,7 @@ def _tables(raw: dict, problems: list[str]) -> dict:
     for key in [k for k in raw if k not in (*keys, *models, "network")]:
         del raw[key]
         problems.append(f"unknown key {key!r}{near(key, [*keys, *models, 'network'])}")
-    sections = ("data", "folds", "train", "blend", "network", *models)
+    sections = ("data", "prepare", "folds", "train", "blend", "network", *models)
     for key in [k for k in raw if k in sections and not isinstance(raw[k], dict)]:
         problems.append(f"{key} = {raw.pop(key)!r} must be a section: write {key}.<key>=<value>")
     return {"data": {}} | raw
@@ -168,15 +178,27 @@ def _tables(raw: dict, problems: list[str]) -> dict:
 
 def _networks(raw: dict, problems: list[str]) -> dict[str, NetworkSettings]:
     """Take the models' tables out of `raw`; settings of the models that the run names."""
-    shared = raw.pop("network", {})
+    shared, names = raw.pop("network", {}), model_names()
+    changes = {name: raw.pop(name, {}) for name in names}
     chosen = typed(raw.get("models", DEFAULT_MODELS), tuple[str, ...], "models", [])
     networks = {}
-    for name in model_names():
-        own = merge(shared, raw.pop(name, {}))
-        network = build(NetworkSettings, merge(_read(MODELS / f"{name}.toml"), own), name, problems)
+    for name in names:
+        tree = _network(name, shared if name in chosen else {}, changes)
+        network = build(NetworkSettings, tree, name, problems)  # its own words are checked anyway
         if name in chosen:
             networks[name] = network
     return networks
+
+
+def _network(name: str, shared: dict, changes: dict[str, dict]) -> dict:
+    """The tree of one model: its TOML, `shared` for all, its own changes.
+
+    A model that `extends` another is what the run makes of that one, and its own TOML above it.
+    """
+    own = _toml(model_path(name))
+    base = own.pop("extends", None)
+    below = merge(own, shared) if base is None else merge(_network(base, shared, changes), own)
+    return merge(below, changes[name])
 
 
 def _unread(networks: dict[str, NetworkSettings], words: list[str]) -> list[str]:
@@ -233,6 +255,13 @@ def _rules(s: Settings) -> list[str]:
         for m in s.models
         if m not in known
     ]
+    unread = [f"prepare.{key}" for key in s.prepare.unread]
+    problems += [
+        f"{word}: not read with prepare.content={s.prepare.content} and"
+        f" prepare.codes={s.prepare.codes}"
+        for word in s.words
+        if word.partition("=")[0] in unread
+    ]
     if s.rules == "strict":
         problems += _strict(s)
     return problems
@@ -249,4 +278,18 @@ def _strict(s: Settings) -> list[str]:
         problems.append(f"rules=strict refuses blend.method={s.blend.method}: no ensembles")
     if len(s.train.seeds) > 1:
         problems.append("rules=strict refuses several train.seeds: their mean is an ensemble")
+    if s.prepare.content != "given":
+        problems.append(
+            f"rules=strict refuses prepare.content={s.prepare.content}: only the given features"
+        )
+    if s.prepare.codes:
+        problems.append(
+            f"rules=strict refuses prepare.codes={s.prepare.codes}: only the given features"
+        )
+    problems += [
+        f"rules=strict refuses {model}.item_levels: levels of history items are not among the"
+        " given features"
+        for model, network in s.networks.items()
+        if network is not None and network.item_levels
+    ]
     return problems

@@ -1,6 +1,7 @@
 """The fits of 50_train: from the store's arrays to weights and logits on disk."""
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from tqdm import tqdm
 
 from cv.auc import auc
 from features.errors import InputError
-from features.store import Store, open_store
+from features.store import Items, Store, open_store
 from models import table
 from models.fit import FitReport, Progress, fit, predict
+from models.items import ItemTable
 from models.network import Network
 from models.settings import NetworkSettings
 from models.table import Rows
@@ -27,19 +29,20 @@ from pipeline.settings import Settings
 Key = tuple[str, int, int]  # model, seed, fold
 
 
-def run(s: Settings, keys: list[Key], force: bool) -> None:
-    """Train and publish the fits `keys`, several at a time where that is quicker.
+def run(fits: list[tuple[Settings, Key]], force: bool) -> None:
+    """Train and publish `fits`, several at a time where that is quicker.
 
     On a CPU every core takes a fit of its own, with one thread: results then do not depend on how
     many cores there are, or on how many fits were left to do.
     """
-    device = pick_device(s.train.device)
+    how = fits[0][0].train
+    device = pick_device(how.device)
     at_once = 1 if device.type == "cuda" else os.cpu_count() or 1
-    workers = min(len(keys), s.train.workers or at_once)
-    print(f"50_train {len(keys)} fits on {device}, {workers} at a time", flush=True)
-    tasks = (joblib.delayed(_run_one)(s, key, force, workers == 1) for key in keys)
+    workers = min(len(fits), how.workers or at_once)
+    print(f"50_train {len(fits)} fits on {device}, {workers} at a time", flush=True)
+    tasks = (joblib.delayed(_run_one)(s, key, force, workers == 1) for s, key in fits)
     done = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(tasks)
-    for _ in tqdm(done, desc="50_train fits", total=len(keys), disable=None, leave=False):
+    for _ in tqdm(done, desc="50_train fits", total=len(fits), disable=None, leave=False):
         pass
 
 
@@ -68,9 +71,9 @@ class Workbench:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True, warn_only=True)
         splits = {"train": store.train, "valid": store.valid, "test": store.test}
-        n_items = len(store.items.tags)
+        n_items, width = len(store.items), store.manifest["found"]["width"]
         rows = {
-            name: table.rows(split, store.values, store.offsets, n_items).to(device)
+            name: table.rows(split, store.values, store.offsets, n_items, width).to(device)
             for name, split in splits.items()
         }
         label = {
@@ -84,20 +87,24 @@ class Workbench:
     def network(self, model: str, seed: int) -> Network:
         """A freshly initialised network; the same for the same seed."""
         torch.manual_seed(seed)
-        items = self.store.items
-        tags, content = (torch.from_numpy(np.array(a)) for a in (items.tags, items.content))
-        made = Network(self.settings.networks[model], tags, content, int(items.tags.max()) + 1)
+        s, splits = self.settings.networks[model], (self.store.train, self.store.valid)
+        n_users = 1 + max(int(split.user.max()) for split in (*splits, self.store.test))
+        try:
+            made = Network(s, item_table(self.store.items, s, model), n_users)
+        except ValueError as error:
+            raise InputError(f"{model}: {error}") from None
         return made.to(self.device)
 
     def fit(self, key: Key, out: Publication, progress: Progress) -> dict:
         """Train one model, write what 50_train publishes, return what its line says."""
         model, seed, fold = key
         s, network = self.settings.networks[model], self.network(model, seed)
-        train, label, held, held_label, held_ids = self._split(fold)
+        train, label, held, held_label, held_ids = self._split(fold, s.max_len)
         try:
             report = fit(
-                network, train, label, held, held_label, s.fit, max_len=s.max_len, seed=seed,
-                score=auc, progress=lambda items, what: progress(items, f"{model} {fold} {what}"),
+                network, train, label, held, held_label, s.fit, seed=seed, score=auc,
+                progress=lambda items, what: progress(items, f"{model} {fold} {what}"),
+                each_epoch=lambda epoch, record: _say(key, epoch, record),
             )  # fmt: skip
             torch.save(network.state_dict(), out / "model.pt")
             if fold != OFFICIAL:
@@ -122,19 +129,47 @@ class Workbench:
 
     def _predict(self, network: Network, split: str, s: NetworkSettings) -> Tensor:
         """Logits (N,) of valid or test. Raises FloatingPointError when one is not finite."""
-        logits = predict(network, self.rows[split], s.max_len)
+        logits = predict(network, self.rows[split].cut(s.max_len))
         if not torch.isfinite(logits).all():
             raise FloatingPointError(f"logits of {split} are not finite")
         return logits
 
-    def _split(self, fold: int) -> tuple[Rows, Tensor, Rows, Tensor, np.ndarray | None]:
+    def _split(
+        self, fold: int, max_len: int
+    ) -> tuple[Rows, Tensor, Rows, Tensor, np.ndarray | None]:
         """Rows and labels to train on, rows and labels that judge, and the latter's row_ids."""
-        rows, label = self.rows["train"], self.label["train"]
+        rows, label = self.rows["train"].cut(max_len), self.label["train"]
         if fold == OFFICIAL:
-            return rows, label, self.rows["valid"], self.label["valid"], None
+            return rows, label, self.rows["valid"].cut(max_len), self.label["valid"], None
         inside = (self.fold != fold).nonzero().squeeze(1)
         held = (self.fold == fold).nonzero().squeeze(1)
         return rows.take(inside), label[inside], rows.take(held), label[held], held.cpu().numpy()
+
+
+def _say(key: Key, epoch: int, record: dict) -> None:
+    """One plain line an epoch, where there is no terminal for a progress bar."""
+    if not sys.stderr.isatty():
+        model, seed, fold = key
+        said = f"loss={record['loss']:.4f} auc={record['score']:.5f} ({record['seconds']:.0f} s)"
+        print(f"50_train {model} seed {seed} fold {fold} epoch {epoch} {said}", flush=True)
+
+
+def item_table(items: Items, s: NetworkSettings, model: str) -> ItemTable:
+    """The store's item table as tensors; raises InputError when it lacks what `s` asks for."""
+    if s.item_levels and items.likes is None:
+        raise InputError(
+            f"{model}.item_levels = true needs the items' levels, and this store has none:"
+            " put item_feature.parquet beside the other files"
+        )
+    if s.item_codes and items.codes is None:
+        raise InputError(
+            f"{model}.item_codes = true needs semantic codes, and this store has none:"
+            " have them fitted with prepare.codes=3"
+        )
+    arrays = {name: getattr(items, name) for name in ("tags", "content", "likes", "views", "codes")}
+    tensors = {n: None if a is None else table.tensor(a) for n, a in arrays.items()}
+    n_codes = 0 if items.codes is None else int(items.codes.max()) + 1
+    return ItemTable(**tensors, n_tags=int(items.tags.max()) + 1, n_codes=n_codes)
 
 
 def _report(report: FitReport, n_rows: int) -> dict:

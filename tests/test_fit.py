@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 
 from cv.auc import auc
-from models.fit import add_embedding_l2, fit, loss, predict, split, train_epoch
+from models.fit import add_embedding_l2, fit, predict, split, train_epoch
+from models.losses import loss
 from models.settings import FinalSettings, QnnSettings
 from tests.small import network, rows, settings
 
@@ -27,7 +28,7 @@ TABLES = (
 def run(s=S, seed=0, score=auc, **changed):
     net = network(s)
     chosen = replace(s.fit, **changed)
-    report = fit(net, ROWS, LABEL, ROWS, LABEL, chosen, max_len=4, seed=seed, score=score)
+    report = fit(net, ROWS, LABEL, ROWS, LABEL, chosen, seed=seed, score=score)
     return net, report
 
 
@@ -39,12 +40,12 @@ def test_steps_are_those_of_the_published_loop_written_out(clip_norm):
     s = replace(S.fit, clip_norm=clip_norm, embedding_l2=0.1, learning_rate=0.01)
     batches = [torch.arange(8), torch.arange(8, 16)]
     optimiser = torch.optim.Adam(net.parameters(), lr=s.learning_rate, fused=True)
-    train_epoch(net, ROWS, LABEL, batches, optimiser, s, max_len=4)
+    train_epoch(net, ROWS, LABEL, batches, optimiser, s)
 
     weights = dict(plain.named_parameters())
     m, v = ({k: torch.zeros_like(w) for k, w in weights.items()} for _ in range(2))
     for step, index in enumerate(batches, start=1):
-        p = torch.sigmoid(plain(ROWS.batch(index, 4)))
+        p = torch.sigmoid(plain(ROWS.batch(index)))
         lost = -(LABEL[index] * p.log() + (1 - LABEL[index]) * (1 - p).log()).mean()
         lost = lost + 0.05 * sum((weights[k] ** 2).sum() for k in TABLES)
         grads = dict(zip(weights, torch.autograd.grad(lost, list(weights.values())), strict=True))
@@ -91,7 +92,7 @@ def test_the_best_epoch_is_what_remains():
 def test_the_weights_that_remain_give_the_logits_of_the_best_epoch():
     scores = iter([0.6, 0.9, 0.7])
     net, report = run(score=lambda *_: next(scores))
-    assert torch.equal(predict(net, ROWS, 4), report.held_logits)
+    assert torch.equal(predict(net, ROWS), report.held_logits)
 
 
 def test_a_stale_score_lowers_the_learning_rate_and_then_ends_the_fit():
@@ -124,16 +125,16 @@ def test_a_plateau_never_raises_the_learning_rate():
 
 
 def test_finals_loss_adds_distillation_and_one_block_does_not():
-    batch = ROWS.batch(torch.arange(16), 4)
+    batch = ROWS.batch(torch.arange(16))
     for block2, n in (((4,), 2), ((), 1)):
         final = FinalSettings(block1=(6,), block2=block2)
         net = network(settings(interaction="final", final=final)).eval()
         for weight in net.interaction.parameters():
             weight.data *= 0.1  # or p rounds to 1
-        y = net.branches(batch)
+        y = net.head(net.hidden(batch))
         p = torch.sigmoid(y.mean(1))
         want = F.binary_cross_entropy(p, LABEL)
         if n > 1:
             want = want + sum(F.binary_cross_entropy(torch.sigmoid(b), p.detach()) for b in y.T)
         assert y.shape == (16, n)
-        torch.testing.assert_close(loss(net, batch, LABEL), want)
+        torch.testing.assert_close(loss(net, batch, LABEL, S.fit), want)

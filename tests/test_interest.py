@@ -27,17 +27,38 @@ def entries(items, h, b):
     return [items[p] for p in h.position[h.offsets[b] : h.offsets[b + 1]]]
 
 
-def test_sparse_target_attention_matches_the_equation_written_as_loops(case):
+WEIGHTS = {
+    "relu": lambda score: score.clamp(min=0),
+    "relu2": lambda score: score.clamp(min=0) ** 2,
+    "silu": lambda score: score / (1 + (-score).exp()),
+    "softmax": lambda score: score.exp() / score.exp().sum(),
+}
+
+
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_sparse_target_attention_matches_the_equation_written_as_loops(case, weights):
     target, items, h = case
-    layer = SparseTargetAttention(D, 10).double()
+    layer = SparseTargetAttention(D, 10, weights).double()
     want = target.clone()
-    for b in range(len(target)):
+    for b in range(1, len(target)):  # row 0 has no history
+        found = entries(items, h, b)
+        scores = [layer.query(target[b]) @ layer.key(s) / math.sqrt(10) for s in found]
         total = torch.zeros(10, dtype=torch.float64)
-        for s in entries(items, h, b):
-            score = layer.query(target[b]) @ layer.key(s) / math.sqrt(10)
-            total = total + max(score, 0 * score) * layer.value(s)
+        for weight, s in zip(WEIGHTS[weights](torch.stack(scores)), found, strict=True):
+            total = total + weight * layer.value(s)
         want[b] = target[b] + layer.out(total)
     close(layer(target, items, h), want, rtol=0, atol=1e-12)
+
+
+def test_attention_dropout_drops_whole_entries_and_keeps_the_expectation(case):
+    target, items, h = case
+    torch.manual_seed(0)
+    layer = SparseTargetAttention(D, 10, "silu", dropout=0.5).double()
+    many = torch.stack([layer(target, items, h) for _ in range(4000)])
+    assert (many[:, 2:].std(0) > 0.01).all()
+    close(many.mean(0), layer.eval()(target, items, h), rtol=0, atol=0.1)
+    single = many[:, 1] - target[1]  # one entry: doubled, or gone
+    close(single.abs().amax(0), 2 * (layer(target, items, h) - target)[1].abs())
 
 
 def test_an_empty_history_returns_the_target_itself(case):
@@ -55,6 +76,8 @@ def test_din_attention_matches_the_equation_written_as_loops(case, softmax):
         weights = [layer.rest(layer.first(torch.cat((t, s, t - s, t * s)))) for s in found]
         if softmax and found:
             weights = torch.softmax(torch.stack(weights), dim=0)
+        if softmax and not found:  # the padding item, alone
+            want[b] = items[0]
         for w, s in zip(weights, found, strict=True):
             want[b] += w * s
     close(layer(target, items, h), want, rtol=0, atol=1e-12)
@@ -62,8 +85,12 @@ def test_din_attention_matches_the_equation_written_as_loops(case, softmax):
 
 @pytest.mark.parametrize(
     "layer",
-    [SparseTargetAttention(D, 10), DinAttention(D, (5, 3), 0.0, False)],
-    ids=["asta", "din"],
+    [
+        *(SparseTargetAttention(D, 10, weights) for weights in WEIGHTS),
+        DinAttention(D, (5, 3), 0.0, False),
+        DinAttention(D, (5, 3), 0.0, True),
+    ],
+    ids=[*WEIGHTS, "din", "din softmax"],
 )
 def test_rewrites_have_the_gradients_of_the_published_formula(case, layer):
     target, items, h = case
@@ -80,7 +107,7 @@ def test_rewrites_have_the_gradients_of_the_published_formula(case, layer):
 
 def test_mean_pooling_is_the_mean_and_zero_for_an_empty_history(case):
     target, items, h = case
-    pooled = MeanPooling()(target, items, h)
+    pooled = MeanPooling(D)(target, items, h)
     assert torch.equal(pooled[0], torch.zeros(D, dtype=torch.float64))
     for b in range(1, len(target)):
         close(pooled[b], torch.stack(entries(items, h, b)).mean(0))

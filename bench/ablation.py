@@ -1,0 +1,196 @@
+"""The papers' ablation tables on a profile's folds: published figures beside ours, over seeds.
+
+tables  qin      QIN's Tables 2 and 3 (Li et al. 2025, arXiv:2504.17699), and near relatives
+        rows     the rows of QIN's bank, whose authors warn of unstable training at four
+        final    FINAL's Table 1 (Zhu et al. 2023): one block, two, two that teach each other
+        inputs   inputs beyond the paper, each added to QIN alone
+        losses   the losses of QIN's section 2.3
+reads   what 00_data to 20_folds write for PROFILE, and makes it where it is missing
+writes  the fits, as 50_train does and in the same place: run it again to go on
+run     python -m bench.ablation PROFILE [key=value ...] [--tables qin,final] [--seeds 0,1,2]
+        [--folds 0,1]
+
+AUC of a seed: the mean over its folds. `held` is the fold that also chose the epoch; `valid` is the
+official split, which chose nothing. Differences are taken seed by seed against the table's first
+row. Published: AUC on official valid of MicroLens-1M, where a public source states it; a dash where
+none that we could read does.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from cv.auc import auc
+from features.errors import InputError
+from features.store import open_store
+from pipeline import artefacts, command, places, settings, training
+from pipeline.artefacts import Place
+from pipeline.settings import Settings
+from pipeline.training import Key
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a table: a network by name, and the words that the run needs besides."""
+
+    label: str
+    model: str
+    words: tuple[str, ...] = ()
+    published: float | None = None
+
+
+CODES = ("prepare.codes=3",)
+TABLES = {
+    "qin": (
+        Row("QIN", "qin", published=0.9701),
+        Row("DIN", "din", published=0.8655),
+        Row("without QNN: MLP", "qin_without_qnn"),
+        Row("without ASTA: mean pooling", "qin_without_asta"),
+        Row("softmax instead of ReLU scores", "qin_softmax"),
+        Row("ReLU² scores", "qin_relu2"),
+        Row("SiLU scores", "qin_silu"),
+        Row("attention dropout 0.1", "qin_attention_dropout"),
+        Row("ReLU instead of PReLU", "qin_relu_activation"),
+        Row("mid-activation", "qin_mid_activation"),
+    ),
+    "rows": (
+        Row("4 rows", "qin", ("qin.qnn.rows=4",), 0.9701),
+        Row("3 rows", "qin", ("qin.qnn.rows=3",), 0.9695),
+        Row("2 rows", "qin", ("qin.qnn.rows=2",)),
+        Row("1 row", "qin", ("qin.qnn.rows=1",)),
+    ),
+    "final": (
+        Row("2B + KD", "final"),
+        Row("2B, the mean alone learns", "final_2b_without_distillation"),
+        Row("1B", "final_1b"),
+    ),
+    "inputs": (
+        Row("QIN", "qin", published=0.9701),
+        Row("+ levels of history items", "qin", ("qin.item_levels=true",), 0.9838),
+        Row("+ semantic codes", "qin", ("qin.item_codes=true", *CODES)),
+        Row("+ user id", "qin", ("qin.user_id=true",)),
+        Row("content: joint PCA", "qin", ("prepare.content=joint_pca",)),
+        Row("content: PCA per modality", "qin", ("prepare.content=modality_pca",)),
+    ),
+    "losses": (
+        Row("bce", "qin", published=0.9701),
+        Row("bce_bpr", "qin", ("qin.fit.loss=bce_bpr",)),
+        Row("focal", "qin", ("qin.fit.loss=focal",)),
+        Row("contrastive", "qin", ("qin.fit.loss=contrastive",)),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the fits of one row reached, a number a seed."""
+
+    held: list[float]
+    valid: list[float]
+    epochs: float  # mean over the fits
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = command.parser(__doc__)
+    parser.add_argument("--tables", default="qin", help=f"of {', '.join(TABLES)}")
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--folds", default="", help="which of the profile's folds; all by default")
+    arguments = parser.parse_intermixed_args(argv)
+    return command.exit_code(lambda: run(arguments))
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Train what is missing, then print every table that was asked for."""
+    names = arguments.tables.split(",")
+    unknown = [name for name in names if name not in TABLES]
+    if unknown:
+        raise InputError(f"--tables: no {unknown[0]!r}; there are {', '.join(TABLES)}")
+    fits = {row: fits_of(row, arguments) for name in names for row in TABLES[name]}
+    todo = {
+        place.path: (s, key)  # rows of different tables may share a fit
+        for s, places_of_row in fits.values()
+        for key, place in places_of_row.items()
+        if arguments.force or not place.done
+    }
+    if todo:
+        training.run(list(todo.values()), arguments.force)
+    for name in names:
+        print(f"\n{name}, {arguments.profile or 'the default profile'}, seeds {arguments.seeds}\n")
+        measured = {row: measure(*fits[row]) for row in TABLES[name]}
+        print("\n".join(markdown(measured)), flush=True)
+
+
+def fits_of(row: Row, arguments: argparse.Namespace) -> tuple[Settings, dict[Key, Place]]:
+    """The settings of `row` and its fits, on the chosen folds; makes what they are trained on."""
+    words = [*arguments.words, *row.words, f"models={row.model}", f"train.seeds={arguments.seeds}"]
+    s = settings.load(arguments.profile, words)
+    make_folds(arguments.profile, words)
+    folds = chosen_folds(arguments.folds, s)
+    return s, {key: place for key, place in places.fits(s).items() if key[2] in folds}
+
+
+def measure(s: Settings, fits: dict[Key, Place]) -> Measured:
+    """What finished fits reached."""
+    label = np.array(open_store(artefacts.need(places.store(s))).valid.label)
+    held, valid, epochs = defaultdict(list), defaultdict(list), []
+    for (_, seed, _), place in fits.items():
+        report = artefacts.record(artefacts.need(place))["report"]
+        logit = pl.read_parquet(place.path / "valid.parquet").sort("row_id")["logit"].to_numpy()
+        held[seed].append(report["auc"])
+        valid[seed].append(auc(label, logit))
+        epochs.append(len(report["epochs"]))
+    means = [[statistics.fmean(of[seed]) for seed in s.train.seeds] for of in (held, valid)]
+    return Measured(*means, statistics.fmean(epochs))
+
+
+def make_folds(profile: str | None, words: list[str]) -> None:
+    """Run the stages before training; what is there is kept."""
+    stages = [sys.executable, "-m", "pipeline", *([profile] if profile else []), *words]
+    done = subprocess.run(
+        [*stages, "--to", "20_folds"], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise InputError(done.stderr.strip().removeprefix("error: ") or "stopped")
+
+
+def chosen_folds(text: str, s: Settings) -> list[int]:
+    there = list(places.fold_numbers(s))
+    if not text:
+        return there
+    folds = [int(part) if part.strip().isdigit() else None for part in text.split(",")]
+    if not set(folds) <= set(there):
+        raise InputError(f"--folds {text}: there are {', '.join(map(str, there))}")
+    return folds
+
+
+def markdown(measured: dict[Row, Measured]) -> list[str]:
+    """The lines of a table."""
+    reference = next(iter(measured.values()))
+    lines = [
+        "| | published | held AUC | difference | valid AUC | difference | epochs |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row, got in measured.items():
+        cells = [row.label, f"{row.published:.4f}" if row.published else "—"]
+        for ours, theirs in ((got.held, reference.held), (got.valid, reference.valid)):
+            cells.append(spread(ours))
+            apart = [a - b for a, b in zip(ours, theirs, strict=True)]
+            cells.append(spread(apart, "+") if got is not reference else "—")
+        lines.append(f"| {' | '.join([*cells, f'{got.epochs:.1f}'])} |")
+    return lines
+
+
+def spread(values: list[float], sign: str = "") -> str:
+    """Mean ± sd."""
+    sd = statistics.stdev(values) if len(values) > 1 else float("nan")
+    return f"{statistics.fmean(values):{sign}.5f} ± {sd:.5f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

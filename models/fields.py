@@ -1,0 +1,199 @@
+"""Networks over categorical fields: an embedding a value, an explicit part, a deep part.
+
+    x     = [v_1 ; ... ; v_F]                  v_f: E numbers, the embedding of field f's value
+    logit = deep(x) + explicit(v_1 .. v_F)     the mean over the branches where deep has two
+
+    explicit                    deep = mlp     what is added
+    none                        MLP            nothing
+    fm                          DeepFM         sum_f w_f + factorisation machine (Guo et al. 2017)
+    cin                         xDeepFM        sum_f w_f + CIN                   (Lian et al. 2018)
+    cross                       DCN            w . x_n of the cross network      (Wang et al. 2017)
+
+With deep = final a FINAL block (Zhu et al. 2023, models.final) stands in the MLP's place, as in
+that paper's Table 2; without an explicit part that is FINAL itself.
+
+DCN is the first version, Wang et al. 2017, "Deep & Cross Network", section 2.2:
+
+    x_0 = x,   x_(i+1) = x_0 (w_i . x_i) + b_i + x_i
+
+Its last linear map over [x_n ; deep] is written as a sum of two; they differ in nothing but the
+scale of the first weights, each Xavier-normal for its own width.
+
+As published, field f has rows for padding (0), for the values seen in training (1, 2, ...) and,
+last, for all others; the last is never trained. The bias of the first order is the deep head's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from models.compressed_interaction import CompressedInteraction
+from models.factorization_machine import PairwiseInteraction
+from models.final import FinalNetwork
+from models.mlp import Mlp
+from models.network import initialise
+from models.settings import FinalSettings, FitSettings, MlpSettings, NetworkSettings
+
+EXPLICIT, DEEP = ("none", "fm", "cin", "cross"), ("mlp", "final")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldSettings:
+    """A network over fields and its training; one section for the deep part that is chosen."""
+
+    explicit: str  # none | fm | cin | cross
+    deep: str  # mlp | final
+    embedding_dim: int = 10
+    cin_maps: tuple[int, ...] = (32, 32)  # feature maps of each CIN layer
+    cross_layers: int = 3
+    mlp: MlpSettings = field(default_factory=MlpSettings)
+    final: FinalSettings = field(default_factory=FinalSettings)
+    fit: FitSettings = field(default_factory=FitSettings)
+
+    @property
+    def unread(self) -> set[str]:
+        """Settings of parts that the network does not have."""
+        parts = {"cin": "cin_maps", "cross": "cross_layers", "mlp": "mlp", "final": "final"}
+        return {name for part, name in parts.items() if part not in (self.explicit, self.deep)}
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"{name} = {value!r} must be one of {', '.join(known)}"
+            for name, value, known in (
+                ("explicit", self.explicit, EXPLICIT),
+                ("deep", self.deep, DEEP),
+            )
+            if value not in known
+        ]
+        if self.cross_layers < 1:
+            problems.append(f"cross_layers = {self.cross_layers} must be positive")
+        if min(self.cin_maps, default=0) < 1:
+            problems.append(f"cin_maps = {self.cin_maps} must be positive widths, at least one")
+        if problems:
+            raise ValueError("; ".join(problems))
+        dim, shared = self.embedding_dim, {"mlp": self.mlp, "final": self.final, "fit": self.fit}
+        NetworkSettings(  # what the shared sections may hold is written there
+            interest="mean", interaction=self.deep, embedding_dim=dim, content_dim=dim, **shared
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FieldRows:
+    """Rows of F categorical fields on one device, without their labels.
+
+    Shapes: columns (N, F) int64, rows of each field's own vocabulary (see `encode`).
+    """
+
+    columns: Tensor
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    @property
+    def device(self) -> torch.device:
+        return self.columns.device
+
+    def batch(self, index: Tensor) -> Tensor:
+        """Rows `index` (B,) int64: (B, F) int64."""
+        return self.columns[index]
+
+
+def encode(values: Tensor, known: Sequence[Tensor]) -> Tensor:
+    """Values (N, F) int64 as rows of their field's vocabulary; the same shape and dtype.
+
+    known  a field: the values seen in training, (V,) int64, ascending and distinct. They become
+           1..V, everything else V + 1. Row 0, padding, is left free.
+    """
+    columns = []
+    for value, seen in zip(values.unbind(1), known, strict=True):
+        place = torch.searchsorted(seen, value.contiguous()).clamp(max=len(seen) - 1)
+        columns.append(torch.where(seen[place] == value, place + 1, len(seen) + 1))
+    return torch.stack(columns, dim=1)
+
+
+class FirstCrossNetwork(nn.Module):
+    """DCN's cross layers and their share of the last linear map. Shapes: x (B, X) -> (B, 1)."""
+
+    def __init__(self, width: int, layers: int) -> None:
+        super().__init__()
+        self.weights = nn.ModuleList(nn.Linear(width, 1, bias=False) for _ in range(layers))
+        self.biases = nn.ParameterList(nn.Parameter(torch.zeros(width)) for _ in range(layers))
+        self.out = nn.Linear(width, 1, bias=False)
+
+    def forward(self, fields: Tensor) -> Tensor:
+        x = crossed = fields.flatten(1)
+        for weight, bias in zip(self.weights, self.biases, strict=True):
+            crossed = x * weight(crossed) + bias + crossed
+        return self.out(crossed)
+
+
+class FieldNetwork(nn.Module):
+    """See the module docstring.
+
+    Shapes:
+        sizes            F numbers: rows of each field's vocabulary, values seen + 2
+        batch            (B, F) int64, as `encode` has it
+        forward(batch)   logits (B,) float32
+        hidden(batch)    (B, H): what the deep head reads and, last, the explicit part's logit
+        head(hidden)     branches (B, n), n > 1 only for FINAL's two blocks
+    """
+
+    def __init__(self, s: FieldSettings, sizes: Sequence[int]) -> None:
+        super().__init__()
+        first = torch.tensor([0, *sizes[:-1]]).cumsum(0)  # (F,): where each field's rows begin
+        self.register_buffer("first", first, persistent=False)
+        self.embedding = nn.Embedding(sum(sizes), s.embedding_dim, padding_idx=0)
+        weighs = s.explicit in ("fm", "cin")
+        self.first_order = nn.Embedding(sum(sizes), 1, padding_idx=0) if weighs else None
+        self.explicit = build_explicit(s, len(sizes))
+        self.deep = build_deep(s, len(sizes) * s.embedding_dim)
+        self.distils = getattr(self.deep, "distils", False)
+        self.apply(initialise)
+        for table in self.embedding_tables():
+            table.data[first] = 0  # every field's padding
+
+    def forward(self, batch: Tensor) -> Tensor:
+        return self.head(self.hidden(batch)).mean(1)
+
+    def head(self, hidden: Tensor) -> Tensor:
+        if self.explicit is None:
+            return self.deep.head(hidden)
+        return self.deep.head(hidden[:, :-1]) + hidden[:, -1:]
+
+    def hidden(self, batch: Tensor) -> Tensor:
+        place = batch + self.first
+        fields = self.embedding(place)  # (B, F, E)
+        deep = self.deep.hidden(fields.flatten(1))
+        if self.explicit is None:
+            return deep
+        logit = self.explicit(fields)
+        if self.first_order is not None:
+            logit = logit + self.first_order(place).sum(1)
+        return torch.cat((deep, logit), dim=1)
+
+    def embedding_tables(self) -> list[nn.Parameter]:
+        """What the L2 term covers, as published: all tables, whole."""
+        tables = (self.embedding, self.first_order)
+        return [table.weight for table in tables if table is not None]
+
+
+def build_explicit(s: FieldSettings, n_fields: int) -> nn.Module | None:
+    """The part that turns fields (B, F, E) into a logit (B, 1) of its own."""
+    match s.explicit:
+        case "none":
+            return None
+        case "fm":
+            return PairwiseInteraction()
+        case "cin":
+            return CompressedInteraction(n_fields, s.cin_maps)
+        case "cross":
+            return FirstCrossNetwork(n_fields * s.embedding_dim, s.cross_layers)
+
+
+def build_deep(s: FieldSettings, width: int) -> nn.Module:
+    """The part that turns x (B, width) into what its head reads the branches from."""
+    if s.deep == "mlp":
+        return Mlp(width, s.mlp.hidden, s.mlp.dropout, s.mlp.batch_norm)
+    return FinalNetwork(width, s.final, s.embedding_dim)
