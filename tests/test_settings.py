@@ -81,11 +81,34 @@ def test_every_problem_is_reported_at_once_with_the_nearest_key():
         (["rules=strict", "folds.mode=kfold"], "rules=strict refuses folds.mode=kfold"),
         (["rules=strict", "blend.method=rank_mean"], "rules=strict refuses blend.method=rank_mean"),
         (["rules=strict", "train.seeds=0,1"], "rules=strict refuses several train.seeds"),
+        (["rules=strict", "qin.item_levels=true"], "rules=strict refuses qin.item_levels: levels"),
         (["networks=3"], "unknown key 'networks', did you mean 'network'?"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(words, said):
     assert said in refused("sample", *words)
+
+
+def test_an_ablation_is_what_the_run_makes_of_its_base_with_one_thing_changed():
+    words = ["models=qin,qin_softmax", "network.max_len=7", "qin.qnn.layers=3"]
+    networks = load("sample", [*words, "qin_softmax.embedding_dim=8"]).networks
+    qin, softmax = networks["qin"], networks["qin_softmax"]
+    assert (softmax.qnn.layers, softmax.max_len, softmax.asta.weights) == (3, 7, "softmax")
+    same = {"asta": qin.asta, "embedding_dim": qin.embedding_dim}
+    assert dataclasses.replace(softmax, **same) == qin
+    assert qin.asta.weights == "relu"
+
+
+@pytest.mark.parametrize("model", settings.model_names())
+def test_every_network_can_be_built_at_the_published_sizes(model):
+    assert load("microlens_1m", [f"models={model}"]).networks.keys() == {model}
+
+
+def test_words_for_networks_that_do_not_run_are_checked_all_the_same():
+    said = refused("sample", "models=qin", "din.embeding_dim=3", "final.final.block1=7")
+    assert "unknown key 'din.embeding_dim', did you mean 'embedding_dim'?" in said
+    assert "final.block1 and final.block2 must be even" in said
+    load("sample", ["models=qin", "network.max_len=3"])  # too short for a network that is not run
 
 
 def test_a_word_may_change_a_networks_parts_whatever_the_profile_sets():
