@@ -7,8 +7,8 @@ The challenge gives BERT's and CLIP's vectors of an item side by side, reduced t
     modality_pca   a PCA of each, half of the width each, side by side (arXiv 2504.18961, V4)
 
 Neither source publishes its scaling. Here every raw number is standardised over the items first, so
-that no modality weighs more by its unit, and a PCA's numbers are scaled by one factor to a mean
-square of 1, so that the halves of modality_pca weigh the same.
+that no modality weighs more by its unit, and a PCA's vectors are scaled by one factor to a mean
+squared length of 1 (the halves of modality_pca: 1/2 each). The length matters: bench/RESULTS.md.
 """
 
 from dataclasses import replace
@@ -27,6 +27,7 @@ from features.errors import InputError
 from features.parquet import Progress
 
 FILE = "item_feature.parquet"
+ROWS_AT_ONCE = 4096  # of vectors a thousand wide
 COLUMNS_AT_ONCE = 64  # StandardScaler takes twice their memory besides
 
 
@@ -64,7 +65,7 @@ def _column(file: pq.ParquetFile, name: str, violations: Violations) -> Column |
     column = Column(name=name, kind=FLOATS, dtype=np.float32)
     if not parquet.usable_columns(FILE, file.schema_arrow, (column,), violations):
         return None
-    for _, batch in parquet.read_batches(FILE, file, [name], violations):
+    for _, batch in parquet.read_batches(FILE, file, [name], violations, ROWS_AT_ONCE):
         lengths = pc.drop_null(pc.list_value_length(batch[name])).to_numpy()
         width = int(np.bincount(lengths, minlength=1).argmax())
         if width:
@@ -83,9 +84,10 @@ def _fill(
 ) -> None:
     """Read a column, checked, into its place (N, width)."""
     report = violations.column(FILE, column.name)
-    for start, batch in parquet.read_batches(FILE, file, [column.name], violations):
+    for start, batch in parquet.read_batches(FILE, file, [column.name], violations, ROWS_AT_ONCE):
         rows, vectors = parquet.read_column(column, batch[column.name], start, report)
-        values[rows] = vectors
+        with np.errstate(over="ignore"):  # reported, and then nothing is kept
+            values[rows] = vectors
         if progress:
             progress(f"{FILE} {column.name}", start + len(batch), len(values))
 
@@ -101,7 +103,7 @@ def rebuild(
     parts = [raw.values] if joint else np.split(raw.values, [raw.text_width], axis=1)
     width = settings.content_width // len(parts)
     found = [item_vectors(components(part, width), ids, n_items, width) for part in parts]
-    return np.hstack(found)
+    return np.hstack(found) / np.float32(len(parts) ** 0.5)
 
 
 def components(features: np.ndarray, width: int) -> np.ndarray:
@@ -109,11 +111,12 @@ def components(features: np.ndarray, width: int) -> np.ndarray:
 
     Overwrites `features`. The largest loading of a component is positive.
     """
-    most = min(len(features) - 1, features.shape[1])
+    varying = np.count_nonzero(features.min(axis=0) < features.max(axis=0))
+    most = min(len(features) - 1, varying)
     if width > most:
         raise InputError(
             f"prepare.content_width asks for {width} principal components, but {len(features)}"
-            f" vectors of {features.shape[1]} numbers have {most}: give a smaller"
+            f" vectors of {varying} numbers that vary have at most {most}: give a smaller"
             " prepare.content_width, or prepare.content=given"
         )
     pca = PCA(width, svd_solver="covariance_eigh", copy=False)
@@ -130,10 +133,10 @@ def standardised(features: np.ndarray) -> np.ndarray:
 def item_vectors(found: np.ndarray, ids: np.ndarray, n_items: int, width: int) -> np.ndarray:
     """float32 (n_items, width): row n of `found` (N, at most width) in row ids[n], zeros elsewhere.
 
-    One factor scales them so that the mean square of the N vectors' numbers is 1.
+    One factor scales them so that the mean squared length of the N vectors is 1.
     """
     found = found.astype(np.float64)
-    scale = np.sqrt(np.square(found).sum() / (len(found) * width))
+    scale = np.sqrt(np.square(found).sum() / len(found))
     vectors = np.zeros((n_items, width), np.float32)
     vectors[ids, : found.shape[1]] = found / (scale or 1.0)  # 0: all items are alike
     return vectors

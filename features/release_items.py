@@ -3,7 +3,7 @@
 tags     hashtags of the title, the most frequent kept
 levels   1 + number of the nine decile borders (over items) below the count; 0: unknown
 content  SVD of the titles' TF-IDF, or PCA of standardised arrays side by side (the challenge's
-         recipe, see content); 128 numbers, scaled by one factor to a mean square of 1
+         recipe, see content); 128 numbers, scaled by one factor to a mean squared length of 1
 """
 
 from typing import NamedTuple
