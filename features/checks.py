@@ -12,6 +12,7 @@ import numpy as np
 from features.errors import InputError
 
 EXAMPLES = 5  # offending rows shown per violation
+REMEDY = "mend the files, or name another folder: data.dir=FOLDER"
 
 Report = Callable[[str, np.ndarray, Iterable], None]  # (expected, rows (K,), found (K,))
 
@@ -47,16 +48,14 @@ class Violations:
 
         return report
 
-    def raise_if_any(self) -> None:
-        """Raise one InputError with all that was added, if anything was."""
+    def raise_if_any(self, remedy: str = REMEDY) -> None:
+        """Raise one InputError with all that was added, if anything was; `remedy` ends it."""
         if not self._found:
             return
         lines = [_line(*where, entry) for where, entry in self._found.items()]
         raise InputError(
             f"the challenge's files break {len(lines)} expectation(s); nothing was written"
-            " (rows count from 0):\n  "
-            + "\n  ".join(lines)
-            + "\nmend the files, or name another folder: data.dir=FOLDER"
+            " (rows count from 0):\n  " + "\n  ".join(lines) + f"\n{remedy}"
         )
 
 

@@ -28,7 +28,7 @@ def open_files(paths: dict[str, Path], violations: Violations) -> dict[str, pq.P
     opened = {}
     for name, path in paths.items():
         try:
-            opened[name] = pq.ParquetFile(path)
+            opened[name] = pq.ParquetFile(path, pre_buffer=False)  # or all it read stays in memory
         except (pa.ArrowInvalid, OSError) as error:
             violations.add(path.name, "", "a parquet file", str(error).splitlines()[0])
     return opened
@@ -74,12 +74,16 @@ def usable_columns(
 
 
 def read_batches(
-    name: str, file: pq.ParquetFile, columns: list[str], violations: Violations
+    name: str,
+    file: pq.ParquetFile,
+    columns: list[str],
+    violations: Violations,
+    rows: int = BATCH_ROWS,
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Batches with the number of their first row; damaged rows end them with a violation."""
     start = 0
     try:
-        for batch in file.iter_batches(BATCH_ROWS, columns=columns):
+        for batch in file.iter_batches(rows, columns=columns):
             yield start, batch
             start += len(batch)
     except (pa.ArrowInvalid, OSError) as error:
@@ -167,9 +171,10 @@ def read_table(
             pieces[column.name].append((rows, kept.astype(column.dtype, copy=False)))
         if progress:
             progress(name, start + len(batch), file.metadata.num_rows)
-    return {column: _concatenate(parts) for column, parts in pieces.items() if parts}
+    return {column: concatenate(parts) for column, parts in pieces.items() if parts}
 
 
-def _concatenate(parts: list[Values]) -> Values:
+def concatenate(parts: list[Values]) -> Values:
+    """The batches of a column as one."""
     rows, values = zip(*parts, strict=True)
     return np.concatenate(rows), np.concatenate(values)
