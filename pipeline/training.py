@@ -1,5 +1,6 @@
 """The fits of 50_train: from the store's arrays to weights and logits on disk."""
 
+import itertools
 import os
 import sys
 from dataclasses import dataclass
@@ -118,6 +119,7 @@ class Workbench:
             what, remedy = f"{model}, seed {seed}, fold {fold}", f"{model}.fit.learning_rate"
             raise InputError(f"{what}: {error}; lower {remedy}") from None
         out.report = _report(report, len(train)) | {"device": str(self.device)}
+        _warn(key, report, s)
         best = report.epochs[report.best_epoch - 1]
         return {
             "epochs": len(report.epochs),
@@ -152,6 +154,26 @@ def _say(key: Key, epoch: int, record: dict) -> None:
         model, seed, fold = key
         said = f"loss={record['loss']:.4f} auc={record['score']:.5f} ({record['seconds']:.0f} s)"
         print(f"50_train {model} seed {seed} fold {fold} epoch {epoch} {said}", flush=True)
+
+
+def _warn(key: Key, report: FitReport, s: NetworkSettings) -> None:
+    model, seed, fold = key
+    remedy = f"{model}.fit.learning_rate"
+    if s.interaction == "qnn":  # its authors saw four rows train unstably
+        remedy += f" or {model}.qnn.rows"
+    for epoch, before, after in rises(report):
+        what = f"the training loss rose from {before:.4f} to {after:.4f} in epoch {epoch}"
+        print(f"50_train {model} seed {seed} fold {fold}: unstable, {what}; lower {remedy}")
+
+
+def rises(report: FitReport) -> list[tuple[int, float, float]]:
+    """Epochs whose mean training loss stands above the one before by more than a fiftieth.
+
+    The mean over an epoch hardly moves by chance, and falls as long as steps do what they should.
+    """
+    losses = [record["loss"] for record in report.epochs]
+    pairs = enumerate(itertools.pairwise(losses), start=2)
+    return [(epoch, before, after) for epoch, (before, after) in pairs if after > 1.02 * before]
 
 
 def item_table(items: Items, s: NetworkSettings, model: str) -> ItemTable:
