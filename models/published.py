@@ -21,12 +21,13 @@ from models.quadratic import QuadraticNetwork
 from models.sparse_target_attention import SparseTargetAttention
 from models.transformer import TransformerInterest
 
+EMBEDDING = "embedding_layer.embedding_layer."
 TABLES = {
-    "likes": "embedding_layers.likes_level",
-    "views": "embedding_layers.views_level",
-    "item.id": "embedding_layers.item_id",
-    "item.tag": "embedding_layers.item_tags",
-    "item.content_map": "feature_encoders.item_emb_d128",
+    "likes": EMBEDDING + "embedding_layers.likes_level",
+    "views": EMBEDDING + "embedding_layers.views_level",
+    "item.id": EMBEDDING + "embedding_layers.item_id",
+    "item.tag": EMBEDDING + "embedding_layers.item_tags",
+    "item.content_map": EMBEDDING + "feature_encoders.item_emb_d128",
 }
 PARTS = {  # where a part's own names begin
     SparseTargetAttention: "attention_layers.",
@@ -89,7 +90,7 @@ def module_names(module: nn.Module, published: Collection[str]) -> dict[str, str
     """Our module -> theirs, both relative to `module`."""
     match module:
         case Network():
-            named = {o: f"embedding_layer.embedding_layer.{t}" for o, t in TABLES.items()}
+            named = dict(TABLES)
             for place in ("interest", "interaction"):
                 part = getattr(module, place)
                 at = PARTS.get(type(part), "")

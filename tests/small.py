@@ -51,7 +51,7 @@ def network(settings: NetworkSettings, seed: int = 0) -> Network:
     torch.manual_seed(seed)
     made = Network(settings, items(), N_USERS).double()
     with torch.no_grad():
-        for name, weight in made.named_parameters():
+        for weight in made.parameters():
             weight.copy_(torch.randn_like(weight) * 0.5)
         for module in made.modules():
             if isinstance(module, torch.nn.Embedding):

@@ -1,0 +1,160 @@
+"""What 90_score does: a checkpoint, rows and items to a file of probabilities."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+
+from features import scorable
+from features.errors import InputError
+from features.scorable import Scorable
+from features.store import Items, open_store
+from models import table
+from models.fit import predict
+from models.network import Network
+from models.table import Rows
+from pipeline import command
+from pipeline.artefacts import RECORD
+from pipeline.checkpoints import Checkpoint, open_fuxictr, open_ours, read_json
+from pipeline.training import item_table, pick_device
+
+FORMATS = ("fuxictr", "ours")
+ENDINGS = {".csv": pl.DataFrame.write_csv, ".parquet": pl.DataFrame.write_parquet}
+ROWS_AT_ONCE = 65_536  # between two moves of the progress bar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """The words of the command line."""
+
+    checkpoint: Path
+    format: str
+    settings: Path | None
+    rows: Path
+    items: Path
+    out: Path
+    device: str
+
+
+def run(job: Job) -> pl.DataFrame:
+    """Score and write; returns what was written: ID int64, probability float64."""
+    check_words(job)
+    device = pick_device(job.device)
+    if job.format == "fuxictr":
+        opened = open_fuxictr(job.checkpoint, job.settings)
+    else:
+        opened = open_ours(job.checkpoint)
+    given, items = read(job, opened)
+    network = opened.network(item_table(items, opened.settings, "network"), given.width)
+    histories = given.values, given.offsets
+    rows = table.rows(given.rows, *histories, len(items), opened.settings.max_len)
+    probability = score(network.to(device), rows.to(device))
+    scored = pl.DataFrame({"ID": given.rows.id, "probability": probability})
+    write(scored, job.out)
+    return scored
+
+
+def check_words(job: Job) -> None:
+    """Refuse what cannot work before anything is read."""
+    if job.out.suffix not in ENDINGS:
+        raise InputError(f"--out {job.out} must end in {' or '.join(ENDINGS)}")
+    if job.format == "fuxictr" and job.settings is None:
+        raise InputError("--format fuxictr needs --settings, the JSON of its hyperparameters")
+    if job.format == "ours" and job.settings is not None:
+        raise InputError("--settings goes with --format fuxictr; ours stand beside the checkpoint")
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", job.device):
+        raise InputError(f"--device {job.device} must be auto, cpu, cuda or cuda:<n>")
+
+
+def read(job: Job, opened: Checkpoint) -> tuple[Scorable, Items]:
+    """Rows and items, checked against the network's tables. Raises InputError."""
+    known, bars = opened.known, command.RowBars()
+    if job.items.is_dir():
+        items = open_store(job.items).items
+        check_store(job.items, items, opened)
+        return scorable.read(job.rows, None, known, bars), items
+    if opened.settings.item_codes:
+        raise InputError(
+            f"the network reads semantic codes, which {job.items} does not hold; give the store"
+            " that it was trained on: --items artefacts/<profile>/10_prepare/store-<hash>"
+        )
+    check_content(job.items, opened)
+    given = scorable.read(job.rows, job.items, known, bars)
+    return given, given.items
+
+
+def check_store(folder: Path, items: Items, opened: Checkpoint) -> None:
+    """A store's items are those that the network knows, as far as its tables can tell."""
+    known = opened.known
+    found = {
+        "items": (len(items), known.n_items),
+        "numbers in a content vector": (items.content.shape[1], known.content_width),
+    }
+    problems = [f"{n} {what}, expected {m}" for what, (n, m) in found.items() if n != m]
+    tables = {"tags": known.n_tags}
+    if opened.settings.item_codes:
+        tables["codes"] = opened.table("item.code")[0]
+    for name, n_rows in tables.items():
+        ids = getattr(items, name)
+        if ids is not None and ids.size and ids.max() >= n_rows:
+            problems.append(f"{name} up to {ids.max()}, expected at most {n_rows - 1}")
+    if problems:
+        raise InputError(
+            f"{folder} holds {'; '.join(problems)}, as the tables of {opened.path} have it"
+        )
+    record = folder / RECORD
+    if opened.store and not (record.is_file() and read_json(record).get("digest") == opened.store):
+        say(f"{folder} is not the store that {opened.path} was trained on")
+
+
+def check_content(item_info: Path, opened: Checkpoint) -> None:
+    """item_emb_d128 must be what the network was trained on: a store may hold other vectors."""
+    if opened.store is None:
+        return
+    profile = opened.path.resolve().parent.parent.parent
+    records = {p.parent: read_json(p) for p in profile.glob(f"10_prepare/*/{RECORD}")}
+    trained = [folder for folder, record in records.items() if record.get("digest") == opened.store]
+    if not trained:
+        say(
+            f"the store of {opened.path} is not to be found; its vectors are taken from {item_info}"
+        )
+        return
+    content = records[trained[0]]["settings"].get("content", "given")
+    if content != "given":
+        raise InputError(
+            f"{opened.path} was trained on prepare.content={content}, which {item_info} does not"
+            f" hold; give --items {trained[0]}"
+        )
+
+
+def score(network: Network, rows: Rows) -> np.ndarray:
+    """Click probabilities (N,) float64. Raises InputError when one is no number."""
+    parts = torch.arange(len(rows), device=rows.device).split(ROWS_AT_ONCE)
+    logits = [predict(network, rows.take(part)) for part in command.progress(parts, "score")]
+    probability = torch.cat(logits).double().sigmoid().cpu().numpy()
+    n_bad = np.count_nonzero(np.isnan(probability))
+    if n_bad:
+        raise InputError(
+            f"{n_bad} of {len(rows)} scores are no numbers: the weights are not finite"
+        )
+    return probability
+
+
+def write(scored: pl.DataFrame, path: Path) -> None:
+    """As `path` ends, under another name first; replaces what is there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        ENDINGS[path.suffix](scored, scratch)
+        scratch.replace(path)
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
+
+
+def say(note: str) -> None:
+    print(f"90_score note: {note}", flush=True)
