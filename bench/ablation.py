@@ -4,6 +4,7 @@ tables  qin      QIN's Tables 2 and 3 (Li et al. 2025, arXiv:2504.17699), and ne
         rows     the rows of QIN's bank, whose authors warn of unstable training at four
         final    FINAL's Table 1 (Zhu et al. 2023): one block, two, two that teach each other
         inputs   inputs beyond the paper, each added to QIN alone
+        content  content made anew from raw text and image vectors, where the data has them
         losses   the losses of QIN's section 2.3
 reads   what 00_data to 20_folds write for PROFILE, and makes it where it is missing
 writes  the fits, as 50_train does and in the same place: run it again to go on
@@ -75,6 +76,9 @@ TABLES = {
         Row("+ levels of history items", "qin", ("qin.item_levels=true",), 0.9838),
         Row("+ semantic codes", "qin", ("qin.item_codes=true", *CODES)),
         Row("+ user id", "qin", ("qin.user_id=true",)),
+    ),
+    "content": (
+        Row("content as released", "qin", published=0.9701),
         Row("content: joint PCA", "qin", ("prepare.content=joint_pca",)),
         Row("content: PCA per modality", "qin", ("prepare.content=modality_pca",)),
     ),
