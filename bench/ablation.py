@@ -13,11 +13,12 @@ run     python -m bench.ablation PROFILE [key=value ...] [--tables qin,final] [-
 
 AUC of a seed: the mean over its folds. `held` is the fold that also chose the epoch; `valid` is the
 official split, which chose nothing. Differences are taken seed by seed against the table's first
-row. Published: AUC on official valid of MicroLens-1M, where a public source states it; a dash where
-none that we could read does.
+row. Published: AUC on official valid of MicroLens-1M, of DIN by the organisers' baseline, of QIN by
+its authors' public training logs; a dash where no public source that we could read states it.
 """
 
 import argparse
+import contextlib
 import statistics
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from bench.tables import spread
 from cv.auc import auc
 from features.errors import InputError
 from features.store import open_store
@@ -115,26 +117,46 @@ def run(arguments: argparse.Namespace) -> None:
     unknown = [name for name in names if name not in TABLES]
     if unknown:
         raise InputError(f"--tables: no {unknown[0]!r}; there are {', '.join(TABLES)}")
+    check_words(arguments)
     fits = {row: fits_of(row, arguments) for name in names for row in TABLES[name]}
-    todo = {
-        place.path: (s, key)  # rows of different tables may share a fit
-        for s, places_of_row in fits.values()
-        for key, place in places_of_row.items()
-        if arguments.force or not place.done
+    known = {  # rows of different tables may share a fit
+        place.path: (s, key, place) for s, row in fits.values() for key, place in row.items()
     }
+    todo = [
+        (s, key) for s, key, place in known.values() if not command.kept(place, arguments.force)
+    ]
     if todo:
-        training.run(list(todo.values()), arguments.force)
+        training.run(todo, arguments.force)
     for name in names:
-        print(f"\n{name}, {arguments.profile or 'the default profile'}, seeds {arguments.seeds}\n")
+        print(f"\n{name}, {arguments.profile}, seeds {arguments.seeds}\n")
         measured = {row: measure(*fits[row]) for row in TABLES[name]}
         print("\n".join(markdown(measured)), flush=True)
+
+
+def check_words(arguments: argparse.Namespace) -> None:
+    """Name the profile, and refuse words that the tables themselves say."""
+    if arguments.profile is not None and "=" in arguments.profile:
+        arguments.words.insert(0, arguments.profile)
+        arguments.profile = None
+    if arguments.profile is None:
+        arguments.profile, why = settings.default_profile()
+        print(f"profile {arguments.profile}: {why}", flush=True)
+    for word in arguments.words:
+        for key, instead in (("models", "--tables"), ("train.seeds", "--seeds")):
+            if word.startswith(f"{key}="):
+                raise InputError(f"{word}: the tables name their own {key}; see {instead}")
+    if settings.load(arguments.profile, arguments.words).official:
+        raise InputError(
+            "on the official split one AUC would both choose the epoch and be reported; use"
+            " folds.mode=kfold, and --folds 0 for one fold alone"
+        )
 
 
 def fits_of(row: Row, arguments: argparse.Namespace) -> tuple[Settings, dict[Key, Place]]:
     """The settings of `row` and its fits, on the chosen folds; makes what they are trained on."""
     words = [*arguments.words, *row.words, f"models={row.model}", f"train.seeds={arguments.seeds}"]
     s = settings.load(arguments.profile, words)
-    make_folds(arguments.profile, words)
+    make_folds(s)
     folds = chosen_folds(arguments.folds, s)
     return s, {key: place for key, place in places.fits(s).items() if key[2] in folds}
 
@@ -153,12 +175,13 @@ def measure(s: Settings, fits: dict[Key, Place]) -> Measured:
     return Measured(*means, statistics.fmean(epochs))
 
 
-def make_folds(profile: str | None, words: list[str]) -> None:
-    """Run the stages before training; what is there is kept."""
-    stages = [sys.executable, "-m", "pipeline", *([profile] if profile else []), *words]
-    done = subprocess.run(
-        [*stages, "--to", "20_folds"], capture_output=True, text=True, check=False
-    )
+def make_folds(s: Settings) -> None:
+    """Run the stages before training, where what they write is not there."""
+    with contextlib.suppress(artefacts.MissingArtefact):
+        if places.folds(s).done:
+            return
+    run_stages = [sys.executable, "-m", "pipeline", *s.words, "--to", "20_folds"]
+    done = subprocess.run(run_stages, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise InputError(done.stderr.strip().removeprefix("error: ") or "stopped")
 
@@ -183,17 +206,11 @@ def markdown(measured: dict[Row, Measured]) -> list[str]:
     for row, got in measured.items():
         cells = [row.label, f"{row.published:.4f}" if row.published else "—"]
         for ours, theirs in ((got.held, reference.held), (got.valid, reference.valid)):
-            cells.append(spread(ours))
+            cells.append(spread(ours, 5))
             apart = [a - b for a, b in zip(ours, theirs, strict=True)]
-            cells.append(spread(apart, "+") if got is not reference else "—")
+            cells.append(spread(apart, 5, "+") if got is not reference else "—")
         lines.append(f"| {' | '.join([*cells, f'{got.epochs:.1f}'])} |")
     return lines
-
-
-def spread(values: list[float], sign: str = "") -> str:
-    """Mean ± sd."""
-    sd = statistics.stdev(values) if len(values) > 1 else float("nan")
-    return f"{statistics.fmean(values):{sign}.5f} ± {sd:.5f}"
 
 
 if __name__ == "__main__":

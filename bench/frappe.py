@@ -30,6 +30,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
+from bench.tables import spread
 from cv.auc import auc
 from features.digest import sha256
 from features.errors import InputError
@@ -165,7 +166,8 @@ def place(s: FieldSettings, seed: int, files: dict[str, Path], out: Path) -> Pla
     """Where one fit lies; rows of equal settings share it."""
     given = {k: v for k, v in dataclasses.asdict(s).items() if k not in s.unread}
     inputs = {split: sha256(path) for split, path in files.items()}
-    code = hashlib.sha256("".join(map(inspect.getsource, CODE)).encode()).hexdigest()
+    parts = (*CODE, read, train, log_loss, auc)
+    code = hashlib.sha256("".join(map(inspect.getsource, parts)).encode()).hexdigest()
     name = f"{s.explicit}-{s.deep}-seed{seed}"
     return Place("bench.frappe", name, out, given | {"seed": seed}, inputs | {"code": code})
 
@@ -245,7 +247,7 @@ def table(found: dict[str, list[dict]], seeds: list[int]) -> str:
         cells = [row, _cell(known.parameters, ",d"), f"{reports[0]['parameters']:,d}"]
         for key in ("auc", "log_loss"):
             cells.append(_cell(getattr(known, key), ".6f" if row != "dcn" else ".4f"))
-            cells.append(spread([r[key] for r in reports]))
+            cells.append(spread([r[key] for r in reports], 6))
         cells.append(", ".join(f"{len(r['epochs'])} ({r['best_epoch']})" for r in reports))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -260,18 +262,14 @@ def gains(found: dict[str, list[dict]]) -> str:
             continue
         pairs = list(zip(found[row], found[f"{row}_final"], strict=True))
         gain = {key: [b[key] - a[key] for a, b in pairs] for key in ("auc", "log_loss")}
-        lines.append(f"| {name} | {spread(gain['auc'], '+')} | {spread(gain['log_loss'], '+')} |")
+        lines.append(
+            f"| {name} | {spread(gain['auc'], 6, '+')} | {spread(gain['log_loss'], 6, '+')} |"
+        )
         verdicts.append(statistics.mean(gain["auc"]) > 0)
     if not verdicts:
         return ""
     lines += ["", f"backbones whose mean AUC gains: {sum(verdicts)} of {len(verdicts)}"]
     return "\n".join(lines)
-
-
-def spread(values: list[float], sign: str = "") -> str:
-    """Mean ± sample standard deviation; of one value, the value."""
-    mean = f"{statistics.mean(values):{sign}.6f}"
-    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.6f}"
 
 
 def _cell(value: float | None, form: str) -> str:
@@ -322,10 +320,10 @@ def _chosen(words: str) -> list[str]:
 
 
 def _seeds(words: str) -> list[int]:
-    try:
-        return list(dict.fromkeys(int(word) for word in words.split(",")))
-    except ValueError:
-        raise InputError(f"--seeds: got {words!r}, expected numbers such as 2021,2022") from None
+    given = [int(word) if word.strip().isdecimal() else -1 for word in words.split(",")]
+    if not all(0 <= seed < 2**63 for seed in given):
+        raise InputError(f"--seeds: got {words!r}, expected numbers such as 2021,2022")
+    return list(dict.fromkeys(given))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -4,9 +4,9 @@
     bce_bpr      (1 - w) bce + w mean over pairs (positive i, negative j) of log(1 + exp(y_j - y_i))
                  (Rendle et al. 2009; pairs within the batch; 0 where one of the labels is absent)
     focal        mean of (1 - p_label)^gamma times the row's log loss (Lin et al. 2017)
-    contrastive  bce of the mean of two passes with their own dropout, plus w times the InfoNCE of
-                 the passes' hidden vectors at a temperature: a row's other view against all rows'
-                 (Gao et al. 2021, SimCSE), both ways
+    contrastive  mean bce of two passes with their own dropout, plus w times the InfoNCE of the
+                 passes' hidden vectors at a temperature: a row's other view against all rows' (Gao
+                 et al. 2021, SimCSE), both ways; its memory grows with the square of the batch
 
 Li et al. 2025, arXiv:2504.17699, section 2.3, tried the last three and kept the first. FINAL's
 self-distillation is added to whichever is chosen. L2 is not here: see models.fit.
@@ -60,7 +60,8 @@ def bpr(logit: Tensor, label: Tensor) -> Tensor:
 def focal(logit: Tensor, label: Tensor, gamma: float) -> Tensor:
     """Mean of (1 - p)^gamma * -log p, p the probability given to the row's own label."""
     log_loss = F.binary_cross_entropy_with_logits(logit, label, reduction="none")
-    return ((1 - torch.exp(-log_loss)) ** gamma * log_loss).mean()
+    other = F.binary_cross_entropy_with_logits(logit, 1 - label, reduction="none")
+    return (torch.exp(-gamma * other) * log_loss).mean()  # exp(-other) = 1 - p_label, never 0
 
 
 def info_nce(a: Tensor, b: Tensor, temperature: float) -> Tensor:

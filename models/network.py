@@ -116,8 +116,11 @@ def build_interaction(s: NetworkSettings, width: int) -> nn.Module:
 
 
 def initialise(module: nn.Module) -> None:
-    """As published: Xavier-normal linear maps, zero biases, embeddings N(0, 1e-4), padding zero."""
-    if isinstance(module, nn.Linear):
+    """As published: Xavier-normal linear maps, zero biases, embeddings N(0, 1e-4), padding zero.
+
+    What torch derives from nn.Linear, such as a Transformer's output projection, keeps torch's own.
+    """
+    if type(module) is nn.Linear:
         nn.init.xavier_normal_(module.weight)
         if module.bias is not None:
             nn.init.zeros_(module.bias)

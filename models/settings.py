@@ -131,8 +131,16 @@ class NetworkSettings:
 
     @property
     def unread(self) -> set[str]:
-        """Sections of parts that the network does not have."""
-        return {*INTERESTS, *INTERACTIONS} - {"mean", self.interest, self.interaction}
+        """Sections and keys that nothing reads: of parts and losses that the network lacks."""
+        parts = {*INTERESTS, *INTERACTIONS} - {"mean", self.interest, self.interaction}
+        of_loss = {
+            "bce_bpr": {"fit.bpr_share"},
+            "focal": {"fit.focal_gamma"},
+            "contrastive": {"fit.contrastive_weight", "fit.contrastive_temperature"},
+        }
+        for keys in (keys for loss, keys in of_loss.items() if loss != self.fit.loss):
+            parts |= keys
+        return parts | (set() if self.final.block2 else {"final.activation2", "final.distillation"})
 
     def __post_init__(self) -> None:
         problems = [*_choices(self), *_ranges(self)]

@@ -151,7 +151,7 @@ class Checkpoint:
                 return network, published.as_ours(network, self.state)
             same = {key: key for key in network.state_dict()}
             return network, published.matched(network, self.state, same)
-        except ValueError as error:
+        except (ValueError, RuntimeError) as error:  # torch: a size that no memory holds
             raise InputError(f"{self.path} does not fit its settings: {error}") from None
 
 
@@ -172,7 +172,7 @@ def open_fuxictr(path: Path, settings: Path) -> Checkpoint:
     problems += [
         f"{key} = {given[key]!r}, but only {value!r} can be scored"
         for key, value in FIXED.items()
-        if key in given and given[key] != value
+        if key in given and str(given[key]).lower() != str(value).lower()
     ]
     s = None if problems else build(NetworkSettings, tree, "", problems)
     if problems:

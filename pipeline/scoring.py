@@ -106,29 +106,49 @@ def check_store(folder: Path, items: Items, opened: Checkpoint) -> None:
         raise InputError(
             f"{folder} holds {'; '.join(problems)}, as the tables of {opened.path} have it"
         )
-    record = folder / RECORD
-    if opened.store and not (record.is_file() and read_json(record).get("digest") == opened.store):
-        say(f"{folder} is not the store that {opened.path} was trained on")
+    if opened.store is None:
+        return
+    record = read_json(folder / RECORD) if (folder / RECORD).is_file() else {}
+    if record.get("digest") == opened.store:
+        return
+    trained, content = trained_on(opened)
+    if opened.settings.item_codes or content != content_of(record):
+        raise InputError(
+            f"{folder} is not the store that {opened.path} was trained on, and its codes or content"
+            f" vectors may mean something else; give --items {trained or 'that store'}"
+        )
+    say(f"{folder} is not the store that {opened.path} was trained on")
 
 
 def check_content(item_info: Path, opened: Checkpoint) -> None:
     """item_emb_d128 must be what the network was trained on: a store may hold other vectors."""
     if opened.store is None:
         return
-    profile = opened.path.resolve().parent.parent.parent
-    records = {p.parent: read_json(p) for p in profile.glob(f"10_prepare/*/{RECORD}")}
-    trained = [folder for folder, record in records.items() if record.get("digest") == opened.store]
-    if not trained:
+    trained, content = trained_on(opened)
+    if trained is None:
         say(
             f"the store of {opened.path} is not to be found; its vectors are taken from {item_info}"
         )
-        return
-    content = records[trained[0]]["settings"].get("content", "given")
-    if content != "given":
+    elif content != "given":
         raise InputError(
             f"{opened.path} was trained on prepare.content={content}, which {item_info} does not"
-            f" hold; give --items {trained[0]}"
+            f" hold; give --items {trained}"
         )
+
+
+def trained_on(opened: Checkpoint) -> tuple[Path | None, str]:
+    """The store of a fit of ours, if it is where 50_train found it, and its prepare.content."""
+    profile = opened.path.resolve().parent.parent.parent
+    for path in profile.glob(f"10_prepare/*/{RECORD}"):
+        record = read_json(path)
+        if record.get("digest") == opened.store:
+            return path.parent, content_of(record)
+    return None, "given"
+
+
+def content_of(record: dict) -> str:
+    """prepare.content of a store's record."""
+    return record.get("settings", {}).get("content", "given")
 
 
 def score(network: Network, rows: Rows) -> np.ndarray:

@@ -183,6 +183,8 @@ def _networks(raw: dict, problems: list[str]) -> dict[str, NetworkSettings]:
     chosen = typed(raw.get("models", DEFAULT_MODELS), tuple[str, ...], "models", [])
     networks = {}
     for name in names:
+        if name not in chosen and not changes[name]:
+            continue
         tree = _network(name, shared if name in chosen else {}, changes)
         network = build(NetworkSettings, tree, name, problems)  # its own words are checked anyway
         if name in chosen:
@@ -190,15 +192,22 @@ def _networks(raw: dict, problems: list[str]) -> dict[str, NetworkSettings]:
     return networks
 
 
-def _network(name: str, shared: dict, changes: dict[str, dict]) -> dict:
+def _network(name: str, shared: dict, changes: dict[str, dict], seen: tuple[str, ...] = ()) -> dict:
     """The tree of one model: its TOML, `shared` for all, its own changes.
 
     A model that `extends` another is what the run makes of that one, and its own TOML above it.
     """
     own = _toml(model_path(name))
     base = own.pop("extends", None)
-    below = merge(own, shared) if base is None else merge(_network(base, shared, changes), own)
-    return merge(below, changes[name])
+    if base is None:
+        return merge(merge(own, shared), changes[name])
+    if not isinstance(base, str) or base not in changes or base in (*seen, name):
+        known = [model for model in changes if model not in (*seen, name)]
+        raise InputError(
+            f"{model_path(name)}: extends = {base!r} must be the name of another network"
+            f"{near(str(base), known)}; there are {', '.join(known)}"
+        )
+    return merge(merge(_network(base, shared, changes, (*seen, name)), own), changes[name])
 
 
 def _unread(networks: dict[str, NetworkSettings], words: list[str]) -> list[str]:
@@ -208,10 +217,29 @@ def _unread(networks: dict[str, NetworkSettings], words: list[str]) -> list[str]
         model, _, rest = word.partition("=")[0].partition(".")
         meant = [networks.get(model)] if model != "network" else [*networks.values()]
         meant = [network for network in meant if network is not None]
-        if meant and all(rest.split(".")[0] in network.unread for network in meant):
+        if meant and all({rest, rest.split(".")[0]} & network.unread for network in meant):
             parts = ", ".join(f"{n.interest} and {n.interaction}" for n in meant)
-            problems.append(f"{word}: not read, the parts of {model} are {parts}")
+            losses = ", ".join(n.fit.loss for n in meant)
+            problems.append(f"{word}: not read, the parts of {model} are {parts}, loss {losses}")
+        if model == "network":
+            problems += [
+                f"{word}: {model_path(name).name} has its own; write {name}.{rest}=..."
+                for name in networks
+                if _sets(name, rest)
+            ]
     return problems
+
+
+def _sets(name: str, key: str) -> bool:
+    """Whether the TOML of a model that extends another sets `key`: it then outweighs network's."""
+    tree = _toml(model_path(name))
+    if "extends" not in tree:
+        return False
+    for part in key.split("."):
+        if not isinstance(tree, dict) or part not in tree:
+            return False
+        tree = tree[part]
+    return True
 
 
 def _data(raw: dict, problems: list[str]):
@@ -261,6 +289,11 @@ def _rules(s: Settings) -> list[str]:
         f" prepare.codes={s.prepare.codes}"
         for word in s.words
         if word.partition("=")[0] in unread
+    ]
+    problems += [
+        f"{name}.item_codes=true needs semantic codes: add prepare.codes=3"
+        for name, network in s.networks.items()
+        if network is not None and network.item_codes and not s.prepare.codes
     ]
     if s.rules == "strict":
         problems += _strict(s)

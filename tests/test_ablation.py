@@ -1,11 +1,9 @@
 """The ablation bench: rows, resuming, printing.   run: ./run_tests.sh tests/test_ablation.py"""
 
-import math
-
 import pytest
 
-from bench import ablation
 from bench.ablation import TABLES, Measured, Row, markdown
+from bench.tables import spread
 from pipeline import settings
 from tests.test_run_all import TINY, run
 
@@ -34,7 +32,11 @@ def test_a_table_says_mean_sd_and_the_paired_difference():
     assert head.count("|") == rule.count("|") == a.count("|") == b.count("|")
     assert a == "| A | 0.5000 | 0.85000 ± 0.07071 | — | 0.70000 ± 0.00000 | — | 4.0 |"
     assert "| B | — | 0.70000 ± 0.00000 | -0.15000 ± 0.07071 | 0.65000 ± 0.07071 |" in b
-    assert math.isnan(float(ablation.spread([0.5]).split()[-1]))
+
+
+def test_the_spread_of_one_value_is_the_value():
+    assert spread([0.5], 3) == "0.500"
+    assert spread([0.5, 0.7], 2, "+") == "+0.60 ± 0.14"
 
 
 def test_it_trains_what_is_missing_prints_and_does_nothing_twice(tmp_path):
@@ -44,7 +46,8 @@ def test_it_trains_what_is_missing_prints_and_does_nothing_twice(tmp_path):
     assert "50_train 6 fits" in first
     assert first.count("| 2B + KD |") == 1
     again = run(*words, *options, shell=False)
-    assert "50_train" not in again
+    assert "fits on" not in again
+    assert again.count(" kept") == 6
     assert again.strip().splitlines()[-5:] == first.strip().splitlines()[-5:]
 
 
@@ -55,6 +58,9 @@ def test_it_trains_what_is_missing_prints_and_does_nothing_twice(tmp_path):
         (["--folds", "7"], "--folds 7: there are 0, 1"),
         (["--folds", "x"], "--folds x: there are 0, 1"),
         (["--seeds", "a"], "train.seeds = 'a' must be int"),
+        (["models=qin"], "models=qin: the tables name their own models; see --tables"),
+        (["train.seeds=1"], "the tables name their own train.seeds; see --seeds"),
+        (["folds.mode=official"], "one AUC would both choose the epoch and be reported"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(tmp_path, options, said):

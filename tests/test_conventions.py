@@ -3,6 +3,8 @@
 Initial weights, padding that never trains, the running statistics of batch norm.
 """
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -11,7 +13,15 @@ from models.final import FinalNetwork
 from models.mlp import Mlp
 from models.network import Network
 from models.quadratic import QuadraticNetwork
-from models.settings import CrossSettings, FinalSettings, QnnSettings, TransformerSettings
+from models.settings import (
+    AstaSettings,
+    CrossSettings,
+    DinSettings,
+    FinalSettings,
+    MlpSettings,
+    QnnSettings,
+    TransformerSettings,
+)
 from tests.small import N_USERS, items, network, rows, settings
 
 DCN = settings(
@@ -33,7 +43,7 @@ def test_initial_weights_are_the_published_ones(s):
         if isinstance(module, nn.Embedding):
             assert not module.weight[0].any()
             assert 0.7e-4 < module.weight[1:].std() < 1.3e-4
-        if isinstance(module, nn.Linear):
+        if type(module) is nn.Linear:  # what torch derives from it keeps its own
             spread = (2 / sum(module.weight.shape)) ** 0.5
             assert module.bias is None or not module.bias.any()
             if module.weight.numel() > 500:
@@ -73,3 +83,47 @@ def test_running_statistics_move_a_tenth_and_hold_the_unbiased_variance(part):
     torch.testing.assert_close(norm.running_var, 0.9 + 0.1 * variance)
     net.eval()(x.new_ones(2, 6))
     torch.testing.assert_close(norm.running_mean, 0.1 * x.mean(0))
+
+
+DROPPING = {  # a part, and how often a pass drops
+    "qnn": (settings(qnn=QnnSettings(layers=2, dropout=0.5)), 4),
+    "asta": (settings(asta=AstaSettings(dropout=0.5), qnn=QnnSettings(layers=2, dropout=0.0)), 1),
+    "mlp": (settings(interest="mean", interaction="mlp", mlp=MlpSettings(hidden=(6, 4))), 2),
+    "din": (settings(interest="din", interaction="qnn", din=DinSettings(hidden=(6, 4))), 2),
+    "final": (
+        settings(interest="mean", interaction="final", final=FinalSettings(block1=(4, 4))),
+        3,
+    ),
+    "transformer": (
+        settings(
+            interest="transformer", interaction="qnn", transformer=TransformerSettings(last=2)
+        ),
+        2 * 3,
+    ),
+    "cross": (settings(interest="mean", interaction="cross", cross=CrossSettings(deep=(4, 4))), 4),
+}
+
+
+@pytest.mark.parametrize("part", DROPPING)
+def test_dropout_is_where_it_is_published_and_as_strong_as_set(part):
+    s, times = DROPPING[part]
+    own = {part: replace(getattr(s, part), dropout=0.5)}
+    if part != "qnn":
+        own["qnn"] = replace(s.qnn, dropout=0.0)
+    net, (made, _), drops = network(replace(s, **own)).train(), rows(), []
+
+    def note(module, inputs, output):
+        if module.p:
+            drops.append((output[inputs[0] != 0] == 0).double())
+
+    for module in net.modules():
+        if isinstance(module, nn.Dropout):
+            module.register_forward_hook(note)
+    torch.manual_seed(0)
+    for _ in range(20):
+        net(made.batch(torch.arange(8)))
+    assert len(drops) == 20 * times
+    assert 0.4 < torch.cat(drops).mean() < 0.6
+    n = len(drops)
+    net.eval()(made.batch(torch.arange(8)))
+    assert not torch.cat(drops[n:]).any()

@@ -43,6 +43,14 @@ def test_a_batch_of_one_label_has_no_pairs_and_loses_nothing(only):
     assert not logit.grad.any()
 
 
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
+def test_focal_has_a_gradient_for_rows_that_are_certain(gamma):
+    logit = torch.tensor([40.0, -40.0, 40.0, 0.0], requires_grad=True)
+    focal(logit, torch.tensor([1.0, 0.0, 0.0, 1.0]), gamma).backward()
+    assert torch.isfinite(logit.grad).all()
+    assert logit.grad[2] > 0.2
+
+
 @pytest.mark.parametrize("gamma", [0.0, 1.0, 2.0])
 def test_focal_weighs_a_row_by_how_wrong_it_is(gamma):
     want = [

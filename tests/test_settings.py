@@ -1,6 +1,7 @@
 """Profiles and key=value words.   run: ./run_tests.sh tests/test_settings.py"""
 
 import dataclasses
+import shutil
 
 import pytest
 
@@ -83,6 +84,16 @@ def test_every_problem_is_reported_at_once_with_the_nearest_key():
         (["rules=strict", "train.seeds=0,1"], "rules=strict refuses several train.seeds"),
         (["rules=strict", "qin.item_levels=true"], "rules=strict refuses qin.item_levels: levels"),
         (["networks=3"], "unknown key 'networks', did you mean 'network'?"),
+        (
+            ["qin.fit.focal_gamma=3"],
+            "qin.fit.focal_gamma=3: not read, the parts of qin are asta and",
+        ),
+        (["models=final_1b", "final_1b.final.activation2=relu"], "activation2=relu: not read"),
+        (
+            ["models=qin_softmax", "network.asta.weights=relu2"],
+            "qin_softmax.toml has its own; write qin_softmax.asta.weights=...",
+        ),
+        (["qin.item_codes=true"], "qin.item_codes=true needs semantic codes: add prepare.codes=3"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(words, said):
@@ -137,6 +148,25 @@ def test_broken_profiles_are_refused(tmp_path):
     assert "extends = 5 must be the name" in refused(tmp_path / "five.toml")
     assert "not TOML" in refused(tmp_path / "torn.toml")
     assert "did you mean 'sample'?" in refused("sampel")
+
+
+def test_a_network_that_extends_nonsense_is_refused_by_name(tmp_path, monkeypatch):
+    shutil.copytree(settings.MODELS, tmp_path / "models", ignore=shutil.ignore_patterns("*.py"))
+    monkeypatch.setattr(settings, "MODELS", tmp_path / "models")
+    for base, said in (
+        ('"qinn"', "mine.toml: extends = 'qinn' must be the name of another network, did you"),
+        ("5", "extends = 5 must be the name"),
+        ('"mine"', "extends = 'mine' must be the name of another"),
+    ):
+        (tmp_path / "models" / "mine.toml").write_text(f"extends = {base}\n")
+        assert said in refused("sample", "models=mine")
+        settings.load("sample", [])  # a network that nobody chose hurts nobody
+
+
+def test_a_mistake_in_a_network_is_not_said_of_all_that_extend_it():
+    said = refused("sample", "qin.qnn.rows=0")
+    assert "qin: qnn.rows = 0 must be" in said
+    assert "qin_softmax" not in said
 
 
 def test_blenders_that_can_be_asked_for_are_those_that_exist():
