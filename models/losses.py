@@ -12,6 +12,8 @@ Li et al. 2025, arXiv:2504.17699, section 2.3, tried the last three and kept the
 self-distillation is added to whichever is chosen. L2 is not here: see models.fit.
 """
 
+from typing import Any, Protocol
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -20,7 +22,21 @@ from models.final import self_distillation
 from models.settings import FitSettings
 
 
-def loss(network, batch, label: Tensor, s: FitSettings) -> Tensor:
+class Learner(Protocol):
+    """What a loss needs of models.network.Network, or of models.fields.FieldNetwork.
+
+    distils        whether the columns of head() learn from their mean
+    hidden(batch)  (B, H) float, of a batch of B rows
+    head(hidden)   branches (B, n) float, whose mean is the logit
+    """
+
+    distils: bool
+
+    def hidden(self, batch: Any) -> Tensor: ...
+    def head(self, hidden: Tensor) -> Tensor: ...
+
+
+def loss(network: Learner, batch: Any, label: Tensor, s: FitSettings) -> Tensor:
     """The scalar that `s.loss` names, of `network` on `batch` with `label` (B,) float."""
     hidden = network.hidden(batch)
     lost = of_hidden(network, hidden, label, s)
@@ -31,8 +47,8 @@ def loss(network, batch, label: Tensor, s: FitSettings) -> Tensor:
     return lost + s.contrastive_weight * info_nce(hidden, view, s.contrastive_temperature)
 
 
-def of_hidden(network, hidden: Tensor, label: Tensor, s: FitSettings) -> Tensor:
-    """What one pass of the network loses, its self-distillation included."""
+def of_hidden(network: Learner, hidden: Tensor, label: Tensor, s: FitSettings) -> Tensor:
+    """What one pass of the network loses, from `hidden` (B, H); its self-distillation included."""
     branches = network.head(hidden)
     lost = of_logits(branches.mean(1), label, s)
     return lost + self_distillation(branches) if network.distils else lost
@@ -65,7 +81,10 @@ def focal(logit: Tensor, label: Tensor, gamma: float) -> Tensor:
 
 
 def info_nce(a: Tensor, b: Tensor, temperature: float) -> Tensor:
-    """Mean of both directions' cross entropy of finding a row's other view, cosine similarity."""
+    """Mean of both directions' cross entropy of finding a row's other view, by cosine similarity.
+
+    Shapes: a, b (B, H) float, row i of both is the same row
+    """
     similarity = F.normalize(a, dim=1) @ F.normalize(b, dim=1).T / temperature
     own = torch.arange(len(a), device=a.device)
     return (F.cross_entropy(similarity, own) + F.cross_entropy(similarity.T, own)) / 2

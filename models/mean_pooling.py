@@ -1,6 +1,8 @@
 """Mean of the history, blind to the target: the ablation that attention is measured against.
 
-z = (1 / n) sum_l s_l,   0 for an empty history
+    z = (1 / n) sum_l s_l,   0 for an empty history
+
+QIN's Table 2 (Li et al. 2025, arXiv:2504.17699), "without ASTA".
 """
 
 from torch import Tensor, nn

@@ -1,4 +1,7 @@
-"""A plain tower: per hidden layer Linear -> BatchNorm -> ReLU -> Dropout; then a linear output."""
+"""A plain tower: per hidden layer Linear -> BatchNorm -> ReLU -> Dropout; then a linear output.
+
+As the organisers' baseline has it behind DIN's attention, and Zhou et al. 2018 (with other widths).
+"""
 
 from torch import Tensor, nn
 
@@ -6,7 +9,7 @@ from torch import Tensor, nn
 def hidden_layers(
     d_in: int, hidden: tuple[int, ...], dropout: float, batch_norm: bool
 ) -> list[nn.Module]:
-    """The modules of the hidden layers, in order."""
+    """The modules of the hidden layers, in order: (B, d_in) -> (B, hidden[-1])."""
     layers: list[nn.Module] = []
     for before, after in zip((d_in, *hidden), hidden, strict=False):
         layers.append(nn.Linear(before, after))

@@ -89,7 +89,10 @@ class Network(nn.Module):
 
 
 def build_interest(s: NetworkSettings, d_item: int) -> nn.Module:
-    """The part that turns a history into `width` numbers, given the target."""
+    """The part that turns a history into `width` numbers, given the target.
+
+    Shapes: (target (B, D), items (U, D), history) -> (B, width), D = d_item
+    """
     match s.interest:
         case "mean":
             return MeanPooling(d_item)
@@ -103,7 +106,10 @@ def build_interest(s: NetworkSettings, d_item: int) -> nn.Module:
 
 
 def build_interaction(s: NetworkSettings, width: int) -> nn.Module:
-    """The part that turns x (B, width) into what the logits are read from, and reads them."""
+    """The part that turns x (B, width) into what the logits are read from, and reads them.
+
+    Shapes: hidden: (B, width) -> (B, H), head: (B, H) -> (B, n)
+    """
     match s.interaction:
         case "mlp":
             return Mlp(width, s.mlp.hidden, s.mlp.dropout, s.mlp.batch_norm)

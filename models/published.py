@@ -120,6 +120,7 @@ def module_names(module: nn.Module, published: Collection[str]) -> dict[str, str
 
 
 def quadratic_names(network: QuadraticNetwork) -> dict[str, str]:
+    """Our parts of the layers -> theirs, which lie in a list a kind."""
     named = {}
     for i in range(len(network.hidden)):
         ours = {"bank": f"layer.{i}.linear.0", "norm": f"norm.{i}", "activation": f"activation.{i}"}
@@ -128,6 +129,7 @@ def quadratic_names(network: QuadraticNetwork) -> dict[str, str]:
 
 
 def final_names(network: FinalNetwork) -> dict[str, str]:
+    """Our blocks -> theirs, whose layers are numbered by factorised layer."""
     named = {"gate": "feature_gating.linear"}
     for b, block in enumerate(network.blocks):
         layer = -1

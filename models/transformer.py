@@ -4,10 +4,12 @@
     X   = encoder(X)                            post-norm layers, ReLU, no positional encoding
     z   = [X_{L-k+1} ; ... ; X_L ; W max_l X_l + b]     the k most recent entries, 0 where absent
 
-Only kept positions attend, are attended to, and are handed on. They are the real history items; an
-empty history keeps one padding item. `mask="as_published"` reproduces what the entry computes: its
-mask is inverted, so that the padding of a history padded to `max_len` is kept and the real items
-are ignored (a full history keeps its last item). Evident intention, and the default: `mask="real"`.
+Vaswani et al. 2017, "Attention Is All You Need", sections 3.1 to 3.3, as the winning entry stacks
+it. Only kept positions attend, are attended to, and are handed on. They are the real history items;
+an empty history keeps one padding item. `mask="as_published"` reproduces what the entry computes:
+its mask is inverted, so that the padding of a history padded to `max_len` is kept and the real
+items are ignored (a full history keeps its last item); lists narrower than `max_len` were padded
+to their own width there: set `max_len` to it. Evident intention, and the default: `mask="real"`.
 
 This is the one place where histories are padded, to the longest of the batch (as published: to
 `max_len`), because every entry attends to every other.

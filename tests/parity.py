@@ -24,6 +24,9 @@ from models.table import Rows
 
 ROOT = Path(__file__).resolve().parents[1]
 FIXTURES = Path(os.environ.get("PARITY_FIXTURES", ROOT.parent / "shared" / "parity"))
+if "PARITY_FIXTURES" in os.environ and not FIXTURES.is_dir():
+    raise RuntimeError(f"PARITY_FIXTURES={FIXTURES} is no folder")  # a misspelt one would skip all
+FAMILIES = set()  # those that tests take; a test of their own holds the files against them
 marks = [
     pytest.mark.parity,
     pytest.mark.skipif(not FIXTURES.is_dir(), reason="no PARITY_FIXTURES, no ../shared/parity"),
@@ -91,6 +94,7 @@ class Fixture:
 
 def fixtures(family: str):
     """Every <family>_*.npz, in float64 and in float32."""
+    FAMILIES.add(family)
     paths = sorted(FIXTURES.glob(f"{family}_*.npz"))
     each = pytest.mark.parametrize("path", paths, ids=lambda p: p.stem)
     precise = pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["f64", "f32"])

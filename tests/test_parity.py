@@ -26,7 +26,17 @@ from models.settings import (
     TransformerSettings,
 )
 from models.sparse_target_attention import SparseTargetAttention
-from tests.parity import Fixture, fixtures, marks, network_of, ragged, rows_of, whole
+from tests.parity import (
+    FAMILIES,
+    FIXTURES,
+    Fixture,
+    fixtures,
+    marks,
+    network_of,
+    ragged,
+    rows_of,
+    whole,
+)
 
 pytestmark = marks
 
@@ -258,3 +268,8 @@ def test_final_blocks_and_their_distillation(path, dtype, n_blocks, residual):
         z.close_state(net, f"after_{run}_{mode}", f"w_{run}")
     z.unread = {key for key in z.unread if run in key.split("/")[0]}
     z.finish()
+
+
+def test_every_fixture_is_of_a_family_that_a_test_takes():
+    strangers = [p.name for p in FIXTURES.glob("*.npz") if p.stem.rsplit("_", 1)[0] not in FAMILIES]
+    assert not strangers
