@@ -10,12 +10,15 @@ import json
 import sys
 from pathlib import Path
 
+from features.errors import InputError
 from pipeline import command, leaderboard, places, scores
 from pipeline.artefacts import Publication, need
 from pipeline.settings import Settings
 
 
 def work(s: Settings, force: bool, public: float | None) -> None:
+    if public is not None and not 0 <= public <= 1:
+        raise InputError(f"--public {public:g} must be an AUC, between 0 and 1")
     place = places.report(s)
 
     def fill(out: Publication) -> dict:
@@ -28,6 +31,8 @@ def work(s: Settings, force: bool, public: float | None) -> None:
     submission = need(places.submission(s))
     board = Path(s.submissions) / "LEADERBOARD.md"
     leaderboard.record(board, submission, judged, public)
+    if public is not None:
+        print(f"80_report noted public={public:.5f} for {submission} in {board}")
     print(scores.as_text(judged), flush=True)
 
 

@@ -27,7 +27,6 @@ def main() -> None:
     parser.add_argument("--dry-run", action="store_true", help="say what is done and what is not")
     parser.epilog = f"stages: {' '.join(names)}"
     arguments = parser.parse_intermixed_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` and `timeout` end it too
     sys.exit(command.exit_code(lambda: work(arguments)))
 
 

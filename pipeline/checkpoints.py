@@ -20,7 +20,7 @@ from models.items import ItemTable
 from models.network import Network
 from models.settings import NetworkSettings
 from pipeline.artefacts import RECORD
-from pipeline.config import build, merge, typed
+from pipeline.config import build, merge, near, typed
 
 WIDTHS = tuple[int, ...]
 
@@ -94,6 +94,7 @@ class Checkpoint:
     state    under the names in its file
     fuxictr  whether these are FuxiCTR's
     store    digest of the store that it was trained on, where that is known
+    content  prepare.content of that store
     """
 
     path: Path
@@ -101,6 +102,7 @@ class Checkpoint:
     state: dict[str, Tensor]
     fuxictr: bool
     store: str | None = None
+    content: str = "given"
 
     def table(self, name: str) -> tuple[int, int]:
         """The shape of a table, by our name; (1, 1) where the state has none: `check` says so."""
@@ -163,7 +165,7 @@ def open_fuxictr(path: Path, settings: Path) -> Checkpoint:
     tree = dict(family.parts)
     for theirs, (ours, kind) in (SHARED | family.keys).items():
         if theirs not in given:
-            problems.append(f"missing key {theirs!r}")
+            problems.append(f"missing key {theirs!r}{near(theirs, [*given], 'there is')}")
             continue
         value = typed(given[theirs], kind, theirs, problems)
         for part in reversed(ours.split(".")):
@@ -199,16 +201,27 @@ def family_of(given: dict, state: dict[str, Tensor], settings: Path) -> str:
         said = f'{settings} has no "model", and the names in the checkpoint do not tell'
     if len(found) != 1:
         raise InputError(f"{said}; it must be one of {', '.join(FAMILIES)}")
+    others = [n for n, f in FAMILIES.items() if any(key.startswith(f.telling) for key in state)]
+    if others and found != others:
+        raise InputError(f"{said}, but the names in the checkpoint are those of {others[0]}")
+    if not others and any(key.startswith("interest.") for key in state):
+        raise InputError("the names in the checkpoint are ours: score it with --format ours")
     return found[0]
 
 
 def open_ours(path: Path) -> Checkpoint:
     """A checkpoint by the folder that 50_train published, or by its model.pt. Raises InputError."""
     folder = path if path.is_dir() else path.parent
+    if not path.exists() or not (folder / RECORD).is_file():
+        raise InputError(
+            f"{path} is no fit of ours: expected a folder of artefacts/<profile>/50_train/, or the"
+            " model.pt in it; --format fuxictr takes FuxiCTR's checkpoints"
+        )
     record = read_json(folder / RECORD)
     problems: list[str] = []
     try:
         given, store = record["settings"]["network"], record["inputs"]["store"]
+        content = record["report"]["content"]
         s = build(NetworkSettings, given, "", problems)
     except (KeyError, TypeError, AttributeError):
         problems.append("no settings of a network in it; expected a folder of pipeline.50_train")
@@ -216,7 +229,7 @@ def open_ours(path: Path) -> Checkpoint:
         raise InputError(f"{folder / RECORD}: " + "; ".join(problems))
     model = folder / "model.pt" if path.is_dir() else path
     checkpoint = Checkpoint(
-        path=model, settings=s, state=load_state(model), fuxictr=False, store=store
+        path=model, settings=s, state=load_state(model), fuxictr=False, store=store, content=content
     )
     checkpoint.check()
     return checkpoint
@@ -231,8 +244,8 @@ def load_state(path: Path) -> dict[str, Tensor]:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a damaged or hostile file makes torch raise
         raise InputError(
-            f"{path} is no checkpoint that can be loaded without running its code"
-            f" ({type(error).__name__}); expected a file of torch.save(state_dict)"
+            f"{path} cannot be loaded ({type(error).__name__}): it is damaged, no checkpoint, or"
+            " holds code, which is never run; expected a file of torch.save(state_dict)"
         ) from None
     fine = isinstance(state, dict) and all(
         isinstance(name, str)
@@ -249,6 +262,9 @@ def load_state(path: Path) -> dict[str, Tensor]:
 
 
 def read_json(path: Path) -> dict:
+    """The keys and values in `path`. Raises InputError."""
+    if not path.is_file():
+        raise InputError(f"no file {path}; expected JSON, keys with values")
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

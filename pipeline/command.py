@@ -1,6 +1,7 @@
 """What the stages' command lines share: PROFILE, key=value, --force, errors, one line a unit."""
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -37,6 +38,7 @@ def load(arguments: argparse.Namespace) -> Settings:
 
 def exit_code(work: Callable[[], None]) -> int:
     """Run `work`: 0, or one line on stderr and 2 for bad input, 130 when interrupted."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` and `timeout` end it too
     try:
         work()
     except InputError as error:

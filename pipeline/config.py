@@ -19,7 +19,8 @@ def build(cls, raw: dict, where: str, problems: list[str], fixed: dict | None = 
     for key, value in raw.items():
         name = f"{where}.{key}" if where else key
         if key not in allowed:
-            problems.append(f"unknown key {name!r}{near(key, allowed)}")
+            hint = near(key, allowed) or f"; there are {', '.join(allowed)}"
+            problems.append(f"unknown key {name!r}{hint}")
         elif dataclasses.is_dataclass(known[key].type):
             values[key] = build(known[key].type, _table(value, name, problems), name, problems)
         else:
@@ -94,6 +95,9 @@ def _element(item: Any, kind: type, name: str, problems: list[str]) -> Any:
     return typed(item, kind, name, problems)
 
 
-def near(key: str, known: list[str]) -> str:
+def near(key: str, known: list[str], said: str = "did you mean") -> str:
+    """What to add to a message about `key`: the nearest of `known`, or nothing."""
     close = difflib.get_close_matches(key, known, n=1)
-    return f", did you mean {close[0]!r}?" if close else ""
+    if not close:
+        return ""
+    return f", {said} {close[0]!r}{'?' if said == 'did you mean' else ''}"

@@ -43,7 +43,7 @@ class Job:
 def run(job: Job) -> pl.DataFrame:
     """Score and write; returns what was written: ID int64, probability float64."""
     check_words(job)
-    device = pick_device(job.device)
+    device = pick_device(job.device, "--device")
     if job.format == "fuxictr":
         opened = open_fuxictr(job.checkpoint, job.settings)
     else:
@@ -111,44 +111,23 @@ def check_store(folder: Path, items: Items, opened: Checkpoint) -> None:
     record = read_json(folder / RECORD) if (folder / RECORD).is_file() else {}
     if record.get("digest") == opened.store:
         return
-    trained, content = trained_on(opened)
-    if opened.settings.item_codes or content != content_of(record):
+    content = record.get("settings", {}).get("content", "given")
+    if opened.settings.item_codes or opened.content != content:
         raise InputError(
             f"{folder} is not the store that {opened.path} was trained on, and its codes or content"
-            f" vectors may mean something else; give --items {trained or 'that store'}"
+            " vectors mean something else; give that store"
         )
     say(f"{folder} is not the store that {opened.path} was trained on")
 
 
 def check_content(item_info: Path, opened: Checkpoint) -> None:
     """item_emb_d128 must be what the network was trained on: a store may hold other vectors."""
-    if opened.store is None:
-        return
-    trained, content = trained_on(opened)
-    if trained is None:
-        say(
-            f"the store of {opened.path} is not to be found; its vectors are taken from {item_info}"
-        )
-    elif content != "given":
+    if opened.content != "given":
         raise InputError(
-            f"{opened.path} was trained on prepare.content={content}, which {item_info} does not"
-            f" hold; give --items {trained}"
+            f"{opened.path} was trained on prepare.content={opened.content}, which {item_info} does"
+            " not hold; give the store that it was trained on: --items"
+            " artefacts/<profile>/10_prepare/store-<hash>"
         )
-
-
-def trained_on(opened: Checkpoint) -> tuple[Path | None, str]:
-    """The store of a fit of ours, if it is where 50_train found it, and its prepare.content."""
-    profile = opened.path.resolve().parent.parent.parent
-    for path in profile.glob(f"10_prepare/*/{RECORD}"):
-        record = read_json(path)
-        if record.get("digest") == opened.store:
-            return path.parent, content_of(record)
-    return None, "given"
-
-
-def content_of(record: dict) -> str:
-    """prepare.content of a store's record."""
-    return record.get("settings", {}).get("content", "given")
 
 
 def score(network: Network, rows: Rows) -> np.ndarray:

@@ -295,6 +295,12 @@ def _rules(s: Settings) -> list[str]:
         for name, network in s.networks.items()
         if network is not None and network.item_codes and not s.prepare.codes
     ]
+    if s.official:
+        problems += [
+            f"{word}: not read, the official split has no folds"
+            for word in s.words
+            if word.startswith(("folds.n=", "folds.seed="))
+        ]
     if s.rules == "strict":
         problems += _strict(s)
     return problems

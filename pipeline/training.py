@@ -118,7 +118,8 @@ class Workbench:
         except FloatingPointError as error:
             what, remedy = f"{model}, seed {seed}, fold {fold}", f"{model}.fit.learning_rate"
             raise InputError(f"{what}: {error}; lower {remedy}") from None
-        out.report = _report(report, len(train)) | {"device": str(self.device)}
+        facts = {"device": str(self.device), "content": self.settings.prepare.content}
+        out.report = _report(report, len(train)) | facts
         _warn(key, report, s)
         best = report.epochs[report.best_epoch - 1]
         return {
@@ -204,13 +205,14 @@ def _report(report: FitReport, n_rows: int) -> dict:
     }
 
 
-def pick_device(wanted: str) -> torch.device:
+def pick_device(wanted: str, word: str = "train.device") -> torch.device:
+    """The device that `word` asks for. Raises InputError where there is none."""
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(wanted)
     n_gpus = torch.cuda.device_count()
     if device.type == "cuda" and (device.index or 0) >= n_gpus:
-        raise InputError(f"train.device = {wanted!r}, but torch sees {n_gpus} CUDA devices here")
+        raise InputError(f"{word} = {wanted!r}, but torch sees {n_gpus} CUDA devices here")
     return device
 
 

@@ -414,7 +414,14 @@ CHECKPOINTS = {
         state(**{f"{NAME}.bias": None, "fm.weight": torch.ones(2), "qnn.fc.bias": torch.ones(2)}),
         f"missing: {NAME}.bias | extra: fm.weight | mis-shaped: qnn.fc.bias (2,), expected (1,)",
     ),
-    "another family": (given(model="DIN"), "missing key 'attention_hidden_units'"),
+    "another family": (
+        given(model="DIN"),
+        "given.json: model = 'DIN', but the names in the checkpoint are those of qin",
+    ),
+    "misspelt key": (
+        given(num_row="absent", num_rows=3),
+        "missing key 'num_row', there is 'num_rows'",
+    ),
     "no tables": (
         state(**dict.fromkeys(checkpoints.TABLES)),
         "missing: embedding_layer.embedding_layer.embedding_layers.item_id.weight;",
@@ -428,9 +435,9 @@ CHECKPOINTS = {
     "no json": (lambda folder: (folder / "given.json").write_text("{"), "cannot be read as JSON"),
     "a list": (lambda folder: (folder / "given.json").write_text("[]"), "holds a list"),
     "absent": (lambda folder: (folder / "any.model").unlink(), "no checkpoint "),
-    "text": (file(b"weights"), "is no checkpoint that can be loaded without running its code"),
-    "empty": (file(b""), "is no checkpoint that can be loaded without running its code"),
-    "code": (file(pickle.dumps(Hostile())), "can be loaded without running its code"),
+    "text": (file(b"weights"), "cannot be loaded (UnpicklingError): it is damaged"),
+    "empty": (file(b""), "cannot be loaded (EOFError): it is damaged"),
+    "code": (file(pickle.dumps(Hostile())), "or holds code, which is never run"),
     "nested": (
         lambda folder: torch.save({"state": {"a": torch.ones(1)}}, folder / "any.model"),
         "holds no state_dict; expected names",
@@ -485,12 +492,17 @@ def make_store(folder: Path, settings: PrepareSettings) -> Path:
     return published(place, lambda out: prepare.write_store(out, files, False, None, settings))
 
 
-def make_fit(store: Path, network: Network, s: NetworkSettings) -> Path:
-    """A fit of `s` on the store, where 50_train would put it."""
+def make_fit(store: Path, network: Network, s: NetworkSettings, content: str | None = None) -> Path:
+    """A fit of `s` on the store, where 50_train would put it; `content` as it says it was."""
+    content = content or artefacts.record(store)["settings"].get("content", "given")
     inputs = {"store": artefacts.record(store)["digest"]}
     given = {"network": asdict(s), "seed": 0, "fold": -1}
     place = Place("50_train", "some", store.parents[1] / "50_train", given, inputs)
-    return published(place, lambda out: torch.save(network.state_dict(), out / "model.pt"))
+
+    with artefacts.publish(place) as out:
+        torch.save(network.state_dict(), out / "model.pt")
+        out.report = {"content": content}
+    return place.path
 
 
 def ours(folder: Path, fit: Path, items: Path) -> list:
@@ -572,6 +584,18 @@ def test_vectors_that_a_store_rebuilt_are_not_taken_from_item_info(capsys, folde
     )
 
 
+def test_a_store_whose_content_means_something_else_is_refused(capsys, folder):
+    store = make_store(folder, PrepareSettings())
+    fit = make_fit(store, randomised(Network(QIN, item_table(folder))), QIN, content="joint_pca")
+    changed("test", "likes_level", 0, 1)(folder)
+    changed("test", "views_level", 0, 1)(folder)
+    place = Place("10_prepare", "store", folder / "elsewhere")
+    files = challenge.files(folder)
+    other = published(place, lambda out: prepare.write_store(out, files, False))
+    words = ours(folder, fit, other)
+    refused(capsys, folder, words, "its codes or content vectors mean something else")
+
+
 def test_a_store_with_more_tags_than_the_table_is_refused(capsys, folder):
     store = make_store(folder, PrepareSettings())
     network = randomised(Network(QIN, replace(item_table(folder), n_tags=10)))
@@ -596,7 +620,9 @@ def test_a_folder_that_is_no_fit_is_refused(capsys, folder):
     store = make_store(folder, PrepareSettings())
     words = ours(folder, store, store)
     refused(capsys, folder, words, "expected a folder of pipeline.50_train")
-    refused(capsys, folder, ours(folder, folder, store), "cannot be read as JSON")
+    refused(capsys, folder, ours(folder, folder, store), "is no fit of ours: expected a folder of")
+    absent = ours(folder, folder / "no-such-fit", store)
+    refused(capsys, folder, absent, "no-such-fit is no fit of ours")
 
 
 BLACKBOXES = sorted(path.parent for path in FIXTURES.rglob("hyperparameters.json"))
