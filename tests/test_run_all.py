@@ -126,6 +126,10 @@ def test_a_dry_run_lists_and_runs_nothing(first, words):
 
 
 def test_strict_rules_ship_one_network_of_the_official_split(first, words):
+    assert "folds.n=2: not read, the official split" in run(
+        "sample", *words, "rules=strict", code=2
+    )
+    words = [word for word in words if not word.startswith("folds.")]
     said = last_line(run("sample", *words, "rules=strict"))
     assert said["cv"] is None
     manifest = json.loads((Path(said["submission"]).parent / "manifest.json").read_text())
