@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from models.mlp import hidden_layers
+from models.precision import Linear
 from models.settings import CrossSettings
 
 
@@ -18,7 +19,7 @@ class CrossNetwork(nn.Module):
 
     def __init__(self, width: int, layers: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(width, width) for _ in range(layers))
+        self.layers = nn.ModuleList(Linear(width, width) for _ in range(layers))
 
     def forward(self, x: Tensor) -> Tensor:
         crossed = x
@@ -36,7 +37,7 @@ class CrossTower(nn.Module):
         self.deep = nn.Sequential(*hidden_layers(width, s.deep, s.dropout, s.batch_norm))
         both = width + s.deep[-1]
         self.over = nn.Sequential(*hidden_layers(both, s.hidden, s.dropout, s.batch_norm))
-        self.head = nn.Linear((both, *s.hidden)[-1], 1)
+        self.head = Linear((both, *s.hidden)[-1], 1)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.hidden(x))

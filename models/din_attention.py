@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from models import ragged
 from models.mlp import hidden_layers
+from models.precision import Linear
 from models.ragged import History
 
 
@@ -32,20 +33,20 @@ class DinAttention(nn.Module):
 
     def __init__(self, d_item: int, hidden: tuple[int, ...], dropout: float, softmax: bool) -> None:
         super().__init__()
-        self.first = nn.Linear(4 * d_item, hidden[0])
+        self.first = Linear(4 * d_item, hidden[0])
         self.rest = nn.Sequential(
             nn.ReLU(),
             nn.Dropout(dropout),
             *hidden_layers(hidden[0], hidden[1:], dropout, batch_norm=False),
-            nn.Linear(hidden[-1], 1),
+            Linear(hidden[-1], 1),
         )
         self.softmax = softmax
         self.width = d_item
 
     def forward(self, target: Tensor, items: Tensor, history: History) -> Tensor:
         w_target, w_item, w_difference, w_product = self.first.weight.chunk(4, dim=1)
-        of_target = target @ (w_target + w_difference).T + self.first.bias  # (B, H)
-        of_item = items @ (w_item - w_difference).T  # (U, H)
+        of_target = (target @ (w_target + w_difference).T).to(target.dtype)  # (B, H)
+        of_item = (items @ (w_item - w_difference).T).to(items.dtype) + self.first.bias  # (U, H)
         product = target[history.row] * items[history.position]  # (T, D)
         first = of_target[history.row] + of_item[history.position] + product @ w_product.T
         return self._pool(self.rest(first).squeeze(1), items, history)

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.precision import Linear
 from models.settings import FinalSettings
 
 ACTIVATIONS = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
@@ -25,7 +26,7 @@ class FactorizedLayer(nn.Module):
 
     def __init__(self, d_in: int, d_out: int, residual: str) -> None:
         super().__init__()
-        self.linear = nn.Linear(d_in, d_out if residual == "concat" else 2 * d_out)
+        self.linear = Linear(d_in, d_out if residual == "concat" else 2 * d_out)
         self.residual = residual
 
     def forward(self, x: Tensor) -> Tensor:
@@ -78,7 +79,7 @@ class FinalNetwork(nn.Module):
             blocks.append(final_block(d_in, s.block2, s.activation2, s))
         self.blocks = nn.ModuleList(blocks)
         self.widths = [widths[-1] for widths in (s.block1, s.block2) if widths]
-        self.heads = nn.ModuleList(nn.Linear(width, 1) for width in self.widths)
+        self.heads = nn.ModuleList(Linear(width, 1) for width in self.widths)
         self.distils = s.distillation and len(blocks) > 1
 
     def forward(self, x: Tensor) -> Tensor:

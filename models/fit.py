@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.profiler import record_function
 
 from models.losses import loss
 from models.network import Network
+from models.precision import products
 from models.settings import FitSettings
 from models.table import Rows
 
@@ -68,7 +70,7 @@ def fit(
         order = torch.randperm(len(train), generator=shuffle).to(label.device)
         batches = progress(split(order, s.batch_size), f"epoch {epoch}")
         mean_loss = train_epoch(network, train, label, batches, optimiser, s)
-        logits = predict(network, held)
+        logits = predict(network, held, s.precision)
         if not (math.isfinite(mean_loss) and torch.isfinite(logits).all()):
             n_bad = int((~torch.isfinite(logits)).sum())
             raise FloatingPointError(
@@ -116,11 +118,16 @@ def train_epoch(
     total = torch.zeros((), dtype=torch.float64, device=label.device)
     for index in batches:
         optimiser.zero_grad(set_to_none=True)
-        batch_loss = loss(network, train.batch(index), label[index], s)
-        batch_loss.backward()
-        add_embedding_l2(network, s.embedding_l2)
-        torch.nn.utils.clip_grad_norm_(parameters, s.clip_norm)
-        optimiser.step()
+        with record_function("batch"):
+            batch, batch_label = train.batch(index), label[index]
+        with record_function("forward"), products(s.precision, label.device):
+            batch_loss = loss(network, batch, batch_label, s)
+        with record_function("backward"):
+            batch_loss.backward()
+        with record_function("update"):
+            add_embedding_l2(network, s.embedding_l2)
+            torch.nn.utils.clip_grad_norm_(parameters, s.clip_norm)
+            optimiser.step()
         total += batch_loss.detach() * len(index)
     return total.item() / len(train)
 
@@ -132,8 +139,11 @@ def add_embedding_l2(network: Network, weight: float) -> None:
 
 
 @torch.no_grad()
-def predict(network: Network, rows: Rows, batch_size: int = 8192) -> Tensor:
+def predict(
+    network: Network, rows: Rows, precision: str = "float32", batch_size: int = 8192
+) -> Tensor:
     """Logits (N,) float32 of `rows`, in eval mode."""
     network.eval()
     batches = torch.arange(len(rows), device=rows.device).split(batch_size)
-    return torch.cat([network(rows.batch(index)) for index in batches])
+    with products(precision, rows.device):
+        return torch.cat([network(rows.batch(index)) for index in batches])

@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.precision import Linear
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemTable:
@@ -55,7 +57,7 @@ class ItemRepresentation(nn.Module):
         super().__init__()
         self.id = nn.Embedding(len(table.tags), embedding_dim, padding_idx=0)
         self.tag = nn.Embedding(table.n_tags, embedding_dim, padding_idx=0)
-        self.content_map = nn.Linear(table.content.shape[1], content_dim, bias=False)
+        self.content_map = Linear(table.content.shape[1], content_dim, bias=False)
         self.code = nn.Embedding(table.n_codes, embedding_dim, padding_idx=0) if codes else None
         self.register_buffer("tags", table.tags.long(), persistent=False)
         self.register_buffer("content", table.content, persistent=False)

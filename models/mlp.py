@@ -5,6 +5,8 @@ As the organisers' baseline has it behind DIN's attention, and Zhou et al. 2018 
 
 from torch import Tensor, nn
 
+from models.precision import Linear
+
 
 def hidden_layers(
     d_in: int, hidden: tuple[int, ...], dropout: float, batch_norm: bool
@@ -12,7 +14,7 @@ def hidden_layers(
     """The modules of the hidden layers, in order: (B, d_in) -> (B, hidden[-1])."""
     layers: list[nn.Module] = []
     for before, after in zip((d_in, *hidden), hidden, strict=False):
-        layers.append(nn.Linear(before, after))
+        layers.append(Linear(before, after))
         if batch_norm:
             layers.append(nn.BatchNorm1d(after))
         layers += [nn.ReLU(), nn.Dropout(dropout)]
@@ -27,7 +29,7 @@ class Mlp(nn.Module):
     ) -> None:
         super().__init__()
         self.hidden = nn.Sequential(*hidden_layers(d_in, hidden, dropout, batch_norm))
-        self.head = nn.Linear((d_in, *hidden)[-1], 1)
+        self.head = Linear((d_in, *hidden)[-1], 1)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.hidden(x))

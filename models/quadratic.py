@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.precision import Linear
 from models.settings import QnnSettings
 
 
@@ -25,12 +26,13 @@ class QuadraticLayer(nn.Module):
 
     def __init__(self, width: int, s: QnnSettings) -> None:
         super().__init__()
-        self.bank = nn.Linear(width, s.rows * width)  # row r: weights r X .. (r + 1) X
+        self.bank = Linear(width, s.rows * width)  # row r: weights r X .. (r + 1) X
         self.norm = nn.BatchNorm1d(width) if s.batch_norm else nn.Identity()
         self.activation = nn.PReLU() if s.activation == "prelu" else nn.ReLU()
         self.dropout = nn.Dropout(s.dropout)
         self.rows = s.rows
         self.mid = s.activate == "mid"
+        self.collapsed = s.bank == "collapsed"
 
     def forward(self, x: Tensor) -> Tensor:
         q = self.norm(x * self.summed_bank(x))
@@ -38,11 +40,13 @@ class QuadraticLayer(nn.Module):
 
     def summed_bank(self, x: Tensor) -> Tensor:
         """(B, X): the sum over the bank's rows."""
-        if self.mid or (self.training and self.dropout.p > 0):
-            h = self.dropout(self.bank(x))
-            return (self.activation(h) if self.mid else h).unflatten(1, (self.rows, -1)).sum(1)
+        if self.mid or (self.training and self.dropout.p > 0 and not self.collapsed):
+            h = self.dropout(F.linear(x, self.bank.weight, self.bank.bias))
+            h = self.activation(h) if self.mid else h
+            return h.unflatten(1, (self.rows, -1)).sum(1, dtype=x.dtype)
         weight = self.bank.weight.unflatten(0, (self.rows, -1)).sum(0)
-        return F.linear(x, weight, self.bank.bias.unflatten(0, (self.rows, -1)).sum(0))
+        bias = self.bank.bias.unflatten(0, (self.rows, -1)).sum(0)
+        return F.linear(x, weight, bias).to(x.dtype)
 
     def reference(self, x: Tensor) -> Tensor:
         """The published formula, row by row of the bank, without dropout: the tests' reference."""
@@ -58,7 +62,7 @@ class QuadraticNetwork(nn.Module):
     def __init__(self, width: int, s: QnnSettings) -> None:
         super().__init__()
         self.hidden = nn.Sequential(*(QuadraticLayer(width, s) for _ in range(s.layers)))
-        self.head = nn.Linear(width, 1)
+        self.head = Linear(width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.hidden(x))

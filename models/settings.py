@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from models.precision import PRECISIONS
+
 INTERESTS = ("mean", "din", "asta", "transformer")
 INTERACTIONS = ("mlp", "qnn", "final", "cross")
 ACTIVATIONS = ("none", "relu", "sigmoid", "tanh")
@@ -39,6 +41,7 @@ class QnnSettings:
     batch_norm: bool = True
     activation: str = "prelu"  # prelu | relu
     activate: str = "post"  # post: the product, as published | mid: the bank, before the product
+    bank: str = "full"  # full, as published | collapsed: no dropout inside it, one matrix a layer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +109,7 @@ class FitSettings:
     focal_gamma: float = 2.0  # focal: how much a row that is already right counts for less
     contrastive_weight: float = 0.1  # contrastive: of the term added to the log loss
     contrastive_temperature: float = 0.1
+    precision: str = "float32"  # of matrix products: auto | float32 | bf16 (models/precision.py)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,11 +159,13 @@ def _choices(s: NetworkSettings) -> list[str]:
         ("asta.weights", s.asta.weights, ("relu", "softmax", "relu2", "silu")),
         ("qnn.activation", s.qnn.activation, ("prelu", "relu")),
         ("qnn.activate", s.qnn.activate, ("post", "mid")),
+        ("qnn.bank", s.qnn.bank, ("full", "collapsed")),
         ("final.residual", s.final.residual, ("concat", "sum")),
         ("final.activation1", s.final.activation1, ACTIVATIONS),
         ("final.activation2", s.final.activation2, ACTIVATIONS),
         ("transformer.mask", s.transformer.mask, ("real", "as_published")),
         ("fit.loss", s.fit.loss, LOSSES),
+        ("fit.precision", s.fit.precision, PRECISIONS),
     )
     return [
         f"{name} = {value!r} must be one of {', '.join(known)}"

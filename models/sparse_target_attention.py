@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models import ragged
+from models.precision import Linear, exact
 from models.ragged import History
 
 
@@ -36,20 +37,21 @@ class SparseTargetAttention(nn.Module):
         self, d_item: int, d_attention: int, weights: str = "relu", dropout: float = 0.0
     ) -> None:
         super().__init__()
-        self.query = nn.Linear(d_item, d_attention, bias=False)
-        self.key = nn.Linear(d_item, d_attention, bias=False)
-        self.value = nn.Linear(d_item, d_attention, bias=False)
-        self.out = nn.Linear(d_attention, d_item, bias=False)
+        self.query = Linear(d_item, d_attention, bias=False)
+        self.key = Linear(d_item, d_attention, bias=False)
+        self.value = Linear(d_item, d_attention, bias=False)
+        self.out = Linear(d_attention, d_item, bias=False)
         self.dropout = nn.Dropout(dropout)
         self.scale = d_attention**-0.5
         self.weights = weights
         self.width = d_item
 
     def forward(self, target: Tensor, items: Tensor, history: History) -> Tensor:
-        match = self.query.weight.T @ self.key.weight * self.scale  # (D, D)
-        weight = self.weigh(ragged.dot(target @ match, items, history), history)
-        pooled = ragged.pool(weight, items, history)
-        return target + pooled @ (self.out.weight @ self.value.weight).T
+        with exact(items):
+            match = self.query.weight.T @ self.key.weight * self.scale  # (D, D)
+            weight = self.weigh(ragged.dot(target @ match, items, history), history)
+            pooled = ragged.pool(weight, items, history)
+            return target + pooled @ (self.out.weight @ self.value.weight).T
 
     def weigh(self, score: Tensor, history: History) -> Tensor:
         """Weights (T,) of the entries' scores (T,)."""

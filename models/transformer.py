@@ -18,6 +18,7 @@ This is the one place where histories are padded, to the longest of the batch (a
 import torch
 from torch import Tensor, nn
 
+from models.precision import Linear
 from models.ragged import History
 from models.settings import TransformerSettings
 
@@ -43,7 +44,7 @@ class TransformerInterest(nn.Module):
             nn.TransformerEncoderLayer(width, s.heads, s.feedforward, s.dropout, batch_first=True)
             for _ in range(s.layers)
         )
-        self.out = nn.Linear(width, width)
+        self.out = Linear(width, width)
         self.last, self.max_len = s.last, max_len
         self.as_published = s.mask == "as_published"
         self.width = width * (s.last + 1)

@@ -1,0 +1,131 @@
+"""How published implementations train and score: padded, by the plain formulas, from a DataLoader.
+
+Written from the formulas, to be measured against. Histories are padded on the left to max_len,
+every position is embedded, mapped and projected, and weights of the padding are set to zero
+afterwards; a DataLoader picks row by row and collates; the L2 term is part of the loss; gradient
+norm and Adam go parameter by parameter. The weights are those of a `Network`, so both can be held
+against each other: the logits are equal but for rounding.
+
+Kinder than its models in one respect: the collate function looks items up in arrays.
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from models.final import self_distillation
+from models.network import Network
+from models.quadratic import QuadraticLayer, QuadraticNetwork
+from models.settings import FitSettings
+from models.table import Rows
+
+
+class PaddedRows(Dataset):
+    """Rows of one split as arrays, one row an item."""
+
+    def __init__(self, rows: Rows, label: Tensor) -> None:
+        names = ("item", "likes", "views", "history", "values", "offsets")
+        self.arrays = {name: getattr(rows, name).cpu().numpy() for name in names}
+        self.label = label.cpu().numpy()
+        self.max_len = rows.max_len
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def __getitem__(self, i: int) -> tuple[np.ndarray, int, int, int, float]:
+        a = self.arrays
+        start, end = a["offsets"][a["history"][i]], a["offsets"][a["history"][i] + 1]
+        recent = a["values"][max(start, end - self.max_len) : end]
+        padded = np.zeros(self.max_len, np.int64)
+        padded[self.max_len - len(recent) :] = recent
+        return padded, a["item"][i], a["likes"][i], a["views"][i], self.label[i]
+
+
+def collate(rows: list) -> tuple[Tensor, ...]:
+    """History (B, L), item, likes, views (B,) int64, label (B,) float32."""
+    *ids, label = (np.stack(column) for column in zip(*rows, strict=True))
+    return *(torch.from_numpy(column.astype(np.int64)) for column in ids), torch.from_numpy(label)
+
+
+def loader(rows: Rows, label: Tensor, batch_size: int, shuffle: bool) -> DataLoader:
+    """Batches in this process, as on a machine whose cores are all needed to train."""
+    return DataLoader(PaddedRows(rows, label), batch_size, shuffle, collate_fn=collate)
+
+
+def quadratic(layer: QuadraticLayer, x: Tensor) -> Tensor:
+    """One quadratic layer of x (B, X), its bank row by row."""
+    h = layer.dropout(layer.bank(x)).unflatten(1, (layer.rows, -1))  # (B, R, X)
+    q = layer.norm((x[:, None] * h).sum(1))
+    return x + layer.dropout(layer.activation(q))
+
+
+class PaddedNetwork(nn.Module):
+    """`network` by the plain formulas, for qin, din and final.
+
+    Shapes:
+        history  (B, L)  int64, 0 where padding
+        item     (B,)    int64; likes and views likewise
+        returns  branches (B, n)
+    """
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+        self.attend = {"SparseTargetAttention": self._asta, "DinAttention": self._din}[
+            type(network.interest).__name__
+        ]
+
+    def forward(self, history: Tensor, item: Tensor, likes: Tensor, views: Tensor) -> Tensor:
+        net = self.network
+        every = torch.cat((history, item[:, None]), dim=1)
+        represented = self.represent(every)
+        sequence, target = represented[:, :-1], represented[:, -1]
+        interest = self.attend(sequence, target, (history > 0).to(sequence.dtype))
+        x = torch.cat((net.likes(likes), net.views(views), target, interest), dim=1)
+        if isinstance(net.interaction, QuadraticNetwork):
+            for layer in net.interaction.hidden:
+                x = quadratic(layer, x)
+            return net.interaction.head(x)
+        return net.interaction(x)
+
+    def represent(self, item: Tensor) -> Tensor:
+        """r (B, L, D) of every position of `item` (B, L)."""
+        part = self.network.item
+        tags = part.tags[item]
+        embedded = part.tag(tags)  # (B, L, 5, E)
+        count = (tags > 0).sum(-1, keepdim=True).clamp(min=1)
+        mean = embedded.sum(-2) / count
+        return torch.cat((part.id(item), mean, part.content_map(part.content[item])), dim=-1)
+
+    def _asta(self, sequence: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+        part = self.network.interest
+        query, key, value = part.query(target)[:, None], part.key(sequence), part.value(sequence)
+        score = (query @ key.transpose(1, 2)) * part.scale  # (B, 1, L)
+        weight = torch.relu(score) * mask[:, None]
+        return target + part.out((weight @ value).squeeze(1))
+
+    def _din(self, sequence: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+        part = self.network.interest
+        t = target[:, None].expand_as(sequence)
+        x = torch.cat((t, sequence, t - sequence, t * sequence), dim=-1)
+        weight = part.rest(part.first(x)).squeeze(-1) * mask
+        return (weight[:, :, None] * sequence).sum(1)
+
+
+def train_step(
+    padded: PaddedNetwork, batch: tuple[Tensor, ...], optimiser: torch.optim.Adam, s: FitSettings
+) -> None:
+    """Loss and L2 term, backward, clipping, Adam, parameter by parameter."""
+    *ids, label = batch
+    optimiser.zero_grad()
+    branches = padded(*ids)
+    lost = F.binary_cross_entropy_with_logits(branches.mean(1), label)
+    if padded.network.distils:
+        lost = lost + self_distillation(branches)
+    for table in padded.network.embedding_tables():
+        lost = lost + s.embedding_l2 / 2 * (table**2).sum()
+    lost.backward()
+    nn.utils.clip_grad_norm_(padded.parameters(), s.clip_norm, foreach=False)
+    optimiser.step()
