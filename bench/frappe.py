@@ -34,7 +34,9 @@ from bench.tables import spread
 from cv.auc import auc
 from features.digest import sha256
 from features.errors import InputError
-from models import compressed_interaction, factorization_machine, fields, final, fit, losses, mlp
+from models import compressed_interaction as cin
+from models import factorization_machine as fm
+from models import fields, final, fit, losses, mlp, precision
 from models.fields import FieldNetwork, FieldRows, FieldSettings
 from models.network import initialise
 from pipeline import artefacts, command
@@ -45,7 +47,7 @@ from pipeline.settings import REPOSITORY
 SPLITS = ("train", "valid", "test")
 BACKBONES = {"mlp": "MLP", "deepfm": "DeepFM", "xdeepfm": "xDeepFM", "dcn": "DCN"}
 ROWS = ("final_1b", "final_2b", *(f"{b}{end}" for b in BACKBONES for end in ("", "_final")))
-CODE = (fields, factorization_machine, compressed_interaction, final, mlp, losses, fit, initialise)
+CODE = (fields, fm, cin, final, mlp, losses, precision, fit, initialise)
 MD5 = {  # of the published files, unpacked
     "train": "ba7306e6c4fc19dd2cd84f2f0596d158",
     "valid": "88d51bf2173505436d3a8f78f2a59da8",

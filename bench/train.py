@@ -54,6 +54,7 @@ class Task:
 
     model: str
     rows: int
+    items: int
     batch: int
     device: str
     seconds: float
@@ -81,8 +82,8 @@ def measure(task: Task) -> dict:
     torch.set_num_threads(os.cpu_count() or 1)
     torch.manual_seed(0)
     device, s = torch.device(task.device), settings_of(task)
-    rows, label = challenge_like.rows(task.rows, s.max_len)
-    network = Network(s, challenge_like.items()).to(device)
+    rows, label = challenge_like.rows(task.rows, s.max_len, task.items)
+    network = Network(s, challenge_like.items(task.items)).to(device)
     bench = PaddedBench if task.variant == "padded" else OurBench
     return bench(task, s, network, rows.to(device), label.to(device)).run()
 
@@ -193,14 +194,16 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def check(arguments: argparse.Namespace) -> Task:
-    words = {name: getattr(arguments, name) for name in ("model", "rows", "batch", "device")}
-    task = Task(**words, seconds=arguments.seconds)
+    words = {name: getattr(arguments, name) for name in Task.__slots__ if name != "variant"}
+    task = Task(**words)
     if settings_of(task).interest not in ("asta", "din"):
         raise InputError(f"--model {task.model}: bench/padded.py knows qin, din and final")
     if task.batch < 2 or task.rows % task.batch:
         raise InputError(
             f"--rows {task.rows} must be a multiple of --batch {task.batch}, 2 or more"
         )
+    if task.items < 10 or arguments.rounds < 1 or task.seconds < 0:
+        raise InputError("--items must be at least 10, --rounds 1, --seconds 0")
     if task.device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda, but torch sees no CUDA device here")
     return task
@@ -233,6 +236,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--model", default="qin")
     parser.add_argument("--rows", type=int, default=65_536, help="generated rows (65,536)")
+    parser.add_argument("--items", type=int, default=challenge_like.N_ITEMS, help="(91,718)")
     parser.add_argument("--batch", type=int, default=8192, help="rows of a step (8192)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each variant (3)")

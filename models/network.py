@@ -23,6 +23,7 @@ from models.final import FinalNetwork
 from models.items import ItemRepresentation, ItemTable
 from models.mean_pooling import MeanPooling
 from models.mlp import Mlp
+from models.precision import Linear
 from models.quadratic import QuadraticNetwork
 from models.settings import NetworkSettings
 from models.sparse_target_attention import SparseTargetAttention
@@ -126,7 +127,7 @@ def initialise(module: nn.Module) -> None:
 
     What torch derives from nn.Linear, such as a Transformer's output projection, keeps torch's own.
     """
-    if type(module) is nn.Linear:
+    if type(module) in (nn.Linear, Linear):
         nn.init.xavier_normal_(module.weight)
         if module.bias is not None:
             nn.init.zeros_(module.bias)

@@ -12,6 +12,7 @@ from torch import nn
 from models.final import FinalNetwork
 from models.mlp import Mlp
 from models.network import Network
+from models.precision import Linear
 from models.quadratic import QuadraticNetwork
 from models.settings import (
     AstaSettings,
@@ -43,7 +44,7 @@ def test_initial_weights_are_the_published_ones(s):
         if isinstance(module, nn.Embedding):
             assert not module.weight[0].any()
             assert 0.7e-4 < module.weight[1:].std() < 1.3e-4
-        if type(module) is nn.Linear:  # what torch derives from it keeps its own
+        if type(module) in (nn.Linear, Linear):  # what torch derives from it keeps its own
             spread = (2 / sum(module.weight.shape)) ** 0.5
             assert module.bias is None or not module.bias.any()
             if module.weight.numel() > 500:
