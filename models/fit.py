@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.profiler import record_function
 
+from models.feed import feed
 from models.losses import loss
 from models.network import Network
 from models.precision import products
@@ -115,12 +116,16 @@ def train_epoch(
     """One pass over `batches` of row positions; returns the mean loss of a row."""
     network.train()
     parameters = list(network.parameters())
-    total = torch.zeros((), dtype=torch.float64, device=label.device)
-    for index in batches:
-        optimiser.zero_grad(set_to_none=True)
+    device = parameters[0].device
+    total = torch.zeros((), dtype=torch.float64, device=device)
+    fed = feed(train, label, batches, device)
+    while True:
         with record_function("batch"):
-            batch, batch_label = train.batch(index), label[index]
-        with record_function("forward"), products(s.precision, label.device):
+            batch, batch_label = next(fed, (None, None))
+        if batch is None:
+            break
+        optimiser.zero_grad(set_to_none=True)
+        with record_function("forward"), products(s.precision, device):
             batch_loss = loss(network, batch, batch_label, s)
         with record_function("backward"):
             batch_loss.backward()
@@ -128,7 +133,7 @@ def train_epoch(
             add_embedding_l2(network, s.embedding_l2)
             torch.nn.utils.clip_grad_norm_(parameters, s.clip_norm)
             optimiser.step()
-        total += batch_loss.detach() * len(index)
+        total += batch_loss.detach() * len(batch_label)
     return total.item() / len(train)
 
 
@@ -145,5 +150,6 @@ def predict(
     """Logits (N,) float32 of `rows`, in eval mode."""
     network.eval()
     batches = torch.arange(len(rows), device=rows.device).split(batch_size)
-    with products(precision, rows.device):
-        return torch.cat([network(rows.batch(index)) for index in batches])
+    device = next(network.parameters()).device
+    with products(precision, device):
+        return torch.cat([network(batch) for batch, _ in feed(rows, None, batches, device)])

@@ -4,6 +4,7 @@ No loader, no worker, no padding. A batch lists its distinct items once; targets
 entries point at them, so that each item's representation is computed once a batch.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -35,6 +36,19 @@ class Batch:
     views: Tensor
     history: History
 
+    def to(self, device: torch.device) -> "Batch":
+        """On `device`; from pinned memory without waiting for the copy."""
+        return self._each(lambda t: t.to(device, non_blocking=True))
+
+    def pin_memory(self) -> "Batch":
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        own = {f.name: getattr(self, f.name) for f in fields(self)}
+        history = own.pop("history")
+        parts = (change(getattr(history, f.name)) for f in fields(history))
+        return Batch(**{k: change(v) for k, v in own.items()}, history=History(*parts))
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
@@ -49,6 +63,7 @@ class Rows:
         offsets  (H + 1,)  int64, where each history begins
         n_items  rows of the item table
         max_len  most recent history items that a batch holds
+        on_host  whether they stay on the host, and batches go to the network's device (models.feed)
     """
 
     user: Tensor
@@ -60,6 +75,7 @@ class Rows:
     offsets: Tensor
     n_items: int
     max_len: int
+    on_host: bool = False
 
     def __len__(self) -> int:
         return len(self.item)
@@ -67,6 +83,11 @@ class Rows:
     @property
     def device(self) -> torch.device:
         return self.item.device
+
+    @property
+    def n_bytes(self) -> int:
+        tensors = (getattr(self, f.name) for f in fields(self))
+        return sum(t.nbytes for t in tensors if isinstance(t, Tensor))
 
     def to(self, device: torch.device | str) -> "Rows":
         moved = {f.name: getattr(self, f.name) for f in fields(self)}

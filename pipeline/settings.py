@@ -27,6 +27,7 @@ SOURCES = {"sample": SampleSettings, "release": ReleaseSettings, "challenge": Ch
 DEFAULT_MODELS = ("qin", "final", "din")
 RULES = ("research", "strict")
 FOLD_MODES = ("auto", "kfold", "official")
+HOMES = ("auto", "device", "host")
 BLENDERS = ("auto", "best_single", "rank_mean", "logit_mean", "hill_climbing")
 
 
@@ -47,6 +48,7 @@ class TrainSettings:
     device: str = "auto"  # cpu | cuda | cuda:1 | auto: cuda where there is one
     workers: int = 0  # fits at a time; 0: one on a GPU, one a core on a CPU
     threads: int = 1  # of each fit; more than one changes the rounding
+    rows: str = "auto"  # device | host: one batch ahead | auto: on the device where they fit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,6 +259,7 @@ def _rules(s: Settings) -> list[str]:
         ("rules", s.rules, RULES),
         ("folds.mode", s.folds.mode, FOLD_MODES),
         ("blend.method", s.blend.method, BLENDERS),
+        ("train.rows", s.train.rows, HOMES),
     ):
         if value not in known:
             problems.append(f"{name} = {value!r} must be one of {', '.join(known)}")

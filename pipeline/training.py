@@ -3,7 +3,7 @@
 import itertools
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import joblib
@@ -74,15 +74,18 @@ class Workbench:
         splits = {"train": store.train, "valid": store.valid, "test": store.test}
         n_items, width = len(store.items), store.manifest["found"]["width"]
         rows = {
-            name: table.rows(split, store.values, store.offsets, n_items, width).to(device)
+            name: table.rows(split, store.values, store.offsets, n_items, width)
             for name, split in splits.items()
         }
+        on_host = stay_on_host(s.train.rows, rows, device)
+        home = torch.device("cpu") if on_host else device
+        rows = {name: replace(split.to(home), on_host=on_host) for name, split in rows.items()}
         label = {
-            name: torch.from_numpy(np.array(splits[name].label, np.float32)).to(device)
+            name: torch.from_numpy(np.array(splits[name].label, np.float32)).to(home)
             for name in ("train", "valid")
         }
         folds = pl.read_parquet(folds_folder / "folds.parquet").sort("row_id")
-        fold = torch.tensor(folds["fold"].to_numpy(), device=device)
+        fold = torch.tensor(folds["fold"].to_numpy(), device=home)
         return cls(s, store, device, rows, label, fold)
 
     def network(self, model: str, seed: int) -> Network:
@@ -203,6 +206,18 @@ def _report(report: FitReport, n_rows: int) -> dict:
         "epochs": report.epochs,
         "rows_per_second": round(n_rows * len(report.epochs) / seconds),
     }
+
+
+def stay_on_host(wanted: str, rows: dict[str, Rows], device: torch.device) -> bool:
+    """Whether the rows stay on the host: as set, or because they would fill half of the device."""
+    if wanted != "auto" or device.type == "cpu":
+        return wanted == "host"
+    free, _ = torch.cuda.mem_get_info(device)
+    needed = sum(split.n_bytes for split in rows.values())
+    if 2 * needed > free:
+        say = f"rows ({needed / 2**30:.1f} GiB) stay on the host: the device has {free / 2**30:.1f}"
+        print(f"50_train {say} GiB free", flush=True)
+    return 2 * needed > free
 
 
 def pick_device(wanted: str, word: str = "train.device") -> torch.device:

@@ -1,0 +1,73 @@
+"""Rows that stay on the host.   run: ./run_tests.sh tests/test_feed.py"""
+
+import threading
+from dataclasses import replace
+
+import pytest
+import torch
+
+from models.feed import feed
+from models.fit import fit, predict
+from pipeline.training import stay_on_host
+from tests.small import network, rows, settings
+
+MADE, LABEL = rows(n_rows=9)
+HOST = replace(MADE, on_host=True)
+CPU = torch.device("cpu")
+
+
+def test_the_batches_are_those_of_rows_on_the_device_in_their_order():
+    batches = torch.randperm(9).split(4)
+    here, there = (list(feed(r, LABEL, batches, CPU)) for r in (MADE, HOST))
+    assert len(here) == len(there) == 3
+    for (a, a_label), (b, b_label) in zip(here, there, strict=True):
+        assert torch.equal(a_label, b_label)
+        assert torch.equal(a.items[a.target], b.items[b.target])
+        assert torch.equal(a.history.position, b.history.position)
+        assert torch.equal(a.likes, b.likes)
+
+
+def test_no_batches_are_no_batches():
+    assert list(feed(HOST, LABEL, [], CPU)) == []
+
+
+def test_one_batch_is_sliced_ahead_by_a_thread_and_no_more():
+    sliced = []
+
+    class Spy:
+        on_host = True
+
+        def batch(self, index):
+            sliced.append((index.item(), threading.current_thread().name))
+            return MADE.batch(index)
+
+    fed = feed(Spy(), None, torch.arange(5).split(1), CPU)
+    for step in range(3):
+        next(fed)
+        done = [i for i, _ in sliced]
+        assert done in ([*range(step + 1)], [*range(step + 2)])
+    fed.close()
+    assert threading.current_thread().name not in {name for _, name in sliced}
+
+
+def test_a_fault_while_slicing_is_raised_where_the_batch_is_needed():
+    with pytest.raises(IndexError):
+        list(feed(HOST, LABEL, [torch.tensor([99])], CPU))
+
+
+def test_a_fit_from_the_host_is_the_fit_from_the_device_bit_for_bit():
+    s = settings()
+    made = []
+    for given in (MADE, HOST):
+        net = network(s)
+        score = lambda label, logits: -float((logits - label).abs().mean())  # noqa: E731
+        fit(net, given, LABEL, given, LABEL, s.fit, seed=1, score=score)
+        made.append((net, predict(net, given)))
+    (a, x), (b, y) = made
+    assert torch.equal(x, y)
+    assert all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(("wanted", "stays"), [("auto", False), ("device", False), ("host", True)])
+def test_a_setting_keeps_rows_on_the_host(wanted, stays):
+    assert stay_on_host(wanted, {"train": MADE}, CPU) is stays
