@@ -9,6 +9,8 @@ Li et al. 2025, "Quadratic Interest Network", arXiv:2504.17699 (the Khatri-Rao f
 comes last and is not normalised. The dropout inside the bank is all that makes its rows differ:
 without it (and in eval) they are one matrix, sum_r W_r, and are applied as one.
 
+Departure, a setting: bank="collapsed" leaves that dropout out, and trains on the one matrix too.
+
 Ablations, each a setting: ReLU in PReLU's place; mid-activation, q = dropout(BN(x * sum_r
 PReLU(h_r))), as Li et al. 2025, arXiv:2505.17999, prefer it, whose bank cannot be summed up.
 """
