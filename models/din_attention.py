@@ -45,8 +45,8 @@ class DinAttention(nn.Module):
 
     def forward(self, target: Tensor, items: Tensor, history: History) -> Tensor:
         w_target, w_item, w_difference, w_product = self.first.weight.chunk(4, dim=1)
-        of_target = (target @ (w_target + w_difference).T).to(target.dtype)  # (B, H)
-        of_item = (items @ (w_item - w_difference).T).to(items.dtype) + self.first.bias  # (U, H)
+        of_target = (target @ (w_target + w_difference).T).to(target.dtype) + self.first.bias
+        of_item = (items @ (w_item - w_difference).T).to(items.dtype)  # (U, H), the other (B, H)
         product = target[history.row] * items[history.position]  # (T, D)
         first = of_target[history.row] + of_item[history.position] + product @ w_product.T
         return self._pool(self.rest(first).squeeze(1), items, history)
