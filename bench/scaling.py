@@ -1,0 +1,203 @@
+"""How time and memory of training and inference grow with rows, history length, items and batch.
+
+reads   nothing: rows are drawn in memory, four of them to a user and to a history
+writes  nothing
+run     python -m bench.scaling [key=value ...] [--model qin] [--device cpu] [--json]
+        [--rows 800000,200000,3200000] [--history ...] [--items ...] [--batch ...] [--steps 2]
+
+One quantity is varied at a time around a base, the first of each list. A point is a fit in a
+process of its own: three epochs of --steps steps on all rows, and inference on up to 8,192 rows in
+batches of their own. Settings are those of the profile microlens_1m, networks at published widths;
+words change them, such as qin.embedding_dim=32 or train.threads=2.
+
+A slope is b in y = a x^b by least squares: 1 is proportional, 0 is free of the quantity. Memory of
+a slope is what the peak has over the libraries.
+"""
+
+import argparse
+import dataclasses
+import json
+import signal
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench import report, steps
+from bench.alone import alone
+from features.errors import InputError
+from models.items import ItemTable
+from models.network import Network
+from models.settings import NetworkSettings
+from models.table import Rows
+from pipeline import command, settings, training
+from pipeline.settings import Settings
+
+N_TAGS, CONTENT, ROWS_PER_USER = 11_740, 128, 4  # the challenge's
+JUDGED = 8192  # rows of inference, at most
+SWEEP = {  # the base first
+    "rows": "800000,200000,3200000",
+    "history": "8,4,16,32,64",
+    "items": "91718,10000,30000,300000",
+    "batch": "2048,512,1024,4096,8192",
+}
+SMALLEST = {"rows": 4, "history": 1, "items": 2, "batch": 2}
+SPEED = ("ms a step", "train rows/s", "inference rows/s")
+HEAD = ("varied", *SWEEP, *SPEED, "peak MiB", "of it libraries", "GPU MiB")
+COLUMNS = {  # of the table -> what a slope is of
+    "ms a step": lambda m: 1000 * m["step_seconds"],
+    "inference ms a row": lambda m: 1000 / m["inference_rows_per_second"],
+    "memory": lambda m: m["device_mib"] or m["peak_mib"] - m["libraries_mib"],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One combination of the four quantities; every history has `history` items."""
+
+    rows: int
+    history: int
+    items: int  # rows of the item table, its padding row among them
+    batch: int
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("words", nargs="*", metavar="key=value")
+    for quantity, values in SWEEP.items():
+        parser.add_argument(f"--{quantity}", default=values, help="comma-separated, the base first")
+    parser.add_argument("--model", default="qin")
+    parser.add_argument("--device", help="as train.device")
+    parser.add_argument("--steps", type=int, default=2, help="of an epoch")
+    parser.add_argument("--json", action="store_true", help="JSON on stdout, the rest on stderr")
+    arguments = parser.parse_intermixed_args(argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    return command.exit_code(lambda: work(arguments))
+
+
+def work(a: argparse.Namespace) -> None:
+    device = [f"train.device={a.device}"] if a.device else []
+    s = settings.load("microlens_1m", [*a.words, f"models={a.model}", *device])
+    training.pick_device(s.train.device)
+    if a.steps < 1:
+        raise InputError(f"--steps = {a.steps} must be at least 1")
+    todo, say = points({q: getattr(a, q) for q in SWEEP}, s.networks[a.model]), report.talk(a.json)
+    machine = report.machine()
+    say(f"{a.model}, train.threads={s.train.threads}; {report.heading(machine)}\n")
+    say(report.head(HEAD))
+    measured = []
+    for point, varied in todo.items():
+        found = alone(str(point), measure, s, a.model, point, a.steps)
+        measured.append(dataclasses.asdict(point) | {"varied": varied} | found)
+        say(row(measured[-1]))
+    found = slopes(measured)
+    say("\n" + report.head(("slope against", *COLUMNS)))
+    for quantity, of in found.items():
+        say(report.line((quantity, *(f"{b:.2f}" for b in of.values()))))
+    if a.json:
+        given = {"machine": machine, "model": a.model, "words": list(s.words)}
+        print(json.dumps(given | {"points": measured, "slopes": found}))
+
+
+def points(lists: dict[str, str], s: NetworkSettings) -> dict[Point, str]:
+    """The base, then the other values of each quantity, with the name of what is varied."""
+    values = {quantity: _numbers(quantity, text) for quantity, text in lists.items()}
+    if max(values["history"]) > s.max_len:
+        raise InputError(
+            f"--history {max(values['history'])}: the network reads the last {s.max_len} items;"
+            " raise its max_len"
+        )
+    if min(values["rows"]) < max(values["batch"]):
+        raise InputError(
+            f"--rows {min(values['rows'])}: expected at least the largest batch,"
+            f" {max(values['batch'])}"
+        )
+    base = Point(**{quantity: of[0] for quantity, of in values.items()})
+    made = {base: "base"}
+    for quantity, of in values.items():
+        others = sorted(set(of) - {of[0]})
+        made |= {dataclasses.replace(base, **{quantity: value}): quantity for value in others}
+    return made
+
+
+def _numbers(quantity: str, text: str) -> list[int]:
+    parts, least = text.split(","), SMALLEST[quantity]
+    values = [int(part) if part.strip().isdigit() else 0 for part in parts]
+    if min(values) < least:
+        raise InputError(f"--{quantity} {text}: expected numbers of at least {least}, as in 8,16")
+    return values
+
+
+def measure(s: Settings, model: str, point: Point, n_steps: int) -> dict:
+    """The figures of one point, in a process of its own."""
+    torch.set_num_threads(s.train.threads)
+    libraries, device = steps.resident_mib(), training.pick_device(s.train.device)
+    network = s.networks[model]
+    rows, label = draw_rows(point, network.max_len)
+    rows, label = rows.to(device), label.to(device)
+    torch.manual_seed(0)
+    made = Network(network, draw_items(point.items), int(rows.user.max()) + 1).to(device)
+    judged = torch.arange(min(point.rows, JUDGED), device=device)
+    fit = dataclasses.replace(network.fit, batch_size=point.batch)
+    found = steps.measure(made, rows, label, rows.take(judged), label[judged], fit, n_steps)
+    return {"libraries_mib": libraries} | dataclasses.asdict(found)
+
+
+def draw_rows(point: Point, max_len: int, seed: int = 0) -> tuple[Rows, Tensor]:
+    """Rows of the point and their labels (N,) float32; items by popularity, (rank + 10)^-0.8."""
+    rng = np.random.default_rng(seed)
+    cumulative = np.cumsum((np.arange(1, point.items) + 10.0) ** -0.8)
+
+    def draw(n: int) -> Tensor:
+        place = np.searchsorted(cumulative, rng.uniform(0, cumulative[-1], n), side="right")
+        return torch.from_numpy((1 + place).clip(max=point.items - 1).astype(np.int32))
+
+    user = torch.arange(point.rows, dtype=torch.int32) // ROWS_PER_USER
+    n_users = int(user[-1]) + 1
+    likes, views = torch.from_numpy(rng.integers(0, 11, (2, point.rows), dtype=np.uint8))
+    made = Rows(
+        user=user, item=draw(point.rows), likes=likes, views=views, history=user,
+        values=draw(n_users * point.history), offsets=torch.arange(n_users + 1) * point.history,
+        n_items=point.items, max_len=max_len,
+    )  # fmt: skip
+    return made, torch.from_numpy((rng.random(point.rows) < 0.25).astype(np.float32))
+
+
+def draw_items(n_items: int, seed: int = 0) -> ItemTable:
+    """Items with five tags, content of about unit length, levels; row 0 is padding."""
+    rng = np.random.default_rng(seed)
+    tags = rng.integers(1, N_TAGS, (n_items, 5), dtype=np.int32)
+    content = rng.standard_normal((n_items, CONTENT), dtype=np.float32) / np.float32(CONTENT**0.5)
+    tags[0] = content[0] = 0
+    likes, views = torch.from_numpy(rng.integers(0, 11, (2, n_items), dtype=np.uint8))
+    known = {"likes": likes, "views": views}
+    return ItemTable(tags=torch.tensor(tags), content=torch.tensor(content), n_tags=N_TAGS, **known)
+
+
+def row(m: dict) -> str:
+    """A line of the table."""
+    sizes = [f"{m[quantity]:,}" for quantity in SWEEP]
+    speed = [m["train_rows_per_second"], m["inference_rows_per_second"]]
+    step, memory = f"{1000 * m['step_seconds']:,.1f}", [m["peak_mib"], m["libraries_mib"]]
+    figures = [step, *(f"{v:,.0f}" for v in (*speed, *memory)), m["device_mib"] or "–"]
+    return report.line([m["varied"], *sizes, *figures])
+
+
+def slopes(measured: list[dict]) -> dict[str, dict[str, float]]:
+    """For each quantity that was varied, the exponent of each of COLUMNS; the base is first."""
+    found = {}
+    for quantity in SWEEP:
+        of = [m for m in measured if m["varied"] in ("base", quantity)]
+        if len(of) > 1:
+            x = np.log([m[quantity] for m in of])
+            y = {name: np.log([column(m) for m in of]) for name, column in COLUMNS.items()}
+            found[quantity] = {name: float(np.polyfit(x, v, 1)[0]) for name, v in y.items()}
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())
