@@ -181,15 +181,11 @@ def training_table(model: str, s: Settings, m: dict, store_mb: float) -> str:
         "peak": m["peak_mib"],
         "peak beyond the store": m["peak_mib"] - store_mb * 1e6 / 2**20,
     }
-    lines = [report.head((f"training {model}, host", "MiB"))]
-    lines += [report.line((name, f"{mib:,.0f}")) for name, mib in parts.items()]
-    size, threads = s.networks[model].fit.batch_size, s.train.threads
-    speed = f"{m['train_rows_per_second']:,.0f} rows/s training"
-    lines.append(
-        f"\nbatches of {size:,} rows, train.threads={threads}: {speed},"
-        f" {m['inference_rows_per_second']:,.0f} rows/s inference"
-    )
-    return "\n".join(lines)
+    size = s.networks[model].fit.batch_size
+    lines = [
+        report.head((f"training {model} in batches of {size:,} rows, memory of the host", "MiB"))
+    ]
+    return "\n".join([*lines, *(report.line((name, f"{mib:,.0f}")) for name, mib in parts.items())])
 
 
 if __name__ == "__main__":

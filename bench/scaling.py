@@ -4,14 +4,16 @@ reads   nothing: rows are drawn in memory, four of them to a user and to a histo
 writes  nothing
 run     python -m bench.scaling [key=value ...] [--model qin] [--device cpu] [--json]
         [--rows 800000,200000,3200000] [--history ...] [--items ...] [--batch ...] [--steps 2]
+        [--clock cpu]
 
 One quantity is varied at a time around a base, the first of each list. A point is a fit in a
 process of its own: three epochs of --steps steps on all rows, and inference on up to 8,192 rows in
 batches of their own. Settings are those of the profile microlens_1m, networks at published widths;
 words change them, such as qin.embedding_dim=32 or train.threads=2.
 
-A slope is b in y = a x^b by least squares: 1 is proportional, 0 is free of the quantity. Memory of
-a slope is what the peak has over the libraries.
+On a busy machine --clock cpu counts the CPU time of the process, of all its threads together; the
+wall's clock would say how busy the others are. A slope is b in y = a x^b by least squares: 1 is
+proportional, 0 is free of the quantity. Memory of a slope is what the peak has over the libraries.
 """
 
 import argparse
@@ -73,6 +75,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--model", default="qin")
     parser.add_argument("--device", help="as train.device")
     parser.add_argument("--steps", type=int, default=2, help="of an epoch")
+    parser.add_argument("--clock", choices=steps.CLOCKS, default="wall")
     parser.add_argument("--json", action="store_true", help="JSON on stdout, the rest on stderr")
     arguments = parser.parse_intermixed_args(argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -87,11 +90,11 @@ def work(a: argparse.Namespace) -> None:
         raise InputError(f"--steps = {a.steps} must be at least 1")
     todo, say = points({q: getattr(a, q) for q in SWEEP}, s.networks[a.model]), report.talk(a.json)
     machine = report.machine()
-    say(f"{a.model}, train.threads={s.train.threads}; {report.heading(machine)}\n")
+    say(f"{a.model}, train.threads={s.train.threads}, {a.clock} clock; {report.heading(machine)}\n")
     say(report.head(HEAD))
     measured = []
     for point, varied in todo.items():
-        found = alone(str(point), measure, s, a.model, point, a.steps)
+        found = alone(str(point), measure, s, a.model, point, a.steps, a.clock)
         measured.append(dataclasses.asdict(point) | {"varied": varied} | found)
         say(row(measured[-1]))
     found = slopes(measured)
@@ -99,7 +102,7 @@ def work(a: argparse.Namespace) -> None:
     for quantity, of in found.items():
         say(report.line((quantity, *(f"{b:.2f}" for b in of.values()))))
     if a.json:
-        given = {"machine": machine, "model": a.model, "words": list(s.words)}
+        given = {"machine": machine, "model": a.model, "clock": a.clock, "words": list(s.words)}
         print(json.dumps(given | {"points": measured, "slopes": found}))
 
 
@@ -132,7 +135,7 @@ def _numbers(quantity: str, text: str) -> list[int]:
     return values
 
 
-def measure(s: Settings, model: str, point: Point, n_steps: int) -> dict:
+def measure(s: Settings, model: str, point: Point, n_steps: int, clock: str) -> dict:
     """The figures of one point, in a process of its own."""
     torch.set_num_threads(s.train.threads)
     libraries, device = steps.resident_mib(), training.pick_device(s.train.device)
@@ -143,7 +146,8 @@ def measure(s: Settings, model: str, point: Point, n_steps: int) -> dict:
     made = Network(network, draw_items(point.items), int(rows.user.max()) + 1).to(device)
     judged = torch.arange(min(point.rows, JUDGED), device=device)
     fit = dataclasses.replace(network.fit, batch_size=point.batch)
-    found = steps.measure(made, rows, label, rows.take(judged), label[judged], fit, n_steps)
+    held, held_label = rows.take(judged), label[judged]
+    found = steps.measure(made, rows, label, held, held_label, fit, n_steps, clock)
     return {"libraries_mib": libraries} | dataclasses.asdict(found)
 
 

@@ -130,7 +130,7 @@ def test_scaling_says_a_line_a_point_each_from_a_process_of_its_own(threads, cap
         "rows=80",
         "rows=40",
     ]
-    assert "qin, train.threads=1" in said[0]
+    assert "qin, train.threads=1, wall clock" in said[0]
     assert said[1].startswith("| base | 40 | 3 | 30 | 8 | ")
     assert said[2].startswith("| rows | 80 | 3 | 30 | 8 | ")
     assert captured.err.startswith("| history | 40 | 2 | 30 | 8 | ")
