@@ -33,7 +33,13 @@ def test_steps_are_a_real_fit_whose_epochs_end_early():
         lambda part, given: calls.append((part.training, len(given[0])))
     )
     got = steps.measure(
-        network, rows, label, rows.take(torch.arange(7)), label[:7], FitSettings(batch_size=4), 2
+        network,
+        rows,
+        label,
+        rows.take(torch.arange(7)),
+        label[:7],
+        FitSettings(batch_size=4, patience=1),
+        2,
     )
     assert calls == [(True, 4), (True, 4), (False, 7)] * steps.EPOCHS
     assert got.train_rows_per_second * got.step_seconds == pytest.approx(4)
