@@ -16,16 +16,13 @@ import argparse
 import itertools
 import json
 import math
-import multiprocessing
 import os
 import platform
-import resource
 import statistics
 import sys
 import time
 import tomllib
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,12 +31,14 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from bench import challenge_like, padded
+from bench.alone import alone
 from bench.padded import PaddedNetwork
 from features.errors import InputError
 from models.fit import predict, train_epoch
 from models.network import Network
 from models.settings import NetworkSettings
 from models.table import Rows
+from pipeline import artefacts
 from pipeline.command import exit_code
 from pipeline.config import build
 
@@ -174,18 +173,16 @@ def peak_mib(device: torch.device) -> int:
     """Of the process, or on a GPU what torch allocated there."""
     if device.type == "cuda":
         return round(torch.cuda.max_memory_allocated(device) / 2**20)
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10)
+    return artefacts.peak_mib()
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Measure all variants in turns and print the table."""
     task = check(arguments)
-    spawn = multiprocessing.get_context("spawn")
     found: dict[str, list[dict]] = {variant: [] for variant in VARIANTS}
     for n in range(arguments.rounds):
         for variant in VARIANTS:
-            with ProcessPoolExecutor(1, mp_context=spawn) as pool:  # its peak memory is its own
-                facts = pool.submit(measure, replace(task, variant=variant)).result()
+            facts = alone(variant, measure, replace(task, variant=variant))
             found[variant].append(facts)
             said = f"train {facts['train']:,.0f} rows/s, infer {facts['infer']:,.0f} rows/s"
             print(f"round {n + 1} {variant}: {said}, peak {facts['peak_mib']} MiB", flush=True)
