@@ -3,13 +3,14 @@
     padded    every history padded to max_len, every position embedded, mapped and projected, rows
               collated by a DataLoader (bench/padded.py); float32
     exact     ours, the published arithmetic in float32
-    default   ours, as models/<model>.toml has it
+    default   ours, as models/<model>.toml has it, or as words such as qnn.bank=collapsed change it
 
 All three train the same network from the same weights on generated rows of the challenge's shape
 (bench/challenge_like.py). Each is a process of its own, which ends with its peak memory, and they
 take turns for some rounds, since machines are noisy: what is printed is the median.
 
-run     python -m bench.train [--model qin] [--rows N] [--batch B] [--device cpu|cuda] [--json]
+run     python -m bench.train [key=value ...] [--model qin] [--rows N] [--batch B]
+        [--device cpu|cuda] [--json]
 """
 
 import argparse
@@ -40,7 +41,7 @@ from models.settings import NetworkSettings
 from models.table import Rows
 from pipeline import artefacts
 from pipeline.command import exit_code
-from pipeline.config import build
+from pipeline.config import build, set_word
 
 MODELS = Path(__file__).parent.parent / "models"
 VARIANTS = ("padded", "exact", "default")
@@ -57,6 +58,7 @@ class Task:
     batch: int
     device: str
     seconds: float
+    words: tuple[str, ...] = ()
     variant: str = "default"
 
 
@@ -66,8 +68,10 @@ def settings_of(task: Task) -> NetworkSettings:
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in MODELS.glob("*.toml")))
         raise InputError(f"--model {task.model}: no such network; there are {known}")
-    problems: list[str] = []
-    s = build(NetworkSettings, tomllib.loads(path.read_text()), task.model, problems)
+    raw, problems = tomllib.loads(path.read_text()), []
+    for word in task.words if task.variant == "default" else ():
+        set_word(raw, word)
+    s = build(NetworkSettings, raw, task.model, problems)
     if problems:
         raise InputError("; ".join(problems))
     if task.variant != "default":
@@ -192,7 +196,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def check(arguments: argparse.Namespace) -> Task:
     words = {name: getattr(arguments, name) for name in Task.__slots__ if name != "variant"}
-    task = Task(**words)
+    task = Task(**words | {"words": tuple(arguments.words)})
     if settings_of(task).interest not in ("asta", "din"):
         raise InputError(f"--model {task.model}: bench/padded.py knows qin, din and final")
     if task.batch < 2 or task.rows % task.batch:
@@ -231,6 +235,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("words", nargs="*", metavar="key=value", help="settings of `default`")
     parser.add_argument("--model", default="qin")
     parser.add_argument("--rows", type=int, default=65_536, help="generated rows (65,536)")
     parser.add_argument("--items", type=int, default=challenge_like.N_ITEMS, help="(91,718)")
@@ -239,7 +244,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=3, help="turns of each variant (3)")
     parser.add_argument("--seconds", type=float, default=10, help="of each measurement (10)")
     parser.add_argument("--json", action="store_true", help="the medians as JSON, without a table")
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_intermixed_args(argv)
     return exit_code(lambda: run(arguments))
 
 

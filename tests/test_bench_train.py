@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -75,6 +76,17 @@ def test_the_table_says_rates_ratios_memory_and_shares(capsys):
     assert "1.0x" in lines[-3]
 
 
+def test_words_change_the_default_variant_alone():
+    task = train.Task(
+        model="qin", rows=8, items=9, batch=4, device="cpu", seconds=0,
+        words=("qnn.bank=collapsed", "fit.precision=bf16"),
+    )  # fmt: skip
+    changed = train.settings_of(task)
+    assert (changed.qnn.bank, changed.fit.precision) == ("collapsed", "bf16")
+    exact = train.settings_of(replace(task, variant="exact"))
+    assert (exact.qnn.bank, exact.fit.precision) == ("full", "float32")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -82,6 +94,7 @@ def test_the_table_says_rates_ratios_memory_and_shares(capsys):
         (["--model", "transformer_dcn"], "bench/padded.py knows qin, din and final"),
         (["--rows", "100", "--batch", "64"], "must be a multiple of --batch 64"),
         (["--rounds", "0"], "--rounds 1"),
+        (["qnn.bank=half"], "qnn.bank = 'half' must be one of full, collapsed"),
     ],
 )
 def test_words_that_cannot_be_are_refused(words, said, capsys):
