@@ -61,7 +61,7 @@ def read(
     """
     violations, histories = Violations(), Histories()
     table = read_rows(rows, known, histories, violations, progress)
-    info = None if item_info is None else read_items(item_info, known, violations, progress)
+    info = item_info and read_item_tables(item_info, known, violations, progress)
     violations.raise_if_any(REMEDY)
     n_rows = len(table["item"])
     width = table.pop("width")
@@ -73,6 +73,14 @@ def read(
         width=width,
         items=info and items_of(info),
     )
+
+
+def read_items(item_info: Path, known: Known, progress: Progress | None = None) -> Items:
+    """`item_info` alone. Raises InputError with every violation."""
+    violations = Violations()
+    info = read_item_tables(item_info, known, violations, progress)
+    violations.raise_if_any(REMEDY)
+    return items_of(info)
 
 
 def items_of(info: prepare.Tables) -> Items:
@@ -186,7 +194,7 @@ def read_recent(
     return rows, recent
 
 
-def read_items(
+def read_item_tables(
     path: Path, known: Known, violations: Violations, progress: Progress | None
 ) -> prepare.Tables:
     """item_info, and item_feature from beside it where the items' levels are read."""

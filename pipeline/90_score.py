@@ -6,9 +6,15 @@ reads   --checkpoint and, with --format fuxictr, --settings: FuxiCTR's state_dic
         --rows   parquet in the challenge's schema; without ID (train, valid) rows count from 0
         --items  item_info.parquet, or a store of artefacts/<profile>/10_prepare/
 writes  --out: ID, probability, in the order of the rows; .csv or .parquet, by its ending
+        --export, in the place of --rows and --out: a folder with the network for ONNX Runtime
+prints  --latency, in their place: how long one user and 1, 100, 1000 candidates take on one CPU
+        thread; without --checkpoint, of published networks with random weights
 run     python -m pipeline.90_score --checkpoint qin.model --format fuxictr \\
             --settings hyperparameters.json --rows test.parquet --items item_info.parquet \\
             --out predictions.parquet
+        python -m pipeline.90_score --checkpoint artefacts/<profile>/50_train/<fit> \\
+            --format ours --items item_info.parquet --export serving
+        python -m pipeline.90_score --latency qin
 """
 
 import argparse
@@ -16,14 +22,23 @@ import sys
 import time
 from pathlib import Path
 
-from pipeline import command, scoring
+from pipeline import command, exporting, latency, scoring
 from pipeline.scoring import Job
 
 
 def work(job: Job) -> None:
+    scoring.check_words(job)
     started = time.perf_counter()
-    scored = scoring.run(job)
-    said = f"{len(scored)} rows -> {job.out} mean={scored['probability'].mean():.4f}"
+    if job.latency is not None:
+        latency.run(job)
+        said = "--latency"
+    elif job.export is not None:
+        network, s = scoring.network_alone(job)
+        difference = exporting.export(network, s.max_len, job.export)
+        said = f"-> {job.export} difference={difference:.1e}"
+    else:
+        scored = scoring.run(job)
+        said = f"{len(scored)} rows -> {job.out} mean={scored['probability'].mean():.4f}"
     print(f"90_score {said} ({time.perf_counter() - started:.1f} s)", flush=True)
 
 
@@ -31,13 +46,17 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="90_score", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    made.add_argument("--checkpoint", type=Path, required=True, metavar="FILE")
-    made.add_argument("--format", choices=scoring.FORMATS, required=True)
+    made.add_argument("--checkpoint", type=Path, metavar="FILE")
+    made.add_argument("--format", choices=scoring.FORMATS)
     made.add_argument("--settings", type=Path, metavar="FILE", help="with --format fuxictr")
-    made.add_argument("--rows", type=Path, required=True, metavar="FILE")
-    made.add_argument("--items", type=Path, required=True, metavar="FILE")
-    made.add_argument("--out", type=Path, required=True, metavar="FILE")
+    made.add_argument("--rows", type=Path, metavar="FILE")
+    made.add_argument("--items", type=Path, metavar="FILE")
     made.add_argument("--device", default="auto", help="auto (default), cpu, cuda or cuda:<n>")
+    made.add_argument("--history", type=int, metavar="N", help="of --latency; default: max_len")
+    wanted = made.add_mutually_exclusive_group(required=True)
+    wanted.add_argument("--out", type=Path, metavar="FILE")
+    wanted.add_argument("--export", type=Path, metavar="FOLDER")
+    wanted.add_argument("--latency", nargs="*", metavar="NAME", help=", ".join(latency.PUBLISHED))
     return made
 
 

@@ -1,4 +1,4 @@
-"""What 90_score does: a checkpoint, rows and items to a file of probabilities."""
+"""What 90_score does with rows: a checkpoint, rows and items to a file of probabilities."""
 
 import os
 import re
@@ -16,6 +16,7 @@ from features.store import Items, open_store
 from models import table
 from models.fit import predict
 from models.network import Network
+from models.settings import NetworkSettings
 from models.table import Rows
 from pipeline import command
 from pipeline.artefacts import RECORD
@@ -23,31 +24,37 @@ from pipeline.checkpoints import Checkpoint, open_fuxictr, open_ours, read_json
 from pipeline.training import item_table, pick_device
 
 FORMATS = ("fuxictr", "ours")
+NETWORK = ("checkpoint", "format", "items")
+WORDS = {  # what is wanted -> the words that it needs, and those that it may have besides
+    "out": ((*NETWORK, "rows"), ("settings",)),
+    "export": (NETWORK, ("settings",)),
+    "latency": (NETWORK, ("settings", "history")),
+    "latency, of random weights": ((), ("history",)),
+}
 ENDINGS = {".csv": pl.DataFrame.write_csv, ".parquet": pl.DataFrame.write_parquet}
 ROWS_AT_ONCE = 65_536  # between two moves of the progress bar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """The words of the command line."""
+    """The words of the command line. One of `out`, `export` and `latency` says what is wanted."""
 
-    checkpoint: Path
-    format: str
+    checkpoint: Path | None
+    format: str | None
     settings: Path | None
-    rows: Path
-    items: Path
-    out: Path
+    rows: Path | None
+    items: Path | None
+    out: Path | None
+    export: Path | None
+    latency: list[str] | None  # names of networks with random weights; empty: all of them
+    history: int | None
     device: str
 
 
 def run(job: Job) -> pl.DataFrame:
     """Score and write; returns what was written: ID int64, probability float64."""
     check_words(job)
-    device = pick_device(job.device, "--device")
-    if job.format == "fuxictr":
-        opened = open_fuxictr(job.checkpoint, job.settings)
-    else:
-        opened = open_ours(job.checkpoint)
+    device, opened = pick_device(job.device, "--device"), open_checkpoint(job)
     given, items = read(job, opened)
     network = opened.network(item_table(items, opened.settings, "network"), given.width)
     histories = given.values, given.offsets
@@ -60,31 +67,81 @@ def run(job: Job) -> pl.DataFrame:
 
 def check_words(job: Job) -> None:
     """Refuse what cannot work before anything is read."""
-    if job.out.suffix not in ENDINGS:
-        raise InputError(f"--out {job.out} must end in {' or '.join(ENDINGS)}")
+    wanted = next(word for word in WORDS if getattr(job, word) is not None)
+    drawn = wanted == "latency" and job.checkpoint is None
+    needed, read = WORDS["latency, of random weights" if drawn else wanted]
+    given = {w for w in (*NETWORK, "rows", "settings", "history") if getattr(job, w) is not None}
+    missing = ", ".join(f"--{word}" for word in needed if word not in given)
+    unread = ", ".join(f"--{word}" for word in sorted(given - {*needed, *read}))
+    if missing:
+        raise InputError(f"--{wanted} needs {missing}")
+    if unread:
+        raise InputError(f"--{wanted} does not read {unread}" + " without --checkpoint" * drawn)
     if job.format == "fuxictr" and job.settings is None:
         raise InputError("--format fuxictr needs --settings, the JSON of its hyperparameters")
     if job.format == "ours" and job.settings is not None:
         raise InputError("--settings goes with --format fuxictr; ours stand beside the checkpoint")
+    check_values(job)
+
+
+def check_values(job: Job) -> None:
+    if job.out is not None and job.out.suffix not in ENDINGS:
+        raise InputError(f"--out {job.out} must end in {' or '.join(ENDINGS)}")
+    if job.export is not None and job.export.exists():
+        raise InputError(f"--export {job.export} is there already; remove it, or name another")
+    if job.latency and job.checkpoint is not None:
+        raise InputError(f"--latency {' '.join(job.latency)}: no names beside --checkpoint")
+    if job.history is not None and job.history < 0:
+        raise InputError(f"--history {job.history} must be 0 or more")
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", job.device):
         raise InputError(f"--device {job.device} must be auto, cpu, cuda or cuda:<n>")
+    if job.out is None and job.device not in ("auto", "cpu"):
+        raise InputError(f"--device {job.device}: --export and --latency run on the CPU")
+
+
+def open_checkpoint(job: Job) -> Checkpoint:
+    if job.format == "fuxictr":
+        return open_fuxictr(job.checkpoint, job.settings)
+    return open_ours(job.checkpoint)
+
+
+def network_alone(job: Job) -> tuple[Network, NetworkSettings]:
+    """The checkpoint's network on its items, without any rows. Raises InputError."""
+    opened = open_checkpoint(job)
+    if job.items.is_dir():
+        items = open_items(job.items, opened)
+    else:
+        check_item_info(job.items, opened)
+        items = scorable.read_items(job.items, opened.known, command.RowBars())
+    s = opened.settings
+    return opened.network(item_table(items, s, "network"), s.max_len), s
 
 
 def read(job: Job, opened: Checkpoint) -> tuple[Scorable, Items]:
     """Rows and items, checked against the network's tables. Raises InputError."""
     known, bars = opened.known, command.RowBars()
     if job.items.is_dir():
-        items = open_store(job.items).items
-        check_store(job.items, items, opened)
+        items = open_items(job.items, opened)
         return scorable.read(job.rows, None, known, bars), items
-    if opened.settings.item_codes:
-        raise InputError(
-            f"the network reads semantic codes, which {job.items} does not hold; give the store"
-            " that it was trained on: --items artefacts/<profile>/10_prepare/store-<hash>"
-        )
-    check_content(job.items, opened)
+    check_item_info(job.items, opened)
     given = scorable.read(job.rows, job.items, known, bars)
     return given, given.items
+
+
+def open_items(store: Path, opened: Checkpoint) -> Items:
+    items = open_store(store).items
+    check_store(store, items, opened)
+    return items
+
+
+def check_item_info(path: Path, opened: Checkpoint) -> None:
+    """item_info must hold what the network reads, as it was trained on it."""
+    if opened.settings.item_codes:
+        raise InputError(
+            f"the network reads semantic codes, which {path} does not hold; give the store"
+            " that it was trained on: --items artefacts/<profile>/10_prepare/store-<hash>"
+        )
+    check_content(path, opened)
 
 
 def check_store(folder: Path, items: Items, opened: Checkpoint) -> None:

@@ -19,6 +19,7 @@ from features.challenge import PrepareSettings
 from features.store import open_store
 from models.items import ItemTable
 from models.network import Network
+from models.requests import Request
 from models.settings import (
     CrossSettings,
     DinSettings,
@@ -28,8 +29,9 @@ from models.settings import (
     TransformerSettings,
 )
 from models.table import Rows
-from pipeline import artefacts, scoring
+from pipeline import artefacts, latency, scoring
 from pipeline.artefacts import Place
+from pipeline.exporting import Exported
 from tests import checkpoints
 from tests.checkpoints import randomised, saved
 from tests.parity import FIXTURES, marks
@@ -623,6 +625,81 @@ def test_a_folder_that_is_no_fit_is_refused(capsys, folder):
     refused(capsys, folder, ours(folder, folder, store), "is no fit of ours: expected a folder of")
     absent = ours(folder, folder / "no-such-fit", store)
     refused(capsys, folder, absent, "no-such-fit is no fit of ours")
+
+
+def exported_scores(folder: Path) -> np.ndarray:
+    """Probabilities of test.parquet's rows by the network in `serving`, a request each."""
+    exported, rows = Exported(folder / "serving"), pl.read_parquet(folder / "test.parquet")
+    columns = ("item_seq", "item_id", "likes_level", "views_level")
+    logits = []
+    for history, *row, user in rows.select(*columns, "user_id").iter_rows():
+        asked = Request(torch.tensor(history), *torch.tensor(row)[:, None], user=user)
+        logits.append(exported.score(asked))
+    return torch.cat(logits).double().sigmoid().numpy()
+
+
+def test_a_published_checkpoint_is_exported(capsys, folder, qin):
+    words, network = words_of(qin[0], rows=None), qin[1]
+    code, said, _ = run(capsys, *words, "--export", folder / "serving")
+    assert code == 0
+    assert re.search(rf"90_score -> {folder}/serving difference=\d\.\de-\d\d \(", said)
+    np.testing.assert_allclose(
+        exported_scores(folder), directly(network, folder / "test.parquet"), rtol=0, atol=1e-5
+    )
+    code, _, error = run(capsys, *words, "--export", folder / "serving")
+    assert code == 2
+    assert "serving is there already; remove it, or name another" in error
+
+
+def test_a_fit_of_ours_is_exported_from_its_store(capsys, folder):
+    store = make_store(folder, PrepareSettings(codes=2, codebook=4))
+    network = rich_network(store, n_users=400)
+    words = words_of(ours(folder, make_fit(store, network, RICH), store), rows=None)
+    assert run(capsys, *words, "--export", folder / "serving")[0] == 0
+    np.testing.assert_allclose(
+        exported_scores(folder), directly(network, folder / "test.parquet"), rtol=0, atol=1e-5
+    )
+
+
+def test_latency_of_a_checkpoint_is_a_table(capsys, folder, qin, monkeypatch):
+    monkeypatch.setattr(latency, "REQUESTS", latency.TIMED)
+    monkeypatch.setattr(latency, "CANDIDATES", (1, 3))
+    monkeypatch.setattr(latency, "has_bf16", lambda device: False)
+    words = words_of(qin[0], rows=None, history=2)
+    code, said, _ = run(capsys, *words, "--latency")
+    assert code == 0
+    lines = said.splitlines()
+    assert lines[0] == "90_score one CPU thread, random requests"
+    assert lines[1] == latency.HEAD
+    want = [f"| {qin[0][1]} | {n} | 2 | {way} |" for n in (1, 3) for way in WAYS]
+    assert [line[: len(start)] for line, start in zip(lines[3:9], want, strict=True)] == want
+    assert lines[9].startswith("90_score --latency (")
+
+
+WAYS = ("network", "folded", "exported")
+CHECKPOINT = ("--checkpoint", "c", "--format", "ours", "--items", "i")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--latency", "qim"], "there are qin, din, final, transformer_dcn, did you mean 'qin'?"),
+        (["--latency", "--items", "i"], "--latency does not read --items without --checkpoint"),
+        (["--latency", "--history", "-1"], "--history -1 must be 0 or more"),
+        (["--latency", "--checkpoint", "c"], "--latency needs --format, --items"),
+        (["--latency", "qin", *CHECKPOINT], "--latency qin: no names beside --checkpoint"),
+        (["--export", "e", "--format", "ours"], "--export needs --checkpoint, --items"),
+        (["--export", "e", *CHECKPOINT, "--rows", "r"], "--export does not read --rows"),
+        (["--export", "e", *CHECKPOINT, "--device", "cuda"], "--export and --latency run on the"),
+        (["--out", "p.csv", *CHECKPOINT], "--out needs --rows"),
+        (["--out", "p.csv", *CHECKPOINT, "--rows", "r", "--history", "1"], "not read --history"),
+    ],
+)
+def test_words_that_do_not_go_together_are_refused(capsys, words, said):
+    code, _, error = run(capsys, *words)
+    assert code == 2
+    assert error.startswith("error: ")
+    assert said in error
 
 
 BLACKBOXES = sorted(path.parent for path in FIXTURES.rglob("hyperparameters.json"))
