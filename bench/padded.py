@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from models.final import self_distillation
 from models.network import Network
+from models.precision import Linear
 from models.quadratic import QuadraticLayer, QuadraticNetwork
 from models.settings import FitSettings
 from models.table import Rows
@@ -62,7 +63,7 @@ def quadratic(layer: QuadraticLayer, x: Tensor) -> Tensor:
 
 
 class PaddedNetwork(nn.Module):
-    """`network` by the plain formulas, for qin, din and final.
+    """`network` by the plain formulas, for qin, din and final, its linear maps torch's own.
 
     Shapes:
         history  (B, L)  int64, 0 where padding
@@ -73,6 +74,9 @@ class PaddedNetwork(nn.Module):
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
+        for part in network.modules():
+            if isinstance(part, Linear):
+                part.__class__ = nn.Linear
         self.attend = {"SparseTargetAttention": self._asta, "DinAttention": self._din}[
             type(network.interest).__name__
         ]

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from models import ragged
 from models.mlp import hidden_layers
-from models.precision import Linear
+from models.precision import Linear, linear
 from models.ragged import History
 
 
@@ -45,10 +45,10 @@ class DinAttention(nn.Module):
 
     def forward(self, target: Tensor, items: Tensor, history: History) -> Tensor:
         w_target, w_item, w_difference, w_product = self.first.weight.chunk(4, dim=1)
-        of_target = (target @ (w_target + w_difference).T).to(target.dtype) + self.first.bias
-        of_item = (items @ (w_item - w_difference).T).to(items.dtype)  # (U, H), the other (B, H)
-        product = target[history.row] * items[history.position]  # (T, D)
-        first = of_target[history.row] + of_item[history.position] + product @ w_product.T
+        of_target = linear(target, w_target + w_difference).to(target.dtype) + self.first.bias
+        of_item = linear(items, w_item - w_difference).to(items.dtype)  # (U, H), the other (B, H)
+        product = linear(target[history.row] * items[history.position], w_product)  # (T, H)
+        first = of_target[history.row] + of_item[history.position] + product
         return self._pool(self.rest(first).squeeze(1), items, history)
 
     def reference(self, target: Tensor, items: Tensor, history: History) -> Tensor:

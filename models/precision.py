@@ -6,14 +6,19 @@
 
 Attention scores and logits are never computed from rounded factors. Weights, gradients and the
 optimiser's state stay in float32.
+
+On a CPU wide float32 products are oneDNN's: torch hands them to MKL, which is half as fast where
+the maker is not Intel.
 """
 
 from contextlib import AbstractContextManager
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 PRECISIONS = ("auto", "float32", "bf16")
+WIDE = 256  # least width of both sides of a map that oneDNN multiplies by
 
 
 def products(precision: str, device: torch.device) -> AbstractContextManager:
@@ -41,11 +46,25 @@ def has_bf16(device: torch.device) -> bool:
     return bool(torch.cpu.get_capabilities().get("avx512_bf16"))
 
 
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x W^T + b: (N, X) -> (N, H), rounded as the context says; `weight` (H, X), `bias` (H,)."""
+    if not by_onednn(x, weight):
+        return F.linear(x, weight, bias)
+    return F.linear(x.to_mkldnn(), weight, bias).to_dense()
+
+
+def by_onednn(x: Tensor, weight: Tensor) -> bool:
+    """Whether oneDNN multiplies: where it gains more than it costs to hand it its factors."""
+    exact32 = x.dtype == torch.float32 and not torch.is_autocast_enabled(x.device.type)
+    wide = min(weight.shape) >= WIDE and x.numel() > 0
+    return exact32 and wide and x.device.type == "cpu" and torch.backends.mkldnn.is_available()
+
+
 class Linear(nn.Linear):
     """A linear map whose result has the type of its input; a single output is never rounded."""
 
     def forward(self, x: Tensor) -> Tensor:
         if self.out_features > 1:
-            return super().forward(x).to(x.dtype)
+            return linear(x, self.weight, self.bias).to(x.dtype)
         with exact(x):
             return super().forward(x)

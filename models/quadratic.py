@@ -16,10 +16,9 @@ PReLU(h_r))), as Li et al. 2025, arXiv:2505.17999, prefer it, whose bank cannot 
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.precision import Linear
+from models.precision import Linear, linear
 from models.settings import QnnSettings
 
 
@@ -43,12 +42,12 @@ class QuadraticLayer(nn.Module):
     def summed_bank(self, x: Tensor) -> Tensor:
         """(B, X): the sum over the bank's rows."""
         if self.mid or (self.training and self.dropout.p > 0 and not self.collapsed):
-            h = self.dropout(F.linear(x, self.bank.weight, self.bank.bias))
+            h = self.dropout(linear(x, self.bank.weight, self.bank.bias))
             h = self.activation(h) if self.mid else h
             return h.unflatten(1, (self.rows, -1)).sum(1, dtype=x.dtype)
         weight = self.bank.weight.unflatten(0, (self.rows, -1)).sum(0)
         bias = self.bank.bias.unflatten(0, (self.rows, -1)).sum(0)
-        return F.linear(x, weight, bias).to(x.dtype)
+        return linear(x, weight, bias).to(x.dtype)
 
     def reference(self, x: Tensor) -> Tensor:
         """The published formula, row by row of the bank, without dropout: the tests' reference."""

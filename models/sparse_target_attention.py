@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models import ragged
-from models.precision import Linear, exact
+from models.precision import Linear, exact, linear
 from models.ragged import History
 
 
@@ -48,10 +48,10 @@ class SparseTargetAttention(nn.Module):
 
     def forward(self, target: Tensor, items: Tensor, history: History) -> Tensor:
         with exact(items):
-            match = self.query.weight.T @ self.key.weight * self.scale  # (D, D)
-            weight = self.weigh(ragged.dot(target @ match, items, history), history)
+            match = self.key.weight.T @ self.query.weight * self.scale  # (D, D)
+            weight = self.weigh(ragged.dot(linear(target, match), items, history), history)
             pooled = ragged.pool(weight, items, history)
-            return target + pooled @ (self.out.weight @ self.value.weight).T
+            return target + linear(pooled, self.out.weight @ self.value.weight)
 
     def weigh(self, score: Tensor, history: History) -> Tensor:
         """Weights (T,) of the entries' scores (T,)."""

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from models import precision
-from models.precision import Linear, products, resolve
+from models.precision import Linear, by_onednn, linear, products, resolve
 from models.settings import QnnSettings
 from models.sparse_target_attention import SparseTargetAttention
 from tests.small import history, network, rows, settings
@@ -41,6 +41,38 @@ def test_attention_scores_are_never_rounded():
     with products("bf16", CPU):
         got = layer(target, of_items, seen)
     assert torch.equal(got, layer(target, of_items, seen))
+
+
+def test_wide_float32_products_are_onednn_s_and_equal_but_for_rounding():
+    torch.manual_seed(0)
+    x, bank = torch.randn(70, 300, requires_grad=True), torch.randn(260, 1200, requires_grad=True)
+    weight, bias, toward = bank.chunk(4, dim=1)[2], torch.randn(260), torch.randn(260, 70).T
+
+    def made(product) -> list[torch.Tensor]:
+        x.grad = bank.grad = None
+        y = product(x, weight, bias)
+        y.backward(toward)
+        return [y, x.grad, bank.grad]
+
+    assert by_onednn(x, weight)
+    for got, want in zip(made(linear), made(torch.nn.functional.linear), strict=True):
+        torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("x", "weight", "precision"),
+    [
+        (torch.ones(3, 300), torch.ones(255, 300), "float32"),
+        (torch.ones(3, 255), torch.ones(300, 255), "float32"),
+        (torch.ones(0, 300), torch.ones(300, 300), "float32"),
+        (torch.ones(3, 300).double(), torch.ones(300, 300).double(), "float32"),
+        (torch.ones(3, 300), torch.ones(300, 300), "bf16"),
+    ],
+)
+def test_other_products_are_torch_s_own(x, weight, precision):
+    with products(precision, CPU):
+        assert not by_onednn(x, weight)
+        assert linear(x, weight).shape == (len(x), len(weight))
 
 
 @pytest.mark.parametrize("native", [False, True])
