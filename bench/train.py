@@ -23,7 +23,7 @@ import statistics
 import sys
 import time
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,10 +35,11 @@ from bench import challenge_like, padded
 from bench.alone import alone
 from bench.padded import PaddedNetwork
 from features.errors import InputError
+from models.feed import feed
 from models.fit import predict, train_epoch
 from models.network import Network
 from models.settings import NetworkSettings
-from models.table import Rows
+from models.table import Batch, Rows
 from pipeline import artefacts
 from pipeline.command import exit_code
 from pipeline.config import build, set_word
@@ -104,23 +105,26 @@ class Bench:
         facts = {"train": trained, "infer": inferred, "peak_mib": peak_mib(self.rows.device)}
         return facts | {"phases": shares}
 
-    def batches(self) -> Iterator[Tensor]:
-        """Whole shuffled batches of row positions, without end."""
-        while True:
-            yield from torch.randperm(len(self.rows)).to(self.rows.device).split(self.task.batch)
+    def shuffled(self) -> Sequence[Tensor]:
+        """Row positions of all batches of an epoch."""
+        return torch.randperm(len(self.rows)).to(self.rows.device).split(self.task.batch)
 
 
 class OurBench(Bench):
     def train(self, clock: "Clock") -> tuple[float, dict]:
         optimiser = torch.optim.Adam(self.network.parameters(), lr=1e-3, fused=True)
-        given = (self.network, self.rows, self.label)
-        train_epoch(*given, clock.steps(self.batches()), optimiser, self.s.fit)
+        train_epoch(self.network, clock.steps(self.fed()), optimiser, self.s.fit)
         with profile(activities=[ProfilerActivity.CPU]) as profiled:
-            train_epoch(*given, itertools.islice(self.batches(), 2), optimiser, self.s.fit)
+            train_epoch(self.network, itertools.islice(self.fed(), 2), optimiser, self.s.fit)
         return clock.rows_per_second, shares(profiled)
 
+    def fed(self) -> Iterator[tuple[Batch, Tensor]]:
+        """Batches and labels of shuffled rows, without end."""
+        while True:
+            yield from feed(self.rows, self.label, self.shuffled(), self.rows.device)
+
     def infer(self, clock: "Clock") -> float:
-        for index in clock.steps(self.batches()):
+        for index in clock.steps(itertools.cycle(self.shuffled())):
             predict(self.network, self.rows.take(index), self.s.fit.precision)
         return clock.rows_per_second
 

@@ -6,7 +6,7 @@ device is a GPU, and copied while the batch before is worked on. The batches are
 same order.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,15 +15,15 @@ from torch import Tensor
 
 
 def feed(
-    rows: Any, label: Tensor | None, batches: Iterable[Tensor], device: torch.device
+    rows: Any, label: Tensor | None, batches: Sequence[Tensor], device: torch.device
 ) -> Iterator[tuple[Any, Tensor | None]]:
     """A batch of `rows` and its labels, on `device`, for each tensor of row positions.
 
     Shapes: label (N,), where the rows are; each of `batches` (B,) int64, likewise
     """
     if not getattr(rows, "on_host", False):
-        for index in batches:
-            yield rows.batch(index), None if label is None else label[index]
+        for index, batch in zip(batches, rows.batches(batches), strict=True):
+            yield batch, None if label is None else label[index]
         return
     pinned = device.type == "cuda"
 

@@ -23,7 +23,7 @@ As published, field f has rows for padding (0), for the values seen in training 
 last, for all others; the last is never trained. The bias of the first order is the deep head's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -98,6 +98,10 @@ class FieldRows:
     def batch(self, index: Tensor) -> Tensor:
         """Rows `index` (B,) int64: (B, F) int64."""
         return self.columns[index]
+
+    def batches(self, indices: Sequence[Tensor]) -> Iterator[Tensor]:
+        """`batch` of each."""
+        return map(self.batch, indices)
 
 
 def encode(values: Tensor, known: Sequence[Tensor]) -> Tensor:

@@ -3,14 +3,16 @@
 Per step, as published: the loss (models.losses), plus (lambda / 2) sum w^2 over the whole embedding
 tables, gradient clipped by its total norm, Adam. Learning rate times `decay` when the AUC stops
 rising.
-No host synchronisation for the loss inside an epoch.
+A GPU is waited for before and after an epoch (models.table), never in it; but "bce_bpr" and a
+Transformer need to know sizes, and rows on the host are copied.
 """
 
 import copy
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -63,14 +65,17 @@ def fit(
     Raises FloatingPointError, naming epoch and learning rate, when loss or logits are not finite.
     """
     optimiser = torch.optim.Adam(network.parameters(), lr=s.learning_rate, fused=True)
+    device = next(network.parameters()).device
     shuffle = torch.Generator().manual_seed(seed)  # the order of batches depends on nothing else
     torch.manual_seed(seed)  # dropout
     report, best_state, stale = FitReport(), {}, 0
     for epoch in range(1, s.max_epochs + 1):
         started, learning_rate = time.perf_counter(), optimiser.param_groups[0]["lr"]
         order = torch.randperm(len(train), generator=shuffle).to(label.device)
-        batches = progress(split(order, s.batch_size), f"epoch {epoch}")
-        mean_loss = train_epoch(network, train, label, batches, optimiser, s)
+        batches = split(order, s.batch_size)
+        fed = feed(train, label, batches, device)
+        steps = (next(fed) for _ in progress(batches, f"epoch {epoch}"))
+        mean_loss = train_epoch(network, steps, optimiser, s)
         logits = predict(network, held, s.precision)
         if not (math.isfinite(mean_loss) and torch.isfinite(logits).all()):
             n_bad = int((~torch.isfinite(logits)).sum())
@@ -107,34 +112,32 @@ def split(order: Tensor, batch_size: int) -> list[Tensor]:
 
 def train_epoch(
     network: Network,
-    train: Rows,
-    label: Tensor,
-    batches: Iterable[Tensor],
+    batches: Iterator[tuple[Any, Tensor]],
     optimiser: torch.optim.Optimizer,
     s: FitSettings,
 ) -> float:
-    """One pass over `batches` of row positions; returns the mean loss of a row."""
+    """One pass over `batches` and their labels, as models.feed has them; the mean loss of a row."""
     network.train()
     parameters = list(network.parameters())
     device = parameters[0].device
-    total = torch.zeros((), dtype=torch.float64, device=device)
-    fed = feed(train, label, batches, device)
+    total, n_rows = torch.zeros((), dtype=torch.float64, device=device), 0
     while True:
         with record_function("batch"):
-            batch, batch_label = next(fed, (None, None))
+            batch, label = next(batches, (None, None))
         if batch is None:
             break
         optimiser.zero_grad(set_to_none=True)
         with record_function("forward"), products(s.precision, device):
-            batch_loss = loss(network, batch, batch_label, s)
+            batch_loss = loss(network, batch, label, s)
         with record_function("backward"):
             batch_loss.backward()
         with record_function("update"):
             add_embedding_l2(network, s.embedding_l2)
             torch.nn.utils.clip_grad_norm_(parameters, s.clip_norm)
             optimiser.step()
-        total += batch_loss.detach() * len(batch_label)
-    return total.item() / len(train)
+        total += batch_loss.detach() * len(label)
+        n_rows += len(label)
+    return total.item() / n_rows
 
 
 def add_embedding_l2(network: Network, weight: float) -> None:

@@ -11,7 +11,7 @@ On a CPU wide float32 products are oneDNN's: torch hands them to MKL, which is h
 the maker is not Intel.
 """
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -23,13 +23,19 @@ WIDE = 256  # least width of both sides of a map that oneDNN multiplies by
 
 def products(precision: str, device: torch.device) -> AbstractContextManager:
     """The context in which matrix products on `device` are computed as `precision` says."""
-    rounded = resolve(precision, device) == "bf16"
-    return torch.autocast(device.type, torch.bfloat16, enabled=rounded)
+    if resolve(precision, device) == "float32":
+        return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16)
 
 
 def exact(x: Tensor) -> AbstractContextManager:
     """The context in which they are computed in the type of their factors, such as `x`."""
-    return torch.autocast(x.device.type, enabled=False)
+    return torch.autocast(x.device.type, enabled=False) if rounds(x) else nullcontext()
+
+
+def rounds(x: Tensor) -> bool:
+    """Whether the context is one in which products of `x` are rounded."""
+    return x.device.type in ("cpu", "cuda") and torch.is_autocast_enabled(x.device.type)
 
 
 def resolve(precision: str, device: torch.device) -> str:
@@ -55,9 +61,9 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 def by_onednn(x: Tensor, weight: Tensor) -> bool:
     """Whether oneDNN multiplies: where it gains more than it costs to hand it its factors."""
-    exact32 = x.dtype == torch.float32 and not torch.is_autocast_enabled(x.device.type)
+    there = x.device.type == "cpu" and torch.backends.mkldnn.is_available()
     wide = min(weight.shape) >= WIDE and x.numel() > 0
-    return exact32 and wide and x.device.type == "cpu" and torch.backends.mkldnn.is_available()
+    return there and wide and x.dtype == torch.float32 and not rounds(x)
 
 
 class Linear(nn.Linear):

@@ -4,8 +4,10 @@ No loader, no worker, no padding. A batch lists its distinct items once; targets
 entries point at them, so that each item's representation is computed once a batch.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import repeat
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -48,6 +50,13 @@ class Batch:
         history = own.pop("history")
         parts = (change(getattr(history, f.name)) for f in fields(history))
         return Batch(**{k: change(v) for k, v in own.items()}, history=History(*parts))
+
+
+class Size(NamedTuple):
+    """Of a batch: T history entries, U distinct items."""
+
+    n_entries: int
+    n_distinct: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,35 +111,62 @@ class Rows:
         """The same rows, with batches that hold the last `max_len` items of each history."""
         return replace(self, max_len=max_len)
 
-    def entries(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The last `max_len` history items of rows `index` (B,).
+    def batches(self, indices: Sequence[Tensor]) -> Iterator[Batch]:
+        """`batch` of each. A GPU is waited for twice in all, before the first one."""
+        sizes = repeat(None) if self.device.type == "cpu" else self.sizes(indices)
+        return map(self.batch, indices, sizes)
 
-        Returns item ids (T,), the row of each (T,), and where rows begin (B + 1,); all int64.
+    def batch(self, index: Tensor, size: Size | None = None) -> Batch:
+        """Rows `index` (B,) int64, each history cut to its last `max_len` items.
+
+        size  of the batch; where it is not known, the host must wait for it
         """
-        which = self.history[index].long()
-        end = self.offsets[which + 1]
-        length = (end - self.offsets[which]).clamp(max=self.max_len)
-        offsets = torch.zeros(len(index) + 1, dtype=torch.int64, device=index.device)
-        torch.cumsum(length, 0, out=offsets[1:])
-        row = torch.repeat_interleave(length)
-        place = torch.arange(len(row), device=index.device) + (end - offsets[1:])[row]
-        return self.values[place].long(), row, offsets
-
-    def batch(self, index: Tensor) -> Batch:
-        """Rows `index` (B,) int64, each history cut to its last `max_len` items."""
-        entries, row, offsets = self.entries(index)
+        entries, row, offsets = self.entries(index, size and size.n_entries)
         target = self.item[index].long()
-        seen = torch.zeros(self.n_items, dtype=torch.bool, device=index.device)
-        seen[0] = True
-        seen[target] = True
-        seen[entries] = True
-        items = seen.nonzero().squeeze(1)
+        seen = self.seen(target, entries)
+        found = torch.nonzero_static(seen, size=size.n_distinct) if size else seen.nonzero()
+        items = found.squeeze(1)
         place = torch.empty(self.n_items, dtype=torch.int64, device=index.device)
         place[items] = torch.arange(len(items), device=index.device)
         user, likes, views = (c[index].long() for c in (self.user, self.likes, self.views))
         return Batch(
             items, place[target], user, likes, views, History(place[entries], row, offsets)
         )
+
+    def sizes(self, indices: Sequence[Tensor]) -> list[Size]:
+        """The size of each batch."""
+        lengths = [self.lengths(self.history[index].long()).sum() for index in indices]
+        n_entries, n_distinct = torch.stack(lengths).tolist(), []
+        for index, n in zip(indices, n_entries, strict=True):
+            entries, _, _ = self.entries(index, n)
+            n_distinct.append(self.seen(self.item[index].long(), entries).sum())
+        return list(map(Size, n_entries, torch.stack(n_distinct).tolist()))
+
+    def entries(self, index: Tensor, n_entries: int | None) -> tuple[Tensor, Tensor, Tensor]:
+        """The last `max_len` history items of rows `index` (B,), T = `n_entries` in all.
+
+        Returns item ids (T,), the row of each (T,), and where rows begin (B + 1,); all int64.
+        """
+        which = self.history[index].long()
+        length = self.lengths(which)
+        offsets = torch.zeros(len(index) + 1, dtype=torch.int64, device=index.device)
+        torch.cumsum(length, 0, out=offsets[1:])
+        row = torch.repeat_interleave(length, output_size=n_entries)
+        first = self.offsets[which + 1] - offsets[1:]
+        place = torch.arange(len(row), device=index.device) + first[row]
+        return self.values[place].long(), row, offsets
+
+    def lengths(self, which: Tensor) -> Tensor:
+        """Of histories `which` (B,), as far as a batch holds them: (B,) int64."""
+        return (self.offsets[which + 1] - self.offsets[which]).clamp(max=self.max_len)
+
+    def seen(self, target: Tensor, entries: Tensor) -> Tensor:
+        """(I,) bool: whether a batch of `target` (B,) and `entries` (T,) lists an item; 0 always."""
+        seen = torch.zeros(self.n_items, dtype=torch.bool, device=target.device)
+        seen[0] = True
+        seen[target] = True
+        seen[entries] = True
+        return seen
 
 
 def rows(split, values: np.ndarray, offsets: np.ndarray, n_items: int, max_len: int) -> Rows:

@@ -45,7 +45,7 @@ def test_a_padded_step_moves_the_weights_as_ours_does(name):
     net, s = network(NETWORKS[name]), FitSettings(embedding_l2=0.1, clip_norm=1.0)
     other = copy.deepcopy(net)
     ours = torch.optim.Adam(net.parameters(), lr=0.01)
-    train_epoch(net, made, label, [torch.arange(8)], ours, s)
+    train_epoch(net, iter([(made.batch(torch.arange(8)), label)]), ours, s)
     theirs = torch.optim.Adam(other.parameters(), lr=0.01)
     padded.train_step(padded.PaddedNetwork(other).train(), batch_of(made, label), theirs, s)
     for a, b in zip(net.parameters(), other.parameters(), strict=True):

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from models.feed import feed
-from models.fit import fit, predict
+from models.fit import fit, predict, train_epoch
+from models.table import Size
 from pipeline.training import stay_on_host
 from tests.small import network, rows, settings
 
@@ -66,6 +67,39 @@ def test_a_fit_from_the_host_is_the_fit_from_the_device_bit_for_bit():
     (a, x), (b, y) = made
     assert torch.equal(x, y)
     assert all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))
+
+
+def test_batches_of_known_size_are_the_same_batches():
+    indices = torch.randperm(9).split(4)
+    for index, size in zip(indices, MADE.sizes(indices), strict=True):
+        known, waited = MADE.batch(index, size), MADE.batch(index)
+        for column in ("items", "target", "user", "likes", "views"):
+            assert torch.equal(getattr(known, column), getattr(waited, column))
+        for column in ("position", "row", "offsets"):
+            assert torch.equal(getattr(known.history, column), getattr(waited.history, column))
+
+
+@pytest.mark.parametrize(
+    ("interest", "interaction"),
+    [("asta", "qnn"), ("din", "mlp"), ("din", "final"), ("mean", "cross")],
+)
+def test_no_step_of_an_epoch_waits_for_the_device(interest, interaction):
+    """On torch's meta device, which has no values: to wait for one is an error."""
+    s = settings(interest=interest, interaction=interaction)
+    net, made, label = network(s).to("meta"), MADE.to("meta"), LABEL.to("meta")
+    adam, index = torch.optim.Adam(net.parameters()), torch.arange(4, device="meta")
+    taken = []
+
+    def steps(size):
+        for step in range(2):
+            yield made.batch(index, size), label[index]
+            taken.append(step)
+
+    with pytest.raises(RuntimeError, match="item\\(\\) cannot be called on meta tensors"):
+        train_epoch(net, steps(Size(9, 7)), adam, s.fit)
+    assert taken == [0, 1]  # what waited was the epoch's mean loss, at its end
+    with pytest.raises(RuntimeError, match="without output_size"):
+        train_epoch(net, steps(None), adam, s.fit)
 
 
 @pytest.mark.parametrize(("wanted", "stays"), [("auto", False), ("device", False), ("host", True)])

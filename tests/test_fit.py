@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from cv.auc import auc
+from models.feed import feed
 from models.fit import add_embedding_l2, fit, predict, split, train_epoch
 from models.losses import loss
 from models.settings import FinalSettings, QnnSettings
@@ -45,7 +46,7 @@ def test_steps_are_those_of_the_published_loop_written_out(clip_norm):
     s = replace(S.fit, clip_norm=clip_norm, embedding_l2=0.1, learning_rate=0.01)
     batches = [torch.arange(8), torch.arange(8, 16)]
     optimiser = torch.optim.Adam(net.parameters(), lr=s.learning_rate, fused=True)
-    train_epoch(net, ROWS, LABEL, batches, optimiser, s)
+    train_epoch(net, feed(ROWS, LABEL, batches, torch.device("cpu")), optimiser, s)
 
     weights = dict(plain.named_parameters())
     m, v = ({k: torch.zeros_like(w) for k, w in weights.items()} for _ in range(2))

@@ -124,7 +124,7 @@ def check_steps(z: Fixture, network: Network, n_steps: int) -> None:
     z.load(network)
     adam = torch.optim.Adam(network.parameters(), lr=s.learning_rate, fused=True)
     for _ in range(n_steps):
-        train_epoch(network, rows, label, [whole(rows)], adam, s)
+        train_epoch(network, iter([(rows.batch(whole(rows)), label)]), adam, s)
     z.close_state(network, f"after_{n_steps}_steps")
 
 
