@@ -14,8 +14,9 @@ run     python -m bench.ablation PROFILE [key=value ...] [--tables qin,final] [-
 
 AUC of a seed: the mean over its folds. `held` is the fold that also chose the epoch; `valid` is the
 official split, which chose nothing. Differences are taken seed by seed against the table's first
-row. Published: AUC on official valid of MicroLens-1M, of DIN by the organisers' baseline, of QIN by
-its authors' public training logs; a dash where no public source that we could read states it.
+row; `95 %` is the paired bootstrap interval of valid's: users drawn, the fits as they are.
+Published: AUC on official valid of MicroLens-1M, of DIN by the organisers' baseline, of QIN by its
+authors' public training logs; a dash where no public source that we could read states it.
 """
 
 import argparse
@@ -31,6 +32,7 @@ import polars as pl
 
 from bench.tables import spread
 from cv.auc import auc
+from cv.bootstrap import paired_bootstrap
 from features.errors import InputError
 from features.store import open_store
 from pipeline import artefacts, command, places, settings, training
@@ -102,11 +104,14 @@ TABLES = {
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What the fits of one row reached, a number a seed."""
+    """What the fits of one row reached, a number a seed; and the rows of valid that judged them."""
 
     held: list[float]
     valid: list[float]
     epochs: float  # mean over the fits
+    logits: np.ndarray  # (rows of valid, fits) float32
+    label: np.ndarray  # (rows of valid,), and their users
+    user: np.ndarray
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -170,16 +175,18 @@ def fits_of(row: Row, arguments: argparse.Namespace) -> tuple[Settings, dict[Key
 
 def measure(s: Settings, fits: dict[Key, Place]) -> Measured:
     """What finished fits reached."""
-    label = np.array(open_store(artefacts.need(places.store(s))).valid.label)
-    held, valid, epochs = defaultdict(list), defaultdict(list), []
+    split = open_store(artefacts.need(places.store(s))).valid
+    label, user = np.array(split.label), np.array(split.user)
+    held, valid, epochs, logits = defaultdict(list), defaultdict(list), [], []
     for (_, seed, _), place in fits.items():
         report = artefacts.record(artefacts.need(place))["report"]
         logit = pl.read_parquet(place.path / "valid.parquet").sort("row_id")["logit"].to_numpy()
         held[seed].append(report["auc"])
         valid[seed].append(auc(label, logit))
         epochs.append(len(report["epochs"]))
+        logits.append(logit)
     means = [[statistics.fmean(of[seed]) for seed in s.train.seeds] for of in (held, valid)]
-    return Measured(*means, statistics.fmean(epochs))
+    return Measured(*means, statistics.fmean(epochs), np.stack(logits, axis=1), label, user)
 
 
 def make_folds(s: Settings) -> None:
@@ -207,8 +214,8 @@ def markdown(measured: dict[Row, Measured]) -> list[str]:
     """The lines of a table."""
     reference = next(iter(measured.values()))
     lines = [
-        "| | published | held AUC | difference | valid AUC | difference | epochs |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| | published | held AUC | difference | valid AUC | difference | 95 % | epochs |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row, got in measured.items():
         cells = [row.label, f"{row.published:.4f}" if row.published else "—"]
@@ -216,8 +223,15 @@ def markdown(measured: dict[Row, Measured]) -> list[str]:
             cells.append(spread(ours, 5))
             apart = [a - b for a, b in zip(ours, theirs, strict=True)]
             cells.append(spread(apart, 5, "+") if got is not reference else "—")
+        cells.append("—" if got is reference else interval(got, reference))
         lines.append(f"| {' | '.join([*cells, f'{got.epochs:.1f}'])} |")
     return lines
+
+
+def interval(got: Measured, reference: Measured) -> str:
+    """Of the difference between two rows' AUC on valid."""
+    found = paired_bootstrap(got.label, got.logits, reference.logits, got.user)
+    return f"{found.low:+.5f} to {found.high:+.5f}"
 
 
 if __name__ == "__main__":

@@ -54,12 +54,18 @@ def paired_bootstrap(
 ) -> Interval:
     """AUC(a) - AUC(b) with its 95 % interval.
 
-    label, a, b, group: (N,); `group` holds user ids (None: every row is its own group).
+    label, group: (N,); `group` holds user ids (None: every row is its own group).
+    a, b: (N,), or (N, S): the AUC is then the mean over S scores, such as those of some seeds.
     Raises ValueError as `auc` does: shapes, NaN, labels, one class only.
     """
-    estimate = auc(label, a) - auc(label, b)
-    draws = _replicates(label, (a, b), group, n, seed)
-    return _interval(estimate, draws[:, 0] - draws[:, 1])
+    ours, theirs = (tuple(np.atleast_2d(score.T)) for score in (a, b))
+    estimate, n_ours = _mean_auc(label, ours) - _mean_auc(label, theirs), len(ours)
+    draws = _replicates(label, (*ours, *theirs), group, n, seed)
+    return _interval(estimate, draws[:, :n_ours].mean(1) - draws[:, n_ours:].mean(1))
+
+
+def _mean_auc(label: np.ndarray, scores: tuple[np.ndarray, ...]) -> float:
+    return sum(auc(label, score) for score in scores) / len(scores)
 
 
 def auc_interval(

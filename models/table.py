@@ -161,7 +161,7 @@ class Rows:
         return (self.offsets[which + 1] - self.offsets[which]).clamp(max=self.max_len)
 
     def seen(self, target: Tensor, entries: Tensor) -> Tensor:
-        """(I,) bool: whether a batch of `target` (B,) and `entries` (T,) lists an item; 0 always."""
+        """Which items a batch of `target` (B,), `entries` (T,) lists, 0 among them: (I,) bool."""
         seen = torch.zeros(self.n_items, dtype=torch.bool, device=target.device)
         seen[0] = True
         seen[target] = True

@@ -1,5 +1,6 @@
 """The ablation bench: rows, resuming, printing.   run: ./run_tests.sh tests/test_ablation.py"""
 
+import numpy as np
 import pytest
 
 from bench.ablation import TABLES, Measured, Row, markdown
@@ -24,14 +25,17 @@ def test_rows_of_a_table_differ():
 
 
 def test_a_table_says_mean_sd_and_the_paired_difference():
+    label, user = np.array([0, 1, 1, 0]), np.array([1, 1, 2, 2])
+    right, wrong = np.array([[0.0, 1, 1, 0]] * 2).T, np.array([[0.0, 1, 1, 0], [1.0, 0, 0, 1]]).T
     table = {
-        Row("A", "qin", published=0.5): Measured([0.8, 0.9], [0.7, 0.7], 4.0),
-        Row("B", "din"): Measured([0.7, 0.7], [0.6, 0.7], 5.5),
+        Row("A", "qin", published=0.5): Measured([0.8, 0.9], [0.7, 0.7], 4.0, right, label, user),
+        Row("B", "din"): Measured([0.7, 0.7], [0.6, 0.7], 5.5, wrong, label, user),
     }
     head, rule, a, b = markdown(table)
     assert head.count("|") == rule.count("|") == a.count("|") == b.count("|")
-    assert a == "| A | 0.5000 | 0.85000 ± 0.07071 | — | 0.70000 ± 0.00000 | — | 4.0 |"
+    assert a == "| A | 0.5000 | 0.85000 ± 0.07071 | — | 0.70000 ± 0.00000 | — | — | 4.0 |"
     assert "| B | — | 0.70000 ± 0.00000 | -0.15000 ± 0.07071 | 0.65000 ± 0.07071 |" in b
+    assert b.endswith("| -0.05000 ± 0.07071 | -0.50000 to -0.50000 | 5.5 |")
 
 
 def test_the_spread_of_one_value_is_the_value():
