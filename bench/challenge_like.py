@@ -1,7 +1,8 @@
 """Rows and items of the challenge's shape, in memory, for benches: nothing to be learned from them.
 
-Item popularity follows Zipf's law, history lengths are geometric from 3 on with mean 8,
-four rows share a user and a history. numpy and torch only.
+An item of popularity rank k is drawn in proportion to (k + 10)^-0.8, so that a batch has about as
+many distinct items as one of MicroLens-50k with as large a table; history lengths are geometric
+from 3 on with mean 8, or fixed; four rows share a user and a history. numpy and torch only.
 """
 
 import numpy as np
@@ -13,33 +14,42 @@ from models.table import Rows
 
 N_ITEMS, N_TAGS, CONTENT = 91_718, 11_740, 128
 SHORTEST, MEAN_LENGTH = 3, 8
+ROWS_PER_USER = 4
 
 
 def items(n_items: int = N_ITEMS, seed: int = 0) -> ItemTable:
-    """Five tags an item, left-padded; content vectors of unit length."""
+    """Five tags an item, left-padded; content vectors of about unit length; levels."""
     rng = np.random.default_rng(seed)
     tags = rng.integers(1, N_TAGS, (n_items, 5), dtype=np.int32)
     tags[np.arange(5) < rng.integers(0, 6, (n_items, 1))] = 0
-    content = rng.standard_normal((n_items, CONTENT), dtype=np.float32) / CONTENT**0.5
+    content = rng.standard_normal((n_items, CONTENT), dtype=np.float32) / np.float32(CONTENT**0.5)
     tags[0] = content[0] = 0
-    return ItemTable(tags=torch.from_numpy(tags), content=torch.from_numpy(content), n_tags=N_TAGS)
+    likes, views = torch.from_numpy(rng.integers(0, 11, (2, n_items), dtype=np.uint8))
+    known = {"likes": likes, "views": views}
+    return ItemTable(tags=torch.tensor(tags), content=torch.tensor(content), n_tags=N_TAGS, **known)
 
 
-def rows(n_rows: int, max_len: int, n_items: int = N_ITEMS, seed: int = 0) -> tuple[Rows, Tensor]:
-    """`n_rows` rows and their labels (N,) float32."""
-    rng = np.random.default_rng(seed + 1)
-    popularity = 1 / np.arange(1, n_items)
-    cumulative = np.cumsum(popularity / popularity.sum())
+def rows(
+    n_rows: int, max_len: int, n_items: int = N_ITEMS, length: int | None = None, seed: int = 0
+) -> tuple[Rows, Tensor]:
+    """`n_rows` rows and their labels (N,) float32.
+
+    max_len  as models.table.Rows has it
+    n_items  rows of the item table
+    length   of every history; None: geometric
+    """
+    rng = np.random.default_rng(seed)
+    cumulative = np.cumsum((np.arange(1, n_items) + 10.0) ** -0.8)
 
     def draw(n: int) -> Tensor:
-        drawn = 1 + np.searchsorted(cumulative, rng.random(n)).clip(max=n_items - 2)
-        return torch.from_numpy(drawn.astype(np.int32))
+        place = np.searchsorted(cumulative, rng.uniform(0, cumulative[-1], n), side="right")
+        return torch.from_numpy((1 + place).clip(max=n_items - 1).astype(np.int32))
 
-    n_users = -(-n_rows // 4)
-    offsets = np.zeros(n_users + 1, np.int64)
+    n_users = -(-n_rows // ROWS_PER_USER)
     lengths = SHORTEST - 1 + rng.geometric(1 / (MEAN_LENGTH - SHORTEST + 1), n_users)
-    np.cumsum(lengths, out=offsets[1:])
-    user = torch.arange(n_rows, dtype=torch.int32) // 4
+    offsets = np.zeros(n_users + 1, np.int64)
+    np.cumsum(lengths if length is None else np.full(n_users, length), out=offsets[1:])
+    user = torch.arange(n_rows, dtype=torch.int32) // ROWS_PER_USER
     level = torch.from_numpy(rng.integers(0, 11, (2, n_rows), dtype=np.uint8))
     made = Rows(
         user=user, item=draw(n_rows), likes=level[0], views=level[1], history=user,

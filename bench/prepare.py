@@ -27,6 +27,7 @@ import torch
 
 from bench import report, steps
 from bench.alone import alone
+from bench.challenge_like import ROWS_PER_USER
 from features.challenge import PUBLISHED_ROWS
 from features.errors import InputError
 from pipeline import artefacts, command, places, settings
@@ -45,7 +46,6 @@ valid_users = {valid_users}
 test_users = {test_users}
 items = {items}
 """
-ROWS_PER_USER = 4
 FEWEST_USERS = 50  # of a split: both labels occur
 STAGES = ("00_data", "10_prepare", "20_folds", "30_features")
 JUDGED = 8192 * 4  # held-out rows of inference, at most

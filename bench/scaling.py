@@ -25,19 +25,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from bench import report, steps
+from bench import challenge_like, report, steps
 from bench.alone import alone
 from features.errors import InputError
-from models.items import ItemTable
 from models.network import Network
 from models.settings import NetworkSettings
-from models.table import Rows
 from pipeline import command, settings, training
 from pipeline.settings import Settings
 
-N_TAGS, CONTENT, ROWS_PER_USER = 11_740, 128, 4  # the challenge's
 JUDGED = 8192  # rows of inference, at most
 SWEEP = {  # the base first
     "rows": "800000,200000,3200000",
@@ -140,46 +136,15 @@ def measure(s: Settings, model: str, point: Point, n_steps: int, clock: str) -> 
     torch.set_num_threads(s.train.threads)
     libraries, device = steps.resident_mib(), training.pick_device(s.train.device)
     network = s.networks[model]
-    rows, label = draw_rows(point, network.max_len)
+    rows, label = challenge_like.rows(point.rows, network.max_len, point.items, point.history)
     rows, label = rows.to(device), label.to(device)
     torch.manual_seed(0)
-    made = Network(network, draw_items(point.items), int(rows.user.max()) + 1).to(device)
+    made = Network(network, challenge_like.items(point.items), int(rows.user.max()) + 1).to(device)
     judged = torch.arange(min(point.rows, JUDGED), device=device)
     fit = dataclasses.replace(network.fit, batch_size=point.batch)
     held, held_label = rows.take(judged), label[judged]
     found = steps.measure(made, rows, label, held, held_label, fit, n_steps, clock)
     return {"libraries_mib": libraries} | dataclasses.asdict(found)
-
-
-def draw_rows(point: Point, max_len: int, seed: int = 0) -> tuple[Rows, Tensor]:
-    """Rows of the point and their labels (N,) float32; items by popularity, (rank + 10)^-0.8."""
-    rng = np.random.default_rng(seed)
-    cumulative = np.cumsum((np.arange(1, point.items) + 10.0) ** -0.8)
-
-    def draw(n: int) -> Tensor:
-        place = np.searchsorted(cumulative, rng.uniform(0, cumulative[-1], n), side="right")
-        return torch.from_numpy((1 + place).clip(max=point.items - 1).astype(np.int32))
-
-    user = torch.arange(point.rows, dtype=torch.int32) // ROWS_PER_USER
-    n_users = int(user[-1]) + 1
-    likes, views = torch.from_numpy(rng.integers(0, 11, (2, point.rows), dtype=np.uint8))
-    made = Rows(
-        user=user, item=draw(point.rows), likes=likes, views=views, history=user,
-        values=draw(n_users * point.history), offsets=torch.arange(n_users + 1) * point.history,
-        n_items=point.items, max_len=max_len,
-    )  # fmt: skip
-    return made, torch.from_numpy((rng.random(point.rows) < 0.25).astype(np.float32))
-
-
-def draw_items(n_items: int, seed: int = 0) -> ItemTable:
-    """Items with five tags, content of about unit length, levels; row 0 is padding."""
-    rng = np.random.default_rng(seed)
-    tags = rng.integers(1, N_TAGS, (n_items, 5), dtype=np.int32)
-    content = rng.standard_normal((n_items, CONTENT), dtype=np.float32) / np.float32(CONTENT**0.5)
-    tags[0] = content[0] = 0
-    likes, views = torch.from_numpy(rng.integers(0, 11, (2, n_items), dtype=np.uint8))
-    known = {"likes": likes, "views": views}
-    return ItemTable(tags=torch.tensor(tags), content=torch.tensor(content), n_tags=N_TAGS, **known)
 
 
 def row(m: dict) -> str:

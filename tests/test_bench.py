@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench import prepare, report, scaling, steps
+from bench import challenge_like, prepare, report, scaling, steps
 from bench.alone import alone
 from bench.scaling import Point
 from features.errors import InputError
@@ -81,8 +81,8 @@ def test_one_quantity_is_varied_at_a_time_around_the_first_values():
     }
 
 
-def test_rows_are_of_the_point():
-    rows, label = scaling.draw_rows(Point(rows=4002, history=5, items=50, batch=8), max_len=64)
+def test_generated_histories_may_have_one_length():
+    rows, label = challenge_like.rows(4002, 64, 50, length=5)
     assert len(rows) == len(label) == 4002
     assert rows.history.bincount().tolist() == [4] * 1000 + [2]
     assert torch.equal(rows.user, rows.history)
@@ -96,7 +96,7 @@ def test_rows_are_of_the_point():
     assert 0.2 < label.mean() < 0.3
     batch = rows.batch(torch.arange(8))
     assert batch.history.offsets.tolist() == list(range(0, 45, 5))
-    items = scaling.draw_items(50)
+    items = challenge_like.items(50)
     assert (items.tags[0].sum(), items.content[0].abs().sum()) == (0, 0)
     assert len(items.tags) == rows.n_items
 
