@@ -47,8 +47,9 @@ class DinAttention(nn.Module):
         w_target, w_item, w_difference, w_product = self.first.weight.chunk(4, dim=1)
         of_target = linear(target, w_target + w_difference).to(target.dtype) + self.first.bias
         of_item = linear(items, w_item - w_difference).to(items.dtype)  # (U, H), the other (B, H)
-        product = linear(target[history.row] * items[history.position], w_product)  # (T, H)
-        first = of_target[history.row] + of_item[history.position] + product
+        t, s = ragged.of_rows(target, history), ragged.of_items(items, history)
+        first = linear(t * s, w_product)  # (T, H)
+        first = first + ragged.of_rows(of_target, history) + ragged.of_items(of_item, history)
         return self._pool(self.rest(first).squeeze(1), items, history)
 
     def reference(self, target: Tensor, items: Tensor, history: History) -> Tensor:

@@ -3,15 +3,21 @@
     dot       score_e = query[row(e)] . items[position(e)]
     pool      out_b   = sum of weight_e items[position(e)] over the entries e of row b
     softmax   over the entries of each row
+    of_rows   x[row(e)],  of_items  x[position(e)]
 
 Together they are the whole of single-query attention: no history entry is projected, copied per
-slot or padded.
+slot or padded; `dot` and `pool` do not even gather the entries. A bag is a sum of weighted rows of
+a table, as torch.nn.EmbeddingBag has it. The gradient of a pool with respect to its weights is a
+dot, that of a dot with respect to its query a pool, and with respect to the items both are a bag of
+the rows that look at an item.
 """
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd import Function
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +37,22 @@ class History:
 
 def dot(query: Tensor, items: Tensor, history: History) -> Tensor:
     """Scores (T,) of `query` (B, D) against the history's `items` (U, D)."""
-    return (query[history.row] * items[history.position]).sum(-1)
+    return _Dot.apply(query, items, history)
 
 
 def pool(weight: Tensor, items: Tensor, history: History) -> Tensor:
     """(B, D): the sum of `items` (U, D) times `weight` (T,) over each row's entries; 0 if empty."""
-    return F.embedding_bag(
-        history.position,
-        items,
-        history.offsets,
-        mode="sum",
-        per_sample_weights=weight,
-        include_last_offset=True,
-    )
+    return _Pool.apply(weight, items, history)
+
+
+def of_rows(x: Tensor, history: History) -> Tensor:
+    """(T, D): of each entry its row's `x` (B, D)."""
+    return _OfRows.apply(x, history)
+
+
+def of_items(x: Tensor, history: History) -> Tensor:
+    """(T, D): of each entry its item's `x` (U, D)."""
+    return _OfItems.apply(x, history)
 
 
 def softmax(score: Tensor, history: History) -> Tensor:
@@ -54,3 +63,88 @@ def softmax(score: Tensor, history: History) -> Tensor:
     unnormalised = (score - highest[history.row]).exp()
     total = score.new_zeros(n_rows).index_add(0, history.row, unnormalised)
     return unnormalised / total[history.row]
+
+
+class _Dot(Function):
+    @staticmethod
+    def forward(ctx, query: Tensor, items: Tensor, history: History) -> Tensor:
+        ctx.save_for_backward(query, items)
+        ctx.history = history
+        return _dots(query, items, history)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        (query, items), history = ctx.saved_tensors, ctx.history
+        to_query = _bags(items, history.position, history.offsets, grad)
+        return to_query, _bags_by_item(query, history, grad, len(items)), None
+
+
+class _Pool(Function):
+    @staticmethod
+    def forward(ctx, weight: Tensor, items: Tensor, history: History) -> Tensor:
+        ctx.save_for_backward(weight, items)
+        ctx.history = history
+        return _bags(items, history.position, history.offsets, weight)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        (weight, items), history = ctx.saved_tensors, ctx.history
+        to_weight = _dots(grad, items, history) if ctx.needs_input_grad[0] else None
+        return to_weight, _bags_by_item(grad, history, weight, len(items)), None
+
+
+class _OfRows(Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, history: History) -> Tensor:
+        ctx.history = history
+        return x.index_select(0, history.row)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        every = torch.arange(len(grad), device=grad.device)
+        return _bags(grad, every, ctx.history.offsets), None
+
+
+class _OfItems(Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, history: History) -> Tensor:
+        ctx.history, ctx.n_items = history, len(x)
+        return x.index_select(0, history.position)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        return _bags(grad, *_by_item(ctx.history, ctx.n_items)), None
+
+
+def _bags(table: Tensor, place: Tensor, offsets: Tensor, weight: Tensor | None = None) -> Tensor:
+    """(N, D): of each bag the sum of rows `place` (T,) of `table`, times `weight` (T,); N + 1
+    `offsets` say where bags begin and end."""
+    return F.embedding_bag(
+        place,
+        table,
+        offsets,
+        mode="sum",
+        per_sample_weights=weight,
+        include_last_offset=True,
+    )
+
+
+def _dots(query: Tensor, items: Tensor, history: History) -> Tensor:
+    """See `dot`: in torch the gradient of bags with respect to their weights, in one kernel."""
+    starts, mode_sum, no_padding = history.offsets[:-1], 0, -1
+    return torch.ops.aten._embedding_bag_per_sample_weights_backward(
+        query, items, history.position, starts, history.row, mode_sum, no_padding
+    )
+
+
+def _bags_by_item(x: Tensor, history: History, weight: Tensor, n_items: int) -> Tensor:
+    """(n_items, D): of each item the sum of `x` (B, D) of the rows that look at it, weighted."""
+    order, offsets = _by_item(history, n_items)
+    return _bags(x, history.row[order], offsets, weight[order])
+
+
+def _by_item(history: History, n_items: int) -> tuple[Tensor, Tensor]:
+    """The entries sorted by item (T,), and where each item's begin and the last one's end."""
+    position, order = history.position.sort(stable=True)
+    every = torch.arange(n_items + 1, device=position.device)
+    return order, torch.searchsorted(position, every)

@@ -113,6 +113,37 @@ def test_mean_pooling_is_the_mean_and_zero_for_an_empty_history(case):
         close(pooled[b], torch.stack(entries(items, h, b)).mean(0))
 
 
+PLAIN = {  # (x of rows or entries, items, history)
+    "dot": lambda x, items, h: (x[h.row] * items[h.position]).sum(1),
+    "pool": lambda w, items, h: torch.zeros(len(h.offsets) - 1, D, dtype=torch.float64).index_add(
+        0, h.row, w[:, None] * items[h.position]
+    ),
+    "of_rows": lambda x, items, h: x[h.row] + 0 * items.sum(),
+    "of_items": lambda x, items, h: items[h.position] + 0 * x.sum(),
+}
+OURS = {
+    "dot": ragged.dot,
+    "pool": ragged.pool,
+    "of_rows": lambda x, items, h: ragged.of_rows(x, h) + 0 * items.sum(),
+    "of_items": lambda x, items, h: ragged.of_items(items, h) + 0 * x.sum(),
+}
+
+
+@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize("lengths", [LENGTHS, (0, 0), (2, 3, 0)])
+def test_ragged_products_and_their_gradients_are_the_plain_ones(name, lengths):
+    h, made = history(lengths, U), []
+    for formula in (PLAIN[name], OURS[name]):
+        torch.manual_seed(3)
+        n = len(h.row) if name == "pool" else len(lengths)
+        shapes = (n,) if name == "pool" else (n, D), (U, D)
+        leaves = [torch.randn(s, dtype=torch.float64, requires_grad=True) for s in shapes]
+        out = formula(*leaves, h)
+        made.append([out, *torch.autograd.grad((out * out.detach().cos()).sum(), leaves)])
+    for ours, plain in zip(*made, strict=True):
+        close(ours, plain, rtol=1e-13, atol=1e-13)
+
+
 def test_softmax_weighs_to_one_in_every_row_and_survives_large_scores(case):
     _, _, h = case
     score = torch.linspace(-2000, 2000, len(h.row), dtype=torch.float64)
