@@ -51,25 +51,30 @@ class Row:
     published: float | None = None
 
 
+def full(model: str, *words: str) -> tuple[str, ...]:
+    """`words`, and the bank as published."""
+    return (f"{model}.qnn.bank=full", *words)
+
+
 CODES = ("prepare.codes=3",)
 TABLES = {
     "qin": (
-        Row("QIN", "qin", published=0.9701),
+        Row("QIN", "qin", full("qin"), published=0.9701),
         Row("DIN", "din", published=0.8655),
         Row("without QNN: MLP", "qin_without_qnn"),
-        Row("without ASTA: mean pooling", "qin_without_asta"),
-        Row("softmax instead of ReLU scores", "qin_softmax"),
-        Row("ReLU² scores", "qin_relu2"),
-        Row("SiLU scores", "qin_silu"),
-        Row("attention dropout 0.1", "qin_attention_dropout"),
-        Row("ReLU instead of PReLU", "qin_relu_activation"),
-        Row("mid-activation", "qin_mid_activation"),
+        Row("without ASTA: mean pooling", "qin_without_asta", full("qin_without_asta")),
+        Row("softmax instead of ReLU scores", "qin_softmax", full("qin_softmax")),
+        Row("ReLU² scores", "qin_relu2", full("qin_relu2")),
+        Row("SiLU scores", "qin_silu", full("qin_silu")),
+        Row("attention dropout 0.1", "qin_attention_dropout", full("qin_attention_dropout")),
+        Row("ReLU instead of PReLU", "qin_relu_activation", full("qin_relu_activation")),
+        Row("mid-activation", "qin_mid_activation", full("qin_mid_activation")),
     ),
     "rows": (
-        Row("4 rows", "qin", ("qin.qnn.rows=4",), 0.9701),
-        Row("3 rows", "qin", ("qin.qnn.rows=3",), 0.9695),
-        Row("2 rows", "qin", ("qin.qnn.rows=2",)),
-        Row("1 row", "qin", ("qin.qnn.rows=1",)),
+        Row("4 rows", "qin", full("qin", "qin.qnn.rows=4"), 0.9701),
+        Row("3 rows", "qin", full("qin", "qin.qnn.rows=3"), 0.9695),
+        Row("2 rows", "qin", full("qin", "qin.qnn.rows=2")),
+        Row("1 row", "qin", full("qin", "qin.qnn.rows=1")),
     ),
     "final": (
         Row("2B + KD", "final"),
@@ -77,27 +82,27 @@ TABLES = {
         Row("1B", "final_1b"),
     ),
     "inputs": (
-        Row("QIN", "qin", published=0.9701),
-        Row("+ levels of history items", "qin", ("qin.item_levels=true",), 0.9838),
-        Row("+ semantic codes", "qin", ("qin.item_codes=true", *CODES)),
-        Row("+ user id", "qin", ("qin.user_id=true",)),
+        Row("QIN", "qin", full("qin"), published=0.9701),
+        Row("+ levels of history items", "qin", full("qin", "qin.item_levels=true"), 0.9838),
+        Row("+ semantic codes", "qin", full("qin", "qin.item_codes=true", *CODES)),
+        Row("+ user id", "qin", full("qin", "qin.user_id=true")),
     ),
     "content": (
-        Row("content as released", "qin", published=0.9701),
-        Row("content: joint PCA", "qin", ("prepare.content=joint_pca",)),
-        Row("content: PCA per modality", "qin", ("prepare.content=modality_pca",)),
+        Row("content as released", "qin", full("qin"), published=0.9701),
+        Row("content: joint PCA", "qin", full("qin", "prepare.content=joint_pca")),
+        Row("content: PCA per modality", "qin", full("qin", "prepare.content=modality_pca")),
     ),
     "losses": (
-        Row("bce", "qin", published=0.9701),
-        Row("bce_bpr", "qin", ("qin.fit.loss=bce_bpr",)),
-        Row("focal", "qin", ("qin.fit.loss=focal",)),
-        Row("contrastive", "qin", ("qin.fit.loss=contrastive",)),
+        Row("bce", "qin", full("qin"), published=0.9701),
+        Row("bce_bpr", "qin", full("qin", "qin.fit.loss=bce_bpr")),
+        Row("focal", "qin", full("qin", "qin.fit.loss=focal")),
+        Row("contrastive", "qin", full("qin", "qin.fit.loss=contrastive")),
     ),
     "speed": (
-        Row("QIN, as published", "qin", published=0.9701),
-        Row("bf16", "qin", ("qin.fit.precision=bf16",)),
-        Row("collapsed bank", "qin", ("qin.qnn.bank=collapsed",)),
-        Row("collapsed bank, bf16", "qin", ("qin.fit.precision=bf16", "qin.qnn.bank=collapsed")),
+        Row("QIN, as published", "qin", full("qin"), 0.9701),
+        Row("bf16", "qin", full("qin", "qin.fit.precision=bf16")),
+        Row("collapsed bank", "qin"),
+        Row("collapsed bank, bf16", "qin", ("qin.fit.precision=bf16",)),
     ),
 }
 

@@ -26,6 +26,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -98,10 +99,11 @@ class Bench:
     def __init__(self, task: Task, s: NetworkSettings, network: Network, rows: Rows, label: Tensor):
         self.task, self.s, self.network = task, s, network
         self.rows, self.label = rows, label
+        self.at_once = len(rows)  # of a step of inference
 
     def run(self) -> dict:
-        trained, shares = self.train(Clock(self.task))
-        inferred = self.infer(Clock(self.task))
+        trained, shares = self.train(Clock(self.task, self.task.batch))
+        inferred = self.infer(Clock(self.task, self.at_once))
         facts = {"train": trained, "infer": inferred, "peak_mib": peak_mib(self.rows.device)}
         return facts | {"phases": shares}
 
@@ -124,12 +126,16 @@ class OurBench(Bench):
             yield from feed(self.rows, self.label, self.shuffled(), self.rows.device)
 
     def infer(self, clock: "Clock") -> float:
-        for index in clock.steps(itertools.cycle(self.shuffled())):
-            predict(self.network, self.rows.take(index), self.s.fit.precision)
+        for rows in clock.steps(itertools.repeat(self.rows)):
+            predict(self.network, rows, self.s.fit.precision)
         return clock.rows_per_second
 
 
 class PaddedBench(Bench):
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.at_once = self.task.batch
+
     def loaded(self) -> Iterator[tuple[Tensor, ...]]:
         while True:
             for batch in padded.loader(self.rows, self.label, self.task.batch, shuffle=True):
@@ -153,8 +159,8 @@ class PaddedBench(Bench):
 class Clock:
     """Lets steps pass for some seconds, three at least; the first warms up and does not count."""
 
-    def __init__(self, task: Task) -> None:
-        self.task = task
+    def __init__(self, task: Task, rows: int) -> None:
+        self.task, self.rows = task, rows  # of a step
         self.rows_per_second = math.nan
 
     def steps(self, batches: Iterable) -> Iterator:
@@ -166,7 +172,7 @@ class Clock:
             if n == 1:
                 started = now
             if n >= 3 and now - started >= self.task.seconds:
-                self.rows_per_second = (n - 1) * self.task.batch / (now - started)
+                self.rows_per_second = (n - 1) * self.rows / (now - started)
                 return
             yield batch
 
@@ -228,7 +234,7 @@ def markdown(medians: dict[str, dict], task: Task) -> Iterator[str]:
     yield "| --- | --- | --- | --- | --- | --- | --- |"
     for variant, found in medians.items():
         ratios = {k: f"{found[k] / base[k]:.1f}x" for k in ("train", "infer")}
-        phases = ", ".join(f"{name} {share:.0%}" for name, share in found["phases"].items()) or "-"
+        phases = ", ".join(f"{name} {share:.1%}" for name, share in found["phases"].items()) or "-"
         yield (
             f"| {variant} | {found['train']:,.0f} | {ratios['train']} | {found['infer']:,.0f}"
             f" | {ratios['infer']} | {found['peak_mib']} | {phases} |"

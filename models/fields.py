@@ -23,7 +23,7 @@ As published, field f has rows for padding (0), for the values seen in training 
 last, for all others; the last is never trained. The bias of the first order is the deep head's.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -176,6 +176,10 @@ class FieldNetwork(nn.Module):
         if self.first_order is not None:
             logit = logit + self.first_order(place).sum(1)
         return torch.cat((deep, logit), dim=1)
+
+    def folded(self) -> Callable[[Tensor], Tensor]:
+        """What `forward` computes, for models.fit."""
+        return self
 
     def embedding_tables(self) -> list[nn.Parameter]:
         """What the L2 term covers, as published: all tables, whole."""

@@ -27,7 +27,12 @@ from models.table import Rows
 
 Score = Callable[[Tensor, Tensor], float]  # (label, logits) -> the figure that should rise
 Progress = Callable[[Iterable, str], Iterable]
+PREDICTED_AT_ONCE = {
+    "cpu": 1024,
+    "cuda": 8192,
+}  # rows; a CPU's cache holds what lies between layers
 EachEpoch = Callable[[int, dict], None]  # (epoch from 1, its record in FitReport.epochs)
+PREDICTED_AT_ONCE = {"cpu": 1024, "cuda": 8192}  # rows; so few that a CPU's cache holds a layer's
 
 
 @dataclass(slots=True)
@@ -148,11 +153,11 @@ def add_embedding_l2(network: Network, weight: float) -> None:
 
 @torch.no_grad()
 def predict(
-    network: Network, rows: Rows, precision: str = "float32", batch_size: int = 8192
+    network: Network, rows: Rows, precision: str = "float32", batch_size: int | None = None
 ) -> Tensor:
     """Logits (N,) float32 of `rows`, in eval mode."""
-    network.eval()
+    score, device = network.eval().folded(), next(network.parameters()).device
+    batch_size = batch_size or PREDICTED_AT_ONCE[device.type]
     batches = torch.arange(len(rows), device=rows.device).split(batch_size)
-    device = next(network.parameters()).device
     with products(precision, device):
-        return torch.cat([network(batch) for batch, _ in feed(rows, None, batches, device)])
+        return torch.cat([score(batch) for batch, _ in feed(rows, None, batches, device)])

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.final import FactorizedLayer
+from models.precision import kept_type, onednn_product, rounds
 
 ROWS_AT_ONCE = 8192  # of a table that is filled
 
@@ -26,21 +27,15 @@ def take(table: Tensor, ids: Tensor) -> Tensor:
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x W^T + b (..., H), without gradient; `weight` (H, X) must be contiguous.
-
-    By oneDNN: torch multiplies float32 by MKL, which is half as fast on CPUs of other makers.
-    """
+    """x W^T + b (..., H), without gradient; `weight` (H, X) must be contiguous."""
     return onednn_product(x, weight, bias) if by_onednn(x) else F.linear(x, weight, bias)
 
 
-def onednn_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
-
-
 def by_onednn(x: Tensor) -> bool:
-    """Whether oneDNN multiplies by `x`; nothing that is exported does."""
-    fine = x.dtype == torch.float32 and x.device.type == "cpu"
-    return fine and torch.backends.mkldnn.is_available() and not torch.compiler.is_compiling()
+    """Whether oneDNN multiplies by `x`: narrow products too, whose weights it packs only once."""
+    exact32 = x.dtype == torch.float32 and not rounds(x)
+    there = x.device.type == "cpu" and torch.backends.mkldnn.is_available()
+    return exact32 and there and not torch.compiler.is_compiling()
 
 
 def tabulate(
@@ -67,7 +62,7 @@ class Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if not by_onednn(x):
-            return F.linear(x, self.weight, self.bias)
+            return kept_type(x, self.weight, self.bias)
         rounded = self.rounded and len(self.weight) > 1
         if self.packed is None:
             weight = self.weight.bfloat16() if rounded else self.weight

@@ -14,6 +14,9 @@ to r(i), of target and history alike and in the row's own tables, as the challen
 scores have it; user_id puts E_user behind the row's levels.
 """
 
+import copy
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -25,6 +28,7 @@ from models.mean_pooling import MeanPooling
 from models.mlp import Mlp
 from models.precision import Linear
 from models.quadratic import QuadraticNetwork
+from models.serving_interaction import fold_interaction
 from models.settings import NetworkSettings
 from models.sparse_target_attention import SparseTargetAttention
 from models.table import Batch
@@ -39,6 +43,7 @@ class Network(nn.Module):
     Shapes:
         batch            Batch of B rows
         forward(batch)   logits (B,)
+        features(batch)  x (B, width)
         hidden(batch)    (B, H), what the logits are read from
         head(hidden)     branches (B, n), n > 1 only for FINAL's two blocks
     """
@@ -67,13 +72,22 @@ class Network(nn.Module):
         return self.interaction.head(hidden)
 
     def hidden(self, batch: Batch) -> Tensor:
+        return self.interaction.hidden(self.features(batch))
+
+    def features(self, batch: Batch) -> Tensor:
         items = self.represent(batch.items)
         target = items[batch.target]
         row = [self.likes(batch.likes), self.views(batch.views)]
         if self.user is not None:
             row.append(self.user(batch.user))
         interest = self.interest(target, items, batch.history)
-        return self.interaction.hidden(torch.cat((*row, target, interest), dim=1))
+        return torch.cat((*row, target, interest), dim=1)
+
+    def folded(self) -> Callable[[Batch], Tensor]:
+        """What `forward` computes in eval mode, by fewer operations: its interaction is folded."""
+        part = copy.deepcopy(self.interaction).double()
+        interaction = fold_interaction(part).to(self.likes.weight.dtype)
+        return lambda batch: interaction(self.features(batch))
 
     def represent(self, item: Tensor) -> Tensor:
         """r(i) (U, D) of the items `item` (U,) int64."""

@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd import Function
 
 PRECISIONS = ("auto", "float32", "bf16")
 WIDE = 256  # least width of both sides of a map that oneDNN multiplies by
@@ -53,24 +54,54 @@ def has_bf16(device: torch.device) -> bool:
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x W^T + b: (N, X) -> (N, H), rounded as the context says; `weight` (H, X), `bias` (H,)."""
-    if not by_onednn(x, weight):
-        return F.linear(x, weight, bias)
-    return F.linear(x.to_mkldnn(), weight, bias).to_dense()
+    """x W^T + b (..., H), rounded as the context says; `weight` (H, X), `bias` (H,)."""
+    if by_onednn(x, weight):
+        return _OneDnnLinear.apply(x, weight, bias)
+    return F.linear(x, weight, bias)
 
 
 def by_onednn(x: Tensor, weight: Tensor) -> bool:
-    """Whether oneDNN multiplies: where it gains more than it costs to hand it its factors."""
+    """Whether oneDNN multiplies; narrow products gain nothing, and none that is exported may."""
     there = x.device.type == "cpu" and torch.backends.mkldnn.is_available()
     wide = min(weight.shape) >= WIDE and x.numel() > 0
-    return there and wide and x.dtype == torch.float32 and not rounds(x)
+    exact32 = x.dtype == torch.float32 and not rounds(x)
+    return there and wide and exact32 and not torch.compiler.is_compiling()
+
+
+def onednn_product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x W^T + b by oneDNN, without gradient; `weight` may be packed in its own order.
+
+    Factors are contiguous, or their transposes are: oneDNN has no quick kernel for others.
+    """
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+
+
+class _OneDnnLinear(Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        x, weight = x.contiguous(), weight.contiguous()
+        ctx.save_for_backward(x, weight)
+        ctx.has_bias = bias is not None
+        return onednn_product(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        (x, weight), grad = ctx.saved_tensors, grad.contiguous()
+        to_x = onednn_product(grad, weight.T) if ctx.needs_input_grad[0] else None
+        to_weight = onednn_product(grad.T, x.T)
+        return to_x, to_weight, grad.sum(0) if ctx.has_bias else None
 
 
 class Linear(nn.Linear):
     """A linear map whose result has the type of its input; a single output is never rounded."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.out_features > 1:
-            return linear(x, self.weight, self.bias).to(x.dtype)
-        with exact(x):
-            return super().forward(x)
+        return kept_type(x, self.weight, self.bias)
+
+
+def kept_type(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """What a `Linear` of this weight and bias gives."""
+    if len(weight) > 1:
+        return linear(x, weight, bias).to(x.dtype)
+    with exact(x):
+        return F.linear(x, weight, bias)
