@@ -127,7 +127,7 @@ class OurBench(Bench):
 
     def infer(self, clock: "Clock") -> float:
         for rows in clock.steps(itertools.repeat(self.rows)):
-            predict(self.network, rows, self.s.fit.precision)
+            predict(self.network, rows)
         return clock.rows_per_second
 
 

@@ -81,7 +81,7 @@ def fit(
         fed = feed(train, label, batches, device)
         steps = (next(fed) for _ in progress(batches, f"epoch {epoch}"))
         mean_loss = train_epoch(network, steps, optimiser, s)
-        logits = predict(network, held, s.precision)
+        logits = predict(network, held)
         if not (math.isfinite(mean_loss) and torch.isfinite(logits).all()):
             n_bad = int((~torch.isfinite(logits)).sum())
             raise FloatingPointError(
@@ -152,12 +152,9 @@ def add_embedding_l2(network: Network, weight: float) -> None:
 
 
 @torch.no_grad()
-def predict(
-    network: Network, rows: Rows, precision: str = "float32", batch_size: int | None = None
-) -> Tensor:
-    """Logits (N,) float32 of `rows`, in eval mode."""
+def predict(network: Network, rows: Rows, batch_size: int | None = None) -> Tensor:
+    """Logits (N,) float32 of `rows`, in eval mode; never rounded, whatever the training did."""
     score, device = network.eval().folded(), next(network.parameters()).device
     batch_size = batch_size or PREDICTED_AT_ONCE[device.type]
     batches = torch.arange(len(rows), device=rows.device).split(batch_size)
-    with products(precision, device):
-        return torch.cat([score(batch) for batch, _ in feed(rows, None, batches, device)])
+    return torch.cat([score(batch) for batch, _ in feed(rows, None, batches, device)])

@@ -1,11 +1,11 @@
-"""How exactly matrix products are computed. All between them is as exact as its input.
+"""How exactly training computes matrix products. All between them is as exact as its input.
 
     float32  in the type of their input
     bf16     both factors rounded to bfloat16, summed up in float32, the result rounded once more
     auto     bf16 where the device multiplies bfloat16 natively, else float32
 
-Attention scores and logits are never computed from rounded factors. Weights, gradients and the
-optimiser's state stay in float32.
+Attention scores and logits are never computed from rounded factors, predictions neither. Weights,
+gradients and the optimiser's state stay in float32.
 
 On a CPU wide float32 products are oneDNN's: torch hands them to MKL, which is half as fast where
 the maker is not Intel.

@@ -109,7 +109,9 @@ class FitSettings:
     focal_gamma: float = 2.0  # focal: how much a row that is already right counts for less
     contrastive_weight: float = 0.1  # contrastive: of the term added to the log loss
     contrastive_temperature: float = 0.1
-    precision: str = "float32"  # of matrix products: auto | float32 | bf16 (models/precision.py)
+    precision: str = (
+        "float32"  # of products in training: auto | float32 | bf16, models/precision.py
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from models import table
 from models.fit import FitReport, Progress, fit, predict
 from models.items import ItemTable
 from models.network import Network
+from models.precision import resolve
 from models.settings import NetworkSettings
 from models.table import Rows
 from pipeline import command, places
@@ -121,8 +122,11 @@ class Workbench:
         except FloatingPointError as error:
             what, remedy = f"{model}, seed {seed}, fold {fold}", f"{model}.fit.learning_rate"
             raise InputError(f"{what}: {error}; lower {remedy}") from None
-        facts = {"device": str(self.device), "content": self.settings.prepare.content}
-        out.report = _report(report, len(train)) | facts
+        out.report = _report(report, len(train)) | {
+            "device": str(self.device),
+            "precision": resolve(s.fit.precision, self.device),  # what auto came to
+            "content": self.settings.prepare.content,
+        }
         _warn(key, report, s)
         best = report.epochs[report.best_epoch - 1]
         return {
