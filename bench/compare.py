@@ -4,9 +4,9 @@ reads   STORE: the run's store of artefacts/<profile>/10_prepare/; BEFORE and AF
         artefacts/<profile>/60_blend/ on that data
 run     python -m bench.compare STORE BEFORE AFTER
 
-For every network and blend of both: AUC after, AUC before, and the difference with its 95 % interval
-by paired bootstrap, users drawn with replacement. The fits are taken as they are: the interval does
-not hold what another seed would change.
+For every network and blend of both: AUC after, AUC before, and the difference with its 95 %
+interval by paired bootstrap, users drawn with replacement. The fits are taken as they are: the
+interval does not hold what another seed would change.
 """
 
 import argparse
