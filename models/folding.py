@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.final import FactorizedLayer
-from models.precision import kept_type, onednn_product, rounds
+from models.precision import by_onednn, kept_type, onednn_product
 
 ROWS_AT_ONCE = 8192  # of a table that is filled
 
@@ -27,15 +27,11 @@ def take(table: Tensor, ids: Tensor) -> Tensor:
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x W^T + b (..., H), without gradient; `weight` (H, X) must be contiguous."""
+    """x W^T + b (..., H), without gradient; `weight` (H, X) must be contiguous.
+
+    By oneDNN where it can, narrow maps too: their weights are packed only once (see Linear).
+    """
     return onednn_product(x, weight, bias) if by_onednn(x) else F.linear(x, weight, bias)
-
-
-def by_onednn(x: Tensor) -> bool:
-    """Whether oneDNN multiplies by `x`: narrow products too, whose weights it packs only once."""
-    exact32 = x.dtype == torch.float32 and not rounds(x)
-    there = x.device.type == "cpu" and torch.backends.mkldnn.is_available()
-    return exact32 and there and not torch.compiler.is_compiling()
 
 
 def tabulate(

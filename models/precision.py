@@ -55,17 +55,21 @@ def has_bf16(device: torch.device) -> bool:
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x W^T + b (..., H), rounded as the context says; `weight` (H, X), `bias` (H,)."""
-    if by_onednn(x, weight):
+    if by_onednn(x) and pays(x, weight):
         return _OneDnnLinear.apply(x, weight, bias)
     return F.linear(x, weight, bias)
 
 
-def by_onednn(x: Tensor, weight: Tensor) -> bool:
-    """Whether oneDNN multiplies; narrow products gain nothing, and none that is exported may."""
+def by_onednn(x: Tensor) -> bool:
+    """Whether oneDNN can multiply by `x` as the context says; what is exported must not."""
     there = x.device.type == "cpu" and torch.backends.mkldnn.is_available()
-    wide = min(weight.shape) >= WIDE and x.numel() > 0
     exact32 = x.dtype == torch.float32 and not rounds(x)
-    return there and wide and exact32 and not torch.compiler.is_compiling()
+    return there and exact32 and not torch.compiler.is_compiling()
+
+
+def pays(x: Tensor, weight: Tensor) -> bool:
+    """Whether the map is wide enough for oneDNN to gain on torch."""
+    return min(weight.shape) >= WIDE and x.numel() > 0
 
 
 def onednn_product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
