@@ -46,13 +46,14 @@ def test_attention_scores_are_never_rounded():
 def test_wide_float32_products_are_onednn_s_and_equal_but_for_rounding():
     torch.manual_seed(0)
     x, bank = torch.randn(70, 300, requires_grad=True), torch.randn(260, 1200, requires_grad=True)
-    weight, bias, toward = bank.chunk(4, dim=1)[2], torch.randn(260), torch.randn(260, 70).T
+    bias = torch.randn(260, requires_grad=True)
+    weight, toward = bank.chunk(4, dim=1)[2], torch.randn(260, 70).T
 
     def made(product) -> list[torch.Tensor]:
-        x.grad = bank.grad = None
+        x.grad = bank.grad = bias.grad = None
         y = product(x, weight, bias)
         y.backward(toward)
-        return [y, x.grad, bank.grad]
+        return [y, x.grad, bank.grad, bias.grad]
 
     assert by_onednn(x)
     assert pays(x, weight)
