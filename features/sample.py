@@ -3,9 +3,10 @@
     folder/challenge/{train,valid,test,item_info,item_feature}.parquet    what a competitor sees
     folder/hidden_labels.parquet    ID, label, click_probability of the test rows
 
-`sample_world` holds the world itself. Labels are Bernoulli draws from click_probability;
-a chunk of users is a row group and has a random generator of its own, so that memory is bounded
-and the bytes depend on nothing but the settings (and the libraries' versions).
+`sample_world` holds the world itself. Labels are Bernoulli draws from click_probability; `plants`
+spoils them where that is asked for. A chunk of users is a row group and has a random generator of
+its own, so that memory is bounded and the bytes depend on nothing but the settings (and the
+libraries' versions).
 """
 
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from features import sample_world
+from features import plants, sample_world
 from features.lists import lists
 from features.sample_world import (
     ITEM_NOISE,
@@ -46,6 +47,7 @@ class SampleSettings:
     items: int = 2000  # without the padding row
     tags: int = 300  # vocabulary, without the padding tag
     seed: int = 0  # another seed, another world
+    plant: str = plants.NONE  # a leak or shift for 15_probe to find: see features.plants
 
     def __post_init__(self) -> None:
         least = {"users": 1, "valid_users": 1, "test_users": 1, "seed": 0}
@@ -55,17 +57,21 @@ class SampleSettings:
             for name, bound in least.items()
             if getattr(self, name) < bound
         ]
+        known = (plants.NONE, *plants.KINDS)
+        if self.plant not in known:
+            problems.append(f"plant = {self.plant!r} must be one of {', '.join(known)}")
         if problems:
             raise ValueError("; ".join(problems))
 
 
 def write(s: SampleSettings, folder: Path) -> dict[str, int]:
     """Write the files of the module docstring; returns the rows of each, by its stem."""
-    world = sample_world.make_world(s.items, s.tags, s.seed)
+    world = plants.in_world(s.plant, sample_world.make_world(s.items, s.tags, s.seed), s.seed)
     everyone = np.random.default_rng([s.seed, USERS, 0]).permutation(
         s.users + s.valid_users + s.test_users
     )
     train, valid, test = np.split(everyone + 1, [s.users, s.users + s.valid_users])
+    valid = plants.in_users(s.plant, train, valid)
     tables = {
         "challenge/train": without(["ID", HIDDEN[1]], impressions(s, world, TRAIN, train)),
         "challenge/valid": without(["ID", HIDDEN[1]], impressions(s, world, VALID, valid)),
@@ -112,7 +118,7 @@ def impressions(
         columns = {
             "ID": np.arange(n_rows, n_rows + len(order)),
             "user_id": users[user],
-            "item_seq": lists(history[user]),
+            "item_seq": history[user],
             "item_id": item,
             "likes_level": world.likes[item],
             "views_level": world.views[item],
@@ -120,7 +126,9 @@ def impressions(
             "click_probability": probability,
         }
         n_rows += len(order)
-        yield pa.table(columns)
+        n_users = s.users + s.valid_users + s.test_users
+        columns = plants.in_rows(s.plant, columns, stream, world, n_users, rng)
+        yield pa.table(columns | {"item_seq": lists(columns["item_seq"])})
 
 
 def item_info(world: World) -> pa.Table:

@@ -38,7 +38,7 @@ STRAY = 0.1  # share of history items from outside the user's interests
 OTHER_STYLE = 0.15  # share of the rest whose style is drawn anew
 
 # Independent random streams: the middle word of default_rng([seed, stream, chunk]).
-ITEMS, CALIBRATION, USERS, TRAIN, VALID, TEST, MAPS, ITEM_NOISE = range(8)
+ITEMS, CALIBRATION, USERS, TRAIN, VALID, TEST, MAPS, ITEM_NOISE, PLANT = range(9)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,6 +50,11 @@ def store(s: Settings) -> Place:
     return _place(s, "10_prepare", "store", given, inputs)
 
 
+def probe(s: Settings) -> Place:
+    """15_probe."""
+    return _place(s, "15_probe", "probe", {}, {"store": digest(store(s))})
+
+
 def folds(s: Settings) -> Place:
     """20_folds."""
     given = {"mode": "official"} if s.official else {"n": s.folds.n, "seed": s.folds.seed}
@@ -119,6 +124,7 @@ def _place(s: Settings, stage: str, name: str, settings: dict, inputs: dict[str,
 STAGES = {
     "00_data": _data,
     "10_prepare": lambda s: [store(s)],
+    "15_probe": lambda s: [probe(s)],
     "20_folds": lambda s: [folds(s)],
     "30_features": lambda s: [features(s)],
     "50_train": lambda s: list(fits(s).values()),
