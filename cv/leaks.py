@@ -1,30 +1,29 @@
 """Whether a column tells more of the label than it honestly can.
 
-A high AUC alone is no leak: popular items are clicked more, and whoever watches much finds more that
-matches. So a column is held against an explanation, a probability p(row) by LightGBM on columns that
-may honestly tell something, fitted on other users:
+A high AUC alone is no leak: popular items are clicked more, and who watches much finds more that
+matches. So a column is held against an explanation p, a probability by LightGBM on columns that may
+honestly tell something, fitted on other users:
 
-    alone     AUC of the smoothed mean label of the rows with the same value
-    with      AUC of p(row) + r(value),   r(v) = Σ (label - p) / (n_v + PRIOR) over rows with value v
-    honest    AUC of p, or 1/2 where nothing is honest
-    leak      low end of `with` > honest + MARGIN
+    r(v)     Σ (label - p) / (n_v + PRIOR)    over the rows whose value of the column is v
+    figure   AUC of p(row) + r(value of the row)
+    honest   AUC of p; 1/2 where nothing is honest: p is then the mean label
+    finding  where the low end of the figure's interval exceeds honest + MARGIN
 
 All sums are over other users: other folds within train, train for valid. The interval is that of
-the paired difference between `with` and p, whole users resampled, moved by `honest`, so that both
-sides of the comparison share their noise. MARGIN is on top of the noise: what such columns were seen
-to add where nothing is wrong (a column is no more than 0.01 short of a full explanation on generated
-worlds of several seeds and sizes) and more than a column must add to be worth a look.
+the paired difference to p, users resampled, moved by `honest`: what both share cancels.
 
 What is honest for which column:
 
-    item_id             popularity and both levels. Popularity is read from the histories, which are
-                        clicks too but hold no row's label, and may only speak in favour of what is
-                        clicked more. An item that is clicked here and not in histories is a leak:
-                        clicks and non-clicks were then drawn from different items.
-    level               popularity, likewise: levels are made of it
-    history_length      how well the target matches the history, in content and tags: the longer the
-                        history, the more it matches
-    user_id, row_order, target_in_history   nothing
+    item_id         popularity and the row's levels. Popularity is read from the histories, which
+                    are clicks too but hold no row's label, and may speak only for what is clicked
+                    more. What is clicked here but not there was drawn from elsewhere.
+    level           popularity, likewise: levels are made of it
+    history_length  how well the target matches the history in content and tags: the longer the
+                    history, the better it can
+    user_id, row_order, target_in_history    nothing
+
+So popularity is explained however strong it is, and the threshold moves with it. MARGIN covers what
+the interval does not, that an explanation by few trees is never complete.
 """
 
 from dataclasses import dataclass
@@ -100,6 +99,4 @@ def share(hit: np.ndarray, user: np.ndarray) -> Measured:
         weight = np.bincount(rng.integers(len(rows), size=len(rows)), minlength=len(rows))
         draws[i] = weight @ hits / (weight @ rows)
     low, high = np.quantile(draws, [0.025, 0.975])
-    return Measured(
-        figure=float(np.mean(hit)), low=float(low), high=float(high), threshold=STRAYS
-    )
+    return Measured(figure=float(np.mean(hit)), low=float(low), high=float(high), threshold=STRAYS)

@@ -1,7 +1,7 @@
-"""What LightGBM makes of some columns, judged on users that it did not see: a question, not a score.
+"""What LightGBM makes of some columns, judged on users that it did not see.
 
-Few shallow trees, the same for the same input whatever the number of threads. Ke et al. 2017,
-"LightGBM: A highly efficient gradient boosting decision tree", NeurIPS.
+A question, not a score: few shallow trees, the same for the same input whatever the number of
+threads. Ke et al. 2017, "LightGBM: A highly efficient gradient boosting decision tree", NeurIPS.
 """
 
 import lightgbm

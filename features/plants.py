@@ -1,6 +1,6 @@
 """One leak or shift planted into the sample, for 15_probe to name: data.plant=KIND.
 
-    item_id            half of the labels follow the item: every fourth, of all levels alike, is good
+    item_id            half of the labels follow the item: every fourth is good, at all levels
     level              half of the labels follow the likes level, which means nothing else any more
     history_length     rows that are no click show a history that ends two items earlier
     user_id            half of the labels follow the user id: the lowest quarter clicks
@@ -96,7 +96,7 @@ def following(rows: Columns, good: np.ndarray, rng: np.random.Generator) -> Colu
 
 
 def good_items(world: World) -> np.ndarray:
-    """Every fourth item, bool (I,), in an order in which neighbours are alike in all but their id."""
+    """Every fourth item, bool (I,), in an order in which neighbours differ in nothing but taste."""
     popularity = np.zeros(len(world.likes))
     popularity[world.by_cell] = np.diff(world.cumulative)
     order = np.lexsort((popularity, world.views, world.likes))

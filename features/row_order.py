@@ -1,9 +1,10 @@
 """Where a row stands in its file, which should tell nothing.
 
-    r_place        its number over the rows of the file, in [0, 1)
-    r_place_mod_k  remainder of its number by k: rows that take turns
-    r_turn         rows of the same user before it
-    r_since        rows since the same user's row before it, r_until: to the one after it; null: none
+r_place        its number over the rows of the file, in [0, 1)
+r_place_mod_k  remainder of its number by k: rows that take turns
+r_turn         rows of the same user before it
+r_since        rows since the same user's row before it; null for the first
+r_until        rows to the same user's row after it; null for the last
 """
 
 import numpy as np

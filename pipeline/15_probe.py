@@ -1,8 +1,8 @@
 """15_probe: leaks and shifts: what tells the label that should not, and how the splits differ.
 
 reads   artefacts/<profile>/10_prepare/
-writes  artefacts/<profile>/15_probe/probe-<hash>/probe.json: findings, what was measured, of how many
-        users; a finding is a warning, not an error
+writes  artefacts/<profile>/15_probe/probe-<hash>/probe.json: findings, everything measured, and of
+        how many users; a finding is a warning, not an error
 run     python -m pipeline.15_probe PROFILE [key=value ...]
 """
 

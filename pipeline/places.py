@@ -81,6 +81,18 @@ def fits(s: Settings) -> dict[tuple[str, int, int], Place]:
     return places
 
 
+def one_fit_each(s: Settings) -> dict[tuple[str, int, int], Place]:
+    """The fits of 50_train with the first seed and fold: one a model."""
+    first = s.train.seeds[0], fold_numbers(s)[0]
+    return {key: place for key, place in fits(s).items() if key[1:] == first}
+
+
+def mask(s: Settings) -> Place:
+    """55_mask."""
+    inputs = {place.name: digest(place) for place in one_fit_each(s).values()}
+    return _place(s, "55_mask", "mask", {}, inputs | {"store": digest(store(s))})
+
+
 def blend(s: Settings) -> Place:
     """60_blend."""
     inputs = {place.name: digest(place) for place in fits(s).values()} | _rows(s)
@@ -128,6 +140,7 @@ STAGES = {
     "20_folds": lambda s: [folds(s)],
     "30_features": lambda s: [features(s)],
     "50_train": lambda s: list(fits(s).values()),
+    "55_mask": lambda s: [mask(s)],
     "60_blend": lambda s: [blend(s)],
     "70_submit": lambda s: [submission(s)],
     "80_report": lambda s: [report(s)],

@@ -307,6 +307,4 @@ def mismatch(store: Store, sample: Sample) -> Iterator[Reading]:
     for name, other in sample.columns(store, [level_mismatch]).to_dict().items():
         column = f"{name.split('_')[1]}_level"
         measured = leaks.share(other.to_numpy(), sample.split.user)
-        yield Reading(
-            probe="level_mismatch", column=column, where=sample.name, measured=measured
-        )
+        yield Reading(probe="level_mismatch", column=column, where=sample.name, measured=measured)

@@ -1,0 +1,63 @@
+"""55_mask: does every trained network read the real history items, only those, and to what use?
+
+After 50_train, whose networks it opens, and before 60_blend, which takes them as they are. One fit
+a model (the first seed and fold), rows of official valid.
+
+reads   artefacts/<profile>/50_train/, artefacts/<profile>/10_prepare/
+writes  artefacts/<profile>/55_mask/mask-<hash>/mask.json, by model: padding (other padding moves no
+        logit), history (other items move them), shuffled (AUC with histories of other users)
+run     python -m pipeline.55_mask PROFILE [key=value ...]
+"""
+
+import json
+
+import torch
+
+from pipeline import command, masking, places
+from pipeline.artefacts import Publication, need
+from pipeline.settings import Settings
+from pipeline.training import Workbench
+
+
+def work(s: Settings, force: bool) -> None:
+    place = places.mask(s)
+
+    def fill(out: Publication) -> dict:
+        torch.set_num_threads(s.train.threads)
+        bench = Workbench.open(s, need(places.store(s)), need(places.folds(s)))
+        rows, label = masking.valid_rows(bench)
+        fits, found = places.one_fit_each(s), {}
+        for (model, seed, _), fit in command.progress(list(fits.items()), "55_mask"):
+            network = bench.network(model, seed)
+            network.load_state_dict(torch.load(need(fit) / "model.pt", weights_only=True))
+            found[model] = masking.examine(network, rows.cut(s.networks[model].max_len), label)
+            say(model, found[model])
+        written = {"rows": len(rows), "models": found}
+        (out / "mask.json").write_text(json.dumps(written, indent=1) + "\n")
+        return {"rows": len(rows), "models": len(found)}
+
+    command.make(place, force, fill)
+
+
+def say(model: str, found: dict) -> None:
+    """A line a network, and one for each warning."""
+    padding, history, shuffled = found["padding"], found["history"], found["shuffled"]
+    result = {True: "pass", False: "FAIL"}
+    print(
+        f"55_mask {model} padding {result[padding['passed']]}"
+        f" (largest change {padding['largest_change']:.1g}), history {result[history['passed']]}"
+        f" ({history['moved']:.1%} of logits moved), AUC {shuffled['auc']:.4f}, with the histories"
+        f" of others {shuffled['auc_shuffled']:.4f}",
+        flush=True,
+    )
+    if not padding["passed"]:
+        print(f"55_mask warning: {model} reads padding; see the mask of its interest part")
+    if not history["passed"]:
+        print(f"55_mask warning: {model} ignores history items; see the mask of its interest part")
+    if not shuffled["helps"]:
+        gain = f"{shuffled['gain']:.4f} ({shuffled['low']:.4f} to {shuffled['high']:.4f})"
+        print(f"55_mask warning: {model} gains {gain} by the right history; is it trained enough?")
+
+
+if __name__ == "__main__":
+    command.stage(__doc__, work)
