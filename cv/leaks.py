@@ -4,13 +4,12 @@ A high AUC alone is no leak: popular items are clicked more, and who watches muc
 matches. So a column is held against an explanation p, a probability by LightGBM on columns that may
 honestly tell something, fitted on other users:
 
-    r(v)     Σ (label - p) / (n_v + PRIOR)    over the rows whose value of the column is v
-    figure   AUC of p(row) + r(value of the row)
-    honest   AUC of p; 1/2 where nothing is honest: p is then the mean label
-    finding  where the low end of the figure's interval exceeds honest + MARGIN
+    score    of a row: Σ (label - mean) / (n_v + PRIOR) over the rows with its value v of the column
+    figure   AUC of the score, its interval by resampled users
+    honest   AUC that the same score would have if labels were draws from p; 1/2 without any p
+    finding  where the low end of the interval exceeds honest + MARGIN
 
-All sums are over other users: other folds within train, train for valid. The interval is that of
-the paired difference to p, users resampled, moved by `honest`: what both share cancels.
+All of it is fitted on other users: on other folds within train, on train for valid.
 
 What is honest for which column:
 
@@ -18,20 +17,19 @@ What is honest for which column:
                     are clicks too but hold no row's label, and may speak only for what is clicked
                     more. What is clicked here but not there was drawn from elsewhere.
     level           popularity, likewise: levels are made of it
-    history_length  how well the target matches the history in content and tags: the longer the
-                    history, the better it can
+    history_length  how well the target matches the history in content and tags, which may speak
+                    only for a click: the longer the history, the better its best match
     user_id, row_order, target_in_history    nothing
 
-So popularity is explained however strong it is, and the threshold moves with it. MARGIN covers what
-the interval does not, that an explanation by few trees is never complete.
+So popularity is explained however strong it is, and the threshold moves with it. MARGIN is for what
+the interval does not cover: p is never complete, and a column that tells less is not worth a line.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from cv.auc import auc
-from cv.bootstrap import auc_interval, paired_bootstrap
+from cv.bootstrap import auc_interval
 
 MARGIN = 0.02
 STRAYS = 0.01  # of a share
@@ -54,40 +52,46 @@ class Measured:
 
 
 def by_value(
-    value: np.ndarray, residual: np.ndarray, fold: np.ndarray, others: list[np.ndarray]
+    value: np.ndarray, label: np.ndarray, fold: np.ndarray, others: list[np.ndarray]
 ) -> list[np.ndarray]:
-    """The mean residual of rows with the same value: of the N rows by the other folds, of others
-    by all.
+    """The score of the module docstring: of the N rows by the other folds, of others by all.
 
-    value (N,), residual (N,) float64, fold (N,) int from 0; others: values (M,) of further rows.
-    0 for a value that no such row has.
+    value, label (N,), fold (N,) int from 0; others: values (M,) of further rows. 0 for a value that
+    no such row has.
     """
     known, code = np.unique(value, return_inverse=True)
     cell, n_folds = code * (int(fold.max()) + 1) + fold, int(fold.max()) + 1
     size = len(known) * n_folds
-    total = np.bincount(cell, residual, size).reshape(-1, n_folds)
+    total = np.bincount(cell, label - label.mean(), size).reshape(-1, n_folds)
     count = np.bincount(cell, minlength=size).reshape(-1, n_folds)
     sums, rows = total.sum(1, keepdims=True), count.sum(1, keepdims=True)
-    mean = (sums - total) / (rows - count + PRIOR)
-    everywhere = (sums / (rows + PRIOR))[:, 0]
-    moves = [mean[code, fold]]
+    by_folds, by_all = (sums - total) / (rows - count + PRIOR), (sums / (rows + PRIOR))[:, 0]
+    scores = [by_folds[code, fold]]
     for values in others:
         place = np.minimum(np.searchsorted(known, values), len(known) - 1)
-        moves.append(np.where(known[place] == values, everywhere[place], 0.0))
-    return moves
+        scores.append(np.where(known[place] == values, by_all[place], 0.0))
+    return scores
 
 
 def tells(
-    label: np.ndarray, score: np.ndarray, user: np.ndarray, explained: np.ndarray | None = None
+    label: np.ndarray, score: np.ndarray, user: np.ndarray, p: np.ndarray | None = None
 ) -> Measured:
-    """The AUC of `score` (N,), which must exceed 1/2 or the AUC of `explained` (N,)."""
-    if explained is None:
-        figure, low, high = auc_interval(label, score, user, n=DRAWS)
-        return Measured(figure=figure, low=low, high=high, threshold=0.5 + MARGIN)
-    honest = auc(label, explained)
-    gain = paired_bootstrap(label, score, explained, user, n=DRAWS)
-    figure, low, high = (honest + end for end in gain)
-    return Measured(figure=figure, low=low, high=high, threshold=max(honest, 0.5) + MARGIN)
+    """The AUC of `score` (N,), which must exceed 1/2 or, with p (N,), the AUC that p expects."""
+    figure, low, high = auc_interval(label, score, user, n=DRAWS)
+    honest = 0.5 if p is None else max(expected_auc(score, p), 0.5)
+    return Measured(figure=figure, low=low, high=high, threshold=honest + MARGIN)
+
+
+def expected_auc(score: np.ndarray, p: np.ndarray) -> float:
+    """The AUC of `score` (N,) if every row were clicked with its probability p (N,), ties half.
+
+    E[positives above negatives] / E[pairs], over pairs of rows: a row is p of a positive and 1 - p
+    of a negative.
+    """
+    _, group = np.unique(score, return_inverse=True)
+    positive, negative = np.bincount(group, p), np.bincount(group, 1 - p)
+    below = np.cumsum(negative) - negative
+    return float(positive @ (below + negative / 2) / (positive.sum() * negative.sum()))
 
 
 def share(hit: np.ndarray, user: np.ndarray) -> Measured:

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 import polars as pl
@@ -28,6 +28,7 @@ USERS = 50_000  # of each split, at most: what LightGBM and the bootstrap get to
 FOLDS = 5
 
 MATCH = (content_similarity, tag_overlap)
+RISING = [1] * sum(len(module.COLUMNS) for module in MATCH)  # a better match speaks for a click
 SHIFTING = (history_length, row_levels, history_popularity, *MATCH)  # ids tell splits by design
 
 SAID = {  # what was found, and what to do
@@ -72,21 +73,18 @@ SAID = {  # what was found, and what to do
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """One measurement; `judged` unless it is there for information only."""
+    """One measurement of one column in one split, or in a pair of them."""
 
     probe: str
     column: str
     where: str
     measured: Measured
-    judged: bool = True
     top: dict[str, float] | None = None  # columns by their share of the trees' gain
 
     def as_json(self) -> dict:
         m = self.measured
         read = {"name": self.probe, "column": self.column, "where": self.where}
-        read |= {"figure": m.figure, "low": m.low, "high": m.high}
-        read = {k: round(v, 6) if isinstance(v, float) else v for k, v in read.items()}
-        read["threshold"] = round(m.threshold, 6) if self.judged else None
+        read |= {name: round(value, 6) for name, value in asdict(m).items()}
         return read | ({"top": self.top} if self.top else {})
 
     def as_text(self) -> str:
@@ -166,44 +164,19 @@ class Labels:
         inside, _ = trees.out_of_fold(train, label, self.fold, **changed)
         return [inside, *(trees.elsewhere(train, label, other, **changed) for other in others)]
 
-    def by_value(self, values: list[np.ndarray], p: list[np.ndarray]) -> list[np.ndarray]:
-        """`p`, moved by the mean residual of the value (see cv.leaks)."""
+    def by_value(self, values: list[np.ndarray]) -> list[np.ndarray]:
+        """The smoothed mean label of other users' rows with the same value."""
         train, *others = values
-        moves = leaks.by_value(train, self.parts[0].split.label - p[0], self.fold, others)
-        return [before + move for before, move in zip(p, moves, strict=True)]
+        return leaks.by_value(train, self.parts[0].split.label, self.fold, others)
 
     def read(
-        self,
-        probe: str,
-        column: str,
-        scores: list[np.ndarray],
-        explained: list[np.ndarray] | None = None,
-        judged: bool = True,
+        self, probe: str, column: str, scores: list, honest: list | None = None
     ) -> Iterator[Reading]:
-        """Readings of a score, beyond what is `explained` if anything is."""
+        """The AUC of scores, each against what the probability `honest` expects of it."""
         for i, part in enumerate(self.parts):
-            label, user = part.split.label, part.split.user
-            p = None if explained is None else explained[i]
-            measured = leaks.tells(label, scores[i], user, p)
-            yield Reading(
-                probe=probe, column=column, where=part.name, measured=measured, judged=judged
-            )
-
-    def read_value(
-        self,
-        probe: str,
-        column: str,
-        values: list[np.ndarray],
-        explained: list[np.ndarray] | None = None,
-    ) -> Iterator[Reading]:
-        """Readings of one column: alone and, where something honest explains it, beyond that."""
-        mean = self.parts[0].split.label.mean()
-        nothing = [np.full(len(part.split), mean) for part in self.parts]
-        alone = self.by_value(values, nothing)
-        yield from self.read(probe, column, alone, judged=explained is None)
-        if explained is not None:
-            beyond = self.by_value(values, explained)
-            yield from self.read(probe, f"{column} and what explains it", beyond, explained)
+            p = None if honest is None else honest[i]
+            measured = leaks.tells(part.split.label, scores[i], part.split.user, p)
+            yield Reading(probe=probe, column=column, where=part.name, measured=measured)
 
 
 def probe(store: Store, progress: Callable[[list, str], Iterable]) -> dict:
@@ -237,7 +210,7 @@ def measure(
 
 def findings(readings: list[Reading]) -> list[Reading]:
     """Of each probe that found something, the reading that stands furthest above its threshold."""
-    crossed = [r for r in readings if r.judged and r.measured.crossed]
+    crossed = [r for r in readings if r.measured.crossed]
     crossed.sort(key=lambda r: r.measured.low - r.measured.threshold, reverse=True)
     worst = {}
     for reading in crossed:
@@ -247,23 +220,24 @@ def findings(readings: list[Reading]) -> list[Reading]:
 
 def item_id(labels: Labels) -> Iterator[Reading]:
     rising = {"monotone_constraints": [1, 1, 0, 0]}  # popularity, not levels
-    explained = labels.by_trees(
+    honest = labels.by_trees(
         labels.columns(history_popularity, row_levels), **trees.ADDITIVE, **rising
     )
-    return labels.read_value("item_id", "item_id", labels.values("item"), explained)
+    return labels.read("item_id", "item_id", labels.by_value(labels.values("item")), honest)
 
 
 def levels(labels: Labels) -> Iterator[Reading]:
     rising = {"monotone_constraints": [1, 1]}
-    explained = labels.by_trees(labels.columns(history_popularity), **trees.ADDITIVE, **rising)
+    honest = labels.by_trees(labels.columns(history_popularity), **trees.ADDITIVE, **rising)
     for name in ("likes", "views"):
-        yield from labels.read_value("level", f"{name}_level", labels.values(name), explained)
+        scores = labels.by_value(labels.values(name))
+        yield from labels.read("level", f"{name}_level", scores, honest)
 
 
 def length(labels: Labels) -> Iterator[Reading]:
     values = [c["h_length"].to_numpy() for c in labels.columns(history_length)]
-    explained = labels.by_trees(labels.columns(*MATCH))
-    return labels.read_value("history_length", "length", values, explained)
+    honest = labels.by_trees(labels.columns(*MATCH), monotone_constraints=RISING)
+    return labels.read("history_length", "length", labels.by_value(values), honest)
 
 
 def user_id(labels: Labels) -> Iterator[Reading]:
@@ -272,7 +246,7 @@ def user_id(labels: Labels) -> Iterator[Reading]:
 
 def in_history(labels: Labels) -> Iterator[Reading]:
     values = [c["ui_in_history"].to_numpy() for c in labels.columns(target_in_history)]
-    return labels.read_value("target_in_history", "ui_in_history", values)
+    return labels.read("target_in_history", "ui_in_history", labels.by_value(values))
 
 
 def order(labels: Labels) -> Iterator[Reading]:
