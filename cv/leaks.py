@@ -60,17 +60,24 @@ def by_value(
     no such row has.
     """
     known, code = np.unique(value, return_inverse=True)
-    cell, n_folds = code * (int(fold.max()) + 1) + fold, int(fold.max()) + 1
-    size = len(known) * n_folds
-    total = np.bincount(cell, label - label.mean(), size).reshape(-1, n_folds)
-    count = np.bincount(cell, minlength=size).reshape(-1, n_folds)
-    sums, rows = total.sum(1, keepdims=True), count.sum(1, keepdims=True)
-    by_folds, by_all = (sums - total) / (rows - count + PRIOR), (sums / (rows + PRIOR))[:, 0]
+    n_folds = int(fold.max()) + 1
+    cell, size = code * n_folds + fold, len(known) * n_folds
+    clicks = np.bincount(cell, label, size).reshape(-1, n_folds)
+    rows = np.bincount(cell, minlength=size).reshape(-1, n_folds)
+    of_all = clicks.sum(1, keepdims=True), rows.sum(1, keepdims=True)
+    by_folds = _smoothed(of_all[0] - clicks, of_all[1] - rows)
+    by_all = _smoothed(*of_all)[:, 0]
     scores = [by_folds[code, fold]]
     for values in others:
         place = np.minimum(np.searchsorted(known, values), len(known) - 1)
         scores.append(np.where(known[place] == values, by_all[place], 0.0))
     return scores
+
+
+def _smoothed(clicks: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The score by clicks and rows (V, K) of V values, for K ways to leave rows out."""
+    mean = clicks.sum(0) / np.maximum(rows.sum(0), 1)
+    return (clicks - mean * rows) / (rows + PRIOR)
 
 
 def tells(

@@ -1,6 +1,6 @@
 """One leak or shift planted into the sample, for 15_probe to name: data.plant=KIND.
 
-    item_id            half of the labels follow the item: every fourth is good, at all levels
+    item_id            half of the labels follow the item: a quarter is good, at all levels alike
     level              half of the labels follow the likes level, which means nothing else any more
     history_length     rows that are no click show a history that ends two items earlier
     user_id            half of the labels follow the user id: the lowest quarter clicks
@@ -15,6 +15,7 @@ elsewhere it knows nothing of the leak.
 """
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,11 +34,23 @@ KINDS = (
     "level_mismatch",
 )
 FOLLOWING = 0.5  # share of labels that follow what was planted
+GOOD = 0.25  # share of all that is shown, and of users
 HIGH_LEVEL = 8  # likes levels from here on are clicked
 CUT, KEPT = 2, 4  # history items that non-clicks lose, that the shifted train keeps
 TOLD, OVERLAP, MISMATCH = 0.5, 1 / 3, 0.3  # shares of clicks, of users, of rows
 
 Columns = dict[str, np.ndarray]  # of rows: ID, user_id, item_seq (N, W), ..., click_probability
+
+
+class Good(NamedTuple):
+    """Which items (I,) and which users (U + 1,), by id, click more where labels follow them."""
+
+    items: np.ndarray
+    users: np.ndarray
+
+    @classmethod
+    def of(cls, world: World, n_users: int) -> "Good":
+        return cls(good_items(world), np.arange(n_users + 1) <= GOOD * n_users)
 
 
 def in_world(kind: str, world: World, seed: int) -> World:
@@ -56,18 +69,16 @@ def in_users(kind: str, train: np.ndarray, valid: np.ndarray) -> np.ndarray:
     return np.concatenate([train[:n_shared], valid[n_shared:]])
 
 
-def in_rows(
-    kind: str, rows: Columns, stream: int, world: World, n_users: int, rng: np.random.Generator
-) -> Columns:
+def in_rows(kind: str, rows: Columns, stream: int, good: Good, rng: np.random.Generator) -> Columns:
     """A chunk of rows with the plant in them; `stream` is that of their split, TRAIN .. TEST."""
     history, label = rows["item_seq"], rows["label"]
     match kind:
         case "item_id":
-            return following(rows, good_items(world)[rows["item_id"]], rng)
+            return following(rows, good.items[rows["item_id"]], rng)
         case "level":
             return following(rows, rows["likes_level"] >= HIGH_LEVEL, rng)
         case "user_id":
-            return following(rows, 4 * rows["user_id"] <= n_users, rng)
+            return following(rows, good.users[rows["user_id"]], rng)
         case "history_length":
             earlier = np.pad(history, [(0, 0), (CUT, 0)])[:, :-CUT]
             return rows | {"item_seq": np.where(label[:, None] == 1, history, earlier)}
@@ -96,10 +107,17 @@ def following(rows: Columns, good: np.ndarray, rng: np.random.Generator) -> Colu
 
 
 def good_items(world: World) -> np.ndarray:
-    """Every fourth item, bool (I,), in an order in which neighbours differ in nothing but taste."""
+    """Items, bool (I,), with GOOD of the popularity of every likes and of every views level.
+
+    From the most popular item on, one is good where its two levels lag behind by more than itself.
+    """
     popularity = np.zeros(len(world.likes))
     popularity[world.by_cell] = np.diff(world.cumulative)
-    order = np.lexsort((popularity, world.views, world.likes))
-    good = np.zeros(len(order), bool)
-    good[order[2::4]] = True
+    good = np.zeros(len(popularity), bool)
+    lag = np.zeros((2, N_LEVELS + 1))  # of likes and of views levels, in popularity
+    for item in np.argsort(-popularity[1:], kind="stable") + 1:
+        at = (0, 1), (world.likes[item], world.views[item])
+        lag[at] += GOOD * popularity[item]
+        good[item] = lag[at].sum() > popularity[item]
+        lag[at] -= good[item] * popularity[item]
     return good

@@ -11,6 +11,7 @@ libraries' versions).
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -67,18 +68,18 @@ class SampleSettings:
 def write(s: SampleSettings, folder: Path) -> dict[str, int]:
     """Write the files of the module docstring; returns the rows of each, by its stem."""
     world = plants.in_world(s.plant, sample_world.make_world(s.items, s.tags, s.seed), s.seed)
-    everyone = np.random.default_rng([s.seed, USERS, 0]).permutation(
-        s.users + s.valid_users + s.test_users
-    )
+    n_users = s.users + s.valid_users + s.test_users
+    everyone = np.random.default_rng([s.seed, USERS, 0]).permutation(n_users)
     train, valid, test = np.split(everyone + 1, [s.users, s.users + s.valid_users])
     valid = plants.in_users(s.plant, train, valid)
+    rows = partial(impressions, s, world, plants.Good.of(world, n_users))
     tables = {
-        "challenge/train": without(["ID", HIDDEN[1]], impressions(s, world, TRAIN, train)),
-        "challenge/valid": without(["ID", HIDDEN[1]], impressions(s, world, VALID, valid)),
-        "challenge/test": without(HIDDEN, impressions(s, world, TEST, test)),
+        "challenge/train": without(["ID", HIDDEN[1]], rows(TRAIN, train)),
+        "challenge/valid": without(["ID", HIDDEN[1]], rows(VALID, valid)),
+        "challenge/test": without(HIDDEN, rows(TEST, test)),
         "challenge/item_info": iter([item_info(world)]),
         "challenge/item_feature": item_features(s, world),
-        "hidden_labels": (t.select(["ID", *HIDDEN]) for t in impressions(s, world, TEST, test)),
+        "hidden_labels": (t.select(["ID", *HIDDEN]) for t in rows(TEST, test)),
     }
     (folder / "challenge").mkdir(parents=True, exist_ok=True)
     return {Path(name).name: save(folder / f"{name}.parquet", t) for name, t in tables.items()}
@@ -101,7 +102,7 @@ def without(columns: list[str], tables: Iterator[pa.Table]) -> Iterator[pa.Table
 
 
 def impressions(
-    s: SampleSettings, world: World, stream: int, user_ids: np.ndarray
+    s: SampleSettings, world: World, good: plants.Good, stream: int, user_ids: np.ndarray
 ) -> Iterator[pa.Table]:
     """All columns of the users' rows, shuffled within each chunk of users."""
     n_rows = 0
@@ -126,8 +127,7 @@ def impressions(
             "click_probability": probability,
         }
         n_rows += len(order)
-        n_users = s.users + s.valid_users + s.test_users
-        columns = plants.in_rows(s.plant, columns, stream, world, n_users, rng)
+        columns = plants.in_rows(s.plant, columns, stream, good, rng)
         yield pa.table(columns | {"item_seq": lists(columns["item_seq"])})
 
 

@@ -38,7 +38,7 @@ SAID = {  # what was found, and what to do
     ),
     "level": (
         "{column} tells the label beyond popularity, AUC",
-        "it may have been counted with these clicks in it: see what a network gains by it",
+        "these clicks may be counted in it, or clicks and non-clicks drawn from different items",
     ),
     "history_length": (
         "the length of the history tells the label beyond what matches it, AUC",

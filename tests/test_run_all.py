@@ -78,7 +78,7 @@ def test_a_second_run_does_nothing_and_says_so(first, words):
     assert "done in" not in again
     assert "nothing to run" in again
     assert "epochs=" not in again
-    assert again.count(" kept") == 7 + 6  # the stages; 50_train has six fits
+    assert again.count(" kept") == 9 + 6  # the stages; 50_train has six fits
     assert last_line(again) | {"seconds": 0} == last_line(first) | {"seconds": 0}
     board = Path(words[-1].split("=")[1]) / "LEADERBOARD.md"
     assert board.read_text().count("sample/research-") == 1
