@@ -1,24 +1,28 @@
-"""Blending of logits: linear weights over models, fitted on OOF rows and judged by nested folds.
+"""Blending: one score of several models' logits, fitted on OOF rows and judged by nested folds.
 
     best_single     the one model with the highest AUC
     rank_mean       mean of ranks, (rank - 1/2) / n within the set that is scored, mid-ranks on ties
     logit_mean      mean of logits
     hill_climbing   logit mean over models picked greedily, with replacement, by AUC (Caruana et al.
                     2004, "Ensemble selection from libraries of models", ICML)
+    logistic        logistic regression on the logits, L2 of scikit-learn's strength C = 1
+    features_only   LightGBM on tabular features, no network at all
+    lightgbm        LightGBM on the logits and the features (Wolpert 1992, "Stacked generalization")
 
-A blender is `fit(logits, label) -> weights` and `predict(weights, logits) -> score`; nothing else
-looks inside the weights, so a stacker that fits something larger takes the same place. Logits are
-(N, M) float64, one column a model.
+A blender is `fit(inputs, label, user) -> weights` and `predict(weights, inputs) -> score`; nothing
+else looks inside the weights: an array of a number a model (and an intercept), or a model's text.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from scipy.special import expit
 from scipy.stats import rankdata
+from sklearn.linear_model import LogisticRegression
 
+from cv import stacker
 from cv.auc import auc
 
 TIE = 1e-5  # nested AUCs closer than this are equal: the simpler blend wins
@@ -27,12 +31,49 @@ GAIN = 1e-6  # AUC that a pick must add; less is rounding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What a blender may read of N rows: logits (N, M) float64, features (N, F) float32."""
+
+    models: tuple[str, ...]
+    logits: np.ndarray
+    names: tuple[str, ...] = ()  # of the features
+    features: np.ndarray = field(default_factory=lambda: np.empty((0, 0), np.float32))
+
+    @classmethod
+    def of(
+        cls, logits: Mapping[str, np.ndarray], features: Mapping[str, np.ndarray] | None = None
+    ) -> "Inputs":
+        """Columns {name: (N,)}; raises ValueError when a logit is not finite. NaN features stay."""
+        matrix = np.stack([np.asarray(column, np.float64) for column in logits.values()], 1)
+        n_bad = int((~np.isfinite(matrix)).sum())
+        if n_bad:
+            raise ValueError(f"logits must be finite; got {n_bad} NaN or infinite of {matrix.size}")
+        features = features or {}
+        table = np.empty((len(matrix), len(features)), np.float32)
+        for i, column in enumerate(features.values()):
+            table[:, i] = column
+        return cls(models=tuple(logits), logits=matrix, names=tuple(features), features=table)
+
+    def take(self, rows: np.ndarray) -> "Inputs":
+        """The rows of which `rows` is the mask, or the indices."""
+        return Inputs(
+            models=self.models,
+            logits=self.logits[rows],
+            names=self.names,
+            features=self.features[rows],
+        )
+
+    def __len__(self) -> int:
+        return len(self.logits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Blender:
-    """One way to make one score of M logits."""
+    """One way to make one score of M logits and F features."""
 
     name: str
-    fit: Callable[[np.ndarray, np.ndarray], Any]  # logits (N, M), label (N,) -> weights
-    predict: Callable[[Any, np.ndarray], np.ndarray]  # weights, logits (n, M) -> score (n,)
+    fit: Callable[[Inputs, np.ndarray, np.ndarray], Any]  # inputs, label (N,), user (N,) -> weights
+    predict: Callable[[Any, Inputs], np.ndarray]  # weights, inputs of n rows -> score (n,)
     to_probability: Callable[[np.ndarray], np.ndarray] = expit  # score (n,) -> [0, 1]
 
 
@@ -56,51 +97,39 @@ class Row:
     weights: Any
 
 
-def as_matrix(logits: Mapping[str, np.ndarray] | np.ndarray) -> np.ndarray:
-    """Columns of logits as (N, M) float64. Raises ValueError when one is not finite."""
-    columns = list(logits.values()) if isinstance(logits, Mapping) else logits.T
-    matrix = np.stack([np.asarray(column, np.float64) for column in columns]).T
-    n_bad = int((~np.isfinite(matrix)).sum())
-    if n_bad:
-        raise ValueError(f"logits must be finite; got {n_bad} NaN or infinite of {matrix.size}")
-    return matrix
-
-
 def nested(
-    blender: Blender,
-    logits: Mapping[str, np.ndarray] | np.ndarray,
-    label: np.ndarray,
-    fold: np.ndarray,
+    blender: Blender, inputs: Inputs, label: np.ndarray, fold: np.ndarray, user: np.ndarray
 ) -> NestedScore:
     """For every fold: fit on the other folds' OOF rows, score on that fold.
 
-    logits {name: (N,)} or (N, M); label (N,); fold (N,). Raises ValueError for fewer than 2 folds.
+    label, fold, user (N,). Raises ValueError for fewer than 2 folds.
     """
-    matrix, label, fold = as_matrix(logits), np.asarray(label), np.asarray(fold)
     folds = np.unique(fold)
     if len(folds) < 2:
         raise ValueError(f"nested scores need at least 2 folds; got {len(folds)}")
     scores = []
     for k in folds:
         held_out = fold == k
-        weights = blender.fit(matrix[~held_out], label[~held_out])
-        scores.append(auc(label[held_out], blender.predict(weights, matrix[held_out])))
+        weights = blender.fit(inputs.take(~held_out), label[~held_out], user[~held_out])
+        score = blender.predict(weights, inputs.take(held_out))
+        scores.append(auc(label[held_out], score))
     return NestedScore(
         mean=float(np.mean(scores)), sd=float(np.std(scores, ddof=1)), folds=tuple(scores)
     )
 
 
-def _best_single(logits: np.ndarray, label: np.ndarray) -> np.ndarray:
-    return np.eye(logits.shape[1])[np.argmax([auc(label, column) for column in logits.T])]
+def _best_single(inputs: Inputs, label: np.ndarray, user: np.ndarray) -> np.ndarray:
+    reached = [auc(label, column) for column in inputs.logits.T]
+    return np.eye(len(inputs.models))[np.argmax(reached)]
 
 
-def _equal(logits: np.ndarray, label: np.ndarray) -> np.ndarray:
-    return np.full(logits.shape[1], 1 / logits.shape[1])
+def _equal(inputs: Inputs, label: np.ndarray, user: np.ndarray) -> np.ndarray:
+    return np.full(len(inputs.models), 1 / len(inputs.models))
 
 
-def _hill_climb(logits: np.ndarray, label: np.ndarray) -> np.ndarray:
+def _hill_climb(inputs: Inputs, label: np.ndarray, user: np.ndarray) -> np.ndarray:
     """Shares (M,) of the picks, starting from the best single model."""
-    picks = _best_single(logits, label)
+    picks, logits = _best_single(inputs, label, user), inputs.logits
     best = auc(label, logits @ picks)
     for _ in range(STEPS - 1):
         total = logits @ picks  # the sum ranks rows as the mean does
@@ -113,16 +142,45 @@ def _hill_climb(logits: np.ndarray, label: np.ndarray) -> np.ndarray:
     return picks / picks.sum()
 
 
-def _weighted(weights: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    return logits @ weights
+def _logistic(inputs: Inputs, label: np.ndarray, user: np.ndarray) -> np.ndarray:
+    """Weights (M + 1,), the intercept last."""
+    fitted = LogisticRegression(C=1.0).fit(inputs.logits, label)
+    return np.append(fitted.coef_, fitted.intercept_)
 
 
-def _weighted_ranks(weights: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    return (rankdata(logits, axis=0) - 0.5) / len(logits) @ weights
+def _weighted(weights: np.ndarray, inputs: Inputs) -> np.ndarray:
+    intercept = weights[len(inputs.models) :].sum()  # 0 where there is none
+    return inputs.logits @ weights[: len(inputs.models)] + intercept
+
+
+def _weighted_ranks(weights: np.ndarray, inputs: Inputs) -> np.ndarray:
+    return (rankdata(inputs.logits, axis=0) - 0.5) / len(inputs) @ weights
 
 
 def _unchanged(score: np.ndarray) -> np.ndarray:
     return score
+
+
+def _trees(name: str, columns: Callable[[Inputs], tuple[np.ndarray, tuple[str, ...]]]) -> Blender:
+    """LightGBM on some `columns` (n, C) and their names; its weights are the model's text."""
+
+    def fit(inputs: Inputs, label: np.ndarray, user: np.ndarray) -> str:
+        matrix, names = columns(inputs)
+        return stacker.fit(matrix, list(names), label, user)
+
+    def predict(model: str, inputs: Inputs) -> np.ndarray:
+        return stacker.predict(model, columns(inputs)[0])
+
+    return Blender(name=name, fit=fit, predict=predict)
+
+
+def _features(inputs: Inputs) -> tuple[np.ndarray, tuple[str, ...]]:
+    return inputs.features, inputs.names
+
+
+def _everything(inputs: Inputs) -> tuple[np.ndarray, tuple[str, ...]]:
+    logits = inputs.logits.astype(np.float32)
+    return np.hstack([logits, inputs.features]), (*inputs.models, *inputs.names)
 
 
 BEST_SINGLE = Blender(name="best_single", fit=_best_single, predict=_weighted)
@@ -131,24 +189,32 @@ RANK_MEAN = Blender(
 )
 LOGIT_MEAN = Blender(name="logit_mean", fit=_equal, predict=_weighted)
 HILL_CLIMBING = Blender(name="hill_climbing", fit=_hill_climb, predict=_weighted)
-BLENDERS = (BEST_SINGLE, RANK_MEAN, LOGIT_MEAN, HILL_CLIMBING)  # simplest first
+LOGISTIC = Blender(name="logistic", fit=_logistic, predict=_weighted)
+FEATURES_ONLY = _trees("features_only", _features)
+LIGHTGBM = _trees("lightgbm", _everything)
+BLENDERS = (  # simplest first
+    BEST_SINGLE,
+    RANK_MEAN,
+    LOGIT_MEAN,
+    HILL_CLIMBING,
+    LOGISTIC,
+    FEATURES_ONLY,
+    LIGHTGBM,
+)
 
 
-def compare(
-    logits: Mapping[str, np.ndarray] | np.ndarray, label: np.ndarray, fold: np.ndarray
-) -> list[Row]:
+def compare(inputs: Inputs, label: np.ndarray, fold: np.ndarray, user: np.ndarray) -> list[Row]:
     """A row for each of `BLENDERS`, in that order. Arguments and errors as `nested`."""
-    matrix, rows = as_matrix(logits), []
+    rows = []
     for blender in BLENDERS:
-        score = nested(blender, matrix, label, fold)
-        weights = blender.fit(matrix, np.asarray(label))
+        score = nested(blender, inputs, label, fold, user)
         rows.append(
             Row(
                 name=blender.name,
                 mean=score.mean,
                 sd=score.sd,
                 folds=score.folds,
-                weights=weights,
+                weights=blender.fit(inputs, label, user),
             )
         )
     return rows

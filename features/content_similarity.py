@@ -1,4 +1,4 @@
-"""Cosine of the target's content with the history's: largest, mean, and of the last item.
+"""Cosine of the target's content with the history's: largest, mean, last and recent.
 
 Null for an empty history; 0 against an item whose content vector is zero.
 """
@@ -9,11 +9,7 @@ import polars as pl
 from features import ragged
 from features.store import Split, Store
 
-COLUMNS = {
-    "ui_content_max": pl.Float32,
-    "ui_content_mean": pl.Float32,
-    "ui_content_last": pl.Float32,
-}
+COLUMNS = ragged.columns("ui_content")
 
 
 def describe(store: Store, split: Split) -> pl.DataFrame:
@@ -22,10 +18,6 @@ def describe(store: Store, split: Split) -> pl.DataFrame:
     unit = store.items.content / np.where(length > 0, length, 1)
     parts = []
     for target, entries, starts in ragged.blocks(store, split):
-        count = np.diff(starts)
-        cosine = np.einsum("td,td->t", unit[entries], unit[np.repeat(target, count)])
-        mean = ragged.reduce(np.add, cosine, starts) / np.maximum(count, 1)
-        largest = ragged.reduce(np.maximum, cosine, starts)
-        columns = (largest, mean, ragged.last(cosine, starts))
-        parts.append(pl.DataFrame(dict(zip(COLUMNS, columns, strict=True)), schema=COLUMNS))
-    return pl.concat(parts).fill_nan(None)
+        cosine = np.einsum("td,td->t", unit[entries], unit[np.repeat(target, np.diff(starts))])
+        parts.append(ragged.summary("ui_content", cosine, starts))
+    return ragged.table(parts, COLUMNS)

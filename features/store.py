@@ -13,7 +13,7 @@ Arrays lie as <part>/<name>.npy beside manifest.json, which says what they were 
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,11 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.user)
+
+    def take(self, rows: np.ndarray) -> "Split":
+        """The rows of which `rows` (n,) are the indices, or the mask."""
+        columns = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Split(**{name: None if a is None else a[rows] for name, a in columns.items()})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,50 +5,67 @@ import polars as pl
 
 from features import (
     content_similarity,
+    covisitation,
     history_length,
+    history_levels,
     item_popularity,
     row_levels,
+    tag_affinity,
     tag_overlap,
 )
 from features.store import Split, Store
 
-OF_ROWS = (history_length, row_levels, content_similarity, tag_overlap)
-FITTED = (item_popularity,)
+OF_ROWS = (
+    history_length,
+    row_levels,
+    history_levels,
+    content_similarity,
+    tag_overlap,
+    tag_affinity,
+)
+FITTED = (item_popularity, covisitation)
+KEYS = ("row_id", "user_id", "item_id")
 
 
 def build(store: Store, fold: np.ndarray) -> dict[str, pl.DataFrame]:
-    """Tables of train, valid and test, in row order; `fold` (N,) int8 as 20_folds wrote it.
+    """Tables of train, valid and test, in row order: KEYS, OF_ROWS, FITTED.
 
-    A train row's fitted columns come from the train rows of the other folds; those of valid and
-    test from all train rows. Fold -1 (official split) is never held out: all train rows are used.
+    fold (N,) int8, as 20_folds wrote it. A train row's fitted columns come from the train rows of
+    the other folds; those of valid and test from all train rows. Fold -1 (official split) is never
+    held out: all train rows are used.
     """
-    described = {name: describe(store, name) for name in ("train", "valid", "test")}
-    train = described["train"].with_columns(fold=pl.Series(fold))
-    held_out = [
-        _joined(train.filter(pl.col("fold") == k), train.filter((pl.col("fold") != k) | (k < 0)))
-        for k in sorted(np.unique(fold))
-    ]
-    tables = {"train": pl.concat(held_out).sort("row_id").drop("fold", "label")}
-    for name in ("valid", "test"):
-        tables[name] = _joined(described[name], train).drop("label", strict=False)
-    return tables
-
-
-def describe(store: Store, name: str) -> pl.DataFrame:
-    """Keys and unfitted columns of a split: row_id, user_id, item_id (and label), then OF_ROWS."""
-    split: Split = getattr(store, name)
-    keys = {
-        "row_id": np.arange(len(split.item)),
-        "user_id": np.asarray(split.user),
-        "item_id": np.asarray(split.item),
+    held_out = [np.flatnonzero(fold == k) for k in np.unique(fold)]
+    parts = []
+    for rows in held_out:
+        others = np.flatnonzero(fold != fold[rows[0]]) if fold[rows[0]] >= 0 else rows
+        (part,) = _fitted(store, others, (store.train.take(rows),))
+        parts.append(part.with_columns(row_id=pl.Series(rows)))
+    fitted = {"train": pl.concat(parts).sort("row_id").drop("row_id")}
+    everything = np.arange(len(store.train))
+    later = _fitted(store, everything, (store.valid, store.test))
+    fitted |= dict(zip(("valid", "test"), later, strict=True))
+    return {
+        name: pl.concat([_of_rows(store, getattr(store, name)), table], how="horizontal")
+        for name, table in fitted.items()
     }
-    if split.label is not None:
-        keys["label"] = np.asarray(split.label)
-    parts = [pl.DataFrame(keys), *(module.describe(store, split) for module in OF_ROWS)]
-    return pl.concat(parts, how="horizontal")
 
 
-def _joined(rows: pl.DataFrame, train: pl.DataFrame) -> pl.DataFrame:
+def names() -> list[str]:
+    """Every column but KEYS, in order."""
+    return [name for module in (*OF_ROWS, *FITTED) for name in module.COLUMNS]
+
+
+def _of_rows(store: Store, split: Split) -> pl.DataFrame:
+    columns = (np.arange(len(split)), np.asarray(split.user), np.asarray(split.item))
+    keys = pl.DataFrame(dict(zip(KEYS, columns, strict=True)))
+    return pl.concat([keys, *(m.describe(store, split) for m in OF_ROWS)], how="horizontal")
+
+
+def _fitted(store: Store, rows: np.ndarray, splits: tuple[Split, ...]) -> list[pl.DataFrame]:
+    """FITTED on the train rows `rows`, one table for each of `splits`."""
+    tables: list[list[pl.DataFrame]] = [[] for _ in splits]
     for module in FITTED:
-        rows = module.join(rows, module.fit(train))
-    return rows
+        fitted = module.fit(store, rows)
+        for split, parts in zip(splits, tables, strict=True):
+            parts.append(module.describe(store, split, fitted))
+    return [pl.concat(parts, how="horizontal") for parts in tables]

@@ -40,8 +40,8 @@ def work(s: Settings, force: bool) -> None:
 def manifest_of(s: Settings, blend: dict) -> dict:
     """What stands beside a submission, so that it can be told apart a year later."""
     shipped = blend["blenders"][blend["chosen"]]
-    used = [model for model, weight in shipped["weights"].items() if weight]
-    runs = [place.path.name for key, place in places.fits(s).items() if key[0] in used]
+    runs = [place.path.name for key, place in places.fits(s).items() if key[0] in shipped["models"]]
+    extra = blend.get("extra")
     return {
         "rules": s.rules,
         "profile": s.profile,
@@ -50,10 +50,11 @@ def manifest_of(s: Settings, blend: dict) -> dict:
         "commit": artefacts.commit(),
         "blend": blend["chosen"],
         "chosen_by": blend["chosen_by"],
-        "weights": shipped["weights"],
+        "weights": shipped.get("weights", shipped.get("file")),
         "runs": runs,
-        "cv": shipped.get("cv"),
-        "valid": shipped["valid"],
+        "extra": extra,  # if there is one, no figure below would be the mixture's
+        "cv": None if extra else shipped.get("cv"),
+        "valid": None if extra else shipped["valid"],
     }
 
 

@@ -31,7 +31,7 @@ from pipeline.settings import REPOSITORY
 
 RECORD = "artefact.json"
 CODE, ENDINGS = ("pipeline", "features", "models", "cv", "submissions"), ("py", "toml")
-PACKAGES = ("torch", "numpy", "polars", "pyarrow", "scikit-learn")
+PACKAGES = ("torch", "numpy", "polars", "pyarrow", "scikit-learn", "lightgbm")
 
 
 class MissingArtefact(InputError):

@@ -1,82 +1,81 @@
 """The fits' logits as tables, and how they become one score."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from cv import blend
-from cv.auc import auc
+from cv.blend import Inputs
 from cv.oof import assemble
 from features.store import Store
+from features.table import KEYS
 
 Fits = dict[tuple[str, int, int], Path]  # (model, seed, fold) -> folder of 50_train
 SHIPPED = "probability"
+WAYS = {way.name: way for way in blend.BLENDERS}
 
 
 def predictions(store: Store, fits: Fits) -> dict[str, pl.DataFrame]:
-    """valid (row_id, label) and test (ID), each with a column of logits per model, float64.
+    """valid (row_id, user_id, label), test (ID, user_id), each with a column of logits per model.
 
-    A model's logit is the mean over its folds and seeds.
+    A model's logit is the mean over its folds and seeds, float64. Where there are several seeds,
+    the mean over the folds of each stands beside it, as <model>-seed<s>.
     """
-    valid = {"row_id": np.arange(len(store.valid)), "label": np.asarray(store.valid.label)}
-    tables = {"valid": pl.DataFrame(valid), "test": pl.DataFrame({"ID": np.asarray(store.test.id)})}
-    for name, table in tables.items():
-        key = table.columns[0]
-        for model in models_of(fits):
-            parts = [folder for (m, _, _), folder in fits.items() if m == model]
-            logit = sum(_logits(folder / f"{name}.parquet", table[key]) for folder in parts)
-            table = table.with_columns((logit / len(parts)).alias(model))
-        tables[name] = table
+    valid, test = store.valid, store.test
+    row_id, label = np.arange(len(valid)), np.asarray(valid.label)
+    tables = {
+        "valid": pl.DataFrame(
+            {"row_id": row_id, "user_id": np.asarray(valid.user), "label": label}
+        ),
+        "test": pl.DataFrame({"ID": np.asarray(test.id), "user_id": np.asarray(test.user)}),
+    }
+    for name, rows in tables.items():
+        ids = rows[rows.columns[0]]
+        logits = {
+            (m, s): mean([_logits(fits[key] / f"{name}.parquet", ids) for key in of_seed])
+            for (m, s), of_seed in _by_seed(fits).items()
+        }
+        tables[name] = rows.with_columns(**_columns(logits))
     return tables
 
 
 def out_of_fold(store: Store, folds: Path, fits: Fits) -> pl.DataFrame:
-    """row_id, fold, label of the train rows; per model, the logit of fits that did not see them."""
-    table = pl.read_parquet(folds / "folds.parquet").sort("row_id")
-    table = table.with_columns(label=pl.Series(np.asarray(store.train.label)))
-    for model in models_of(fits):
-        seeds = sorted({seed for m, seed, _ in fits if m == model})
-        logit = sum(_held(fits, model, seed, table["row_id"]) for seed in seeds)
-        table = table.with_columns((logit / len(seeds)).alias(model))
-    return table
+    """row_id, fold, user_id, label of the train rows, and logits of fits that did not see them.
+
+    The columns of logits are those of `predictions`.
+    """
+    rows = pl.read_parquet(folds / "folds.parquet").sort("row_id")
+    rows = rows.with_columns(
+        user_id=pl.Series(np.asarray(store.train.user)),
+        label=pl.Series(np.asarray(store.train.label)),
+    )
+    logits = {}
+    for seed, keys in _by_seed(fits).items():
+        held = [pl.read_parquet(fits[key] / "held.parquet") for key in keys]
+        logits[seed] = assemble(held, rows["row_id"].to_numpy())["logit"].cast(pl.Float64)
+    return rows.with_columns(**_columns(logits))
 
 
-def models_of(fits: Fits) -> list[str]:
-    return list(dict.fromkeys(model for model, _, _ in fits))
+def models_of(fits: Fits) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(model for model, _, _ in fits))
 
 
-def judge_nested(oof: pl.DataFrame, tables: dict[str, pl.DataFrame]) -> dict:
-    """Models by their fold AUCs, blenders by nested folds; official valid beside both."""
-    valid, fold, label = tables["valid"], oof["fold"].to_numpy(), oof["label"].to_numpy()
-    models = [c for c in oof.columns if c not in ("row_id", "fold", "label")]
-    table: dict = {"models": {}, "blenders": {}}
-    for model in models:
-        logit = oof[model].to_numpy()
-        folds = [auc(label[fold == k], logit[fold == k]) for k in np.unique(fold)]
-        judged = {"cv": float(np.mean(folds)), "sd": float(np.std(folds, ddof=1)), "folds": folds}
-        table["models"][model] = judged | {"valid": _valid_auc(valid, valid[model])}
-    matrix = oof.select(models).to_numpy()
-    valid_logits = valid.select(models).to_numpy()
-    for row, way in zip(blend.compare(matrix, label, fold), blend.BLENDERS, strict=True):
-        judged = {"cv": row.mean, "sd": row.sd, "folds": list(row.folds)}
-        judged["weights"] = dict(zip(models, row.weights.tolist(), strict=True))
-        judged["valid"] = _valid_auc(valid, way.predict(row.weights, valid_logits))
-        table["blenders"][row.name] = judged
-    return table
+def single_seeds(fits: Fits, model: str) -> dict[int, str]:
+    """The columns of a model's seeds; none where there is but one."""
+    seeds = [seed for m, seed in _by_seed(fits) if m == model]
+    return {seed: f"{model}-seed{seed}" for seed in seeds} if len(seeds) > 1 else {}
 
 
-def judge_on_valid(tables: dict[str, pl.DataFrame]) -> dict:
-    """Official mode: no row of train is held out, so official valid is all there is to judge by."""
-    valid = tables["valid"]
-    models = [c for c in valid.columns if c not in ("row_id", "label")]
-    reached = {model: _valid_auc(valid, valid[model]) for model in models}
-    best = max(reached, key=reached.get)
-    weights = {model: float(model == best) for model in models}
-    return {
-        "models": {model: {"valid": value} for model, value in reached.items()},
-        "blenders": {"best_single": {"weights": weights, "valid": reached[best]}},
-    }
+def inputs(rows: pl.DataFrame, models: tuple[str, ...], features: pl.DataFrame | None) -> Inputs:
+    """What blenders read of `rows`: the models' logits, and the columns of 30_features."""
+    known = [] if features is None else features.drop(KEYS).get_columns()
+    return Inputs.of(
+        {model: rows[model].to_numpy() for model in models},
+        {column.name: column.cast(pl.Float32).to_numpy() for column in known},
+    )
 
 
 def choose(table: dict, method: str) -> dict:
@@ -94,30 +93,34 @@ def choose(table: dict, method: str) -> dict:
     return {"chosen": blend.winner(rows).name, "chosen_by": "nested CV"}
 
 
-def score(tables: dict[str, pl.DataFrame], table: dict, chosen: dict) -> None:
-    """Add every blender's score, and the shipped `probability`, to valid and test."""
-    ways = {way.name: way for way in blend.BLENDERS}
-    for name, rows in tables.items():
-        scores = {}
-        for method, judged in table["blenders"].items():
-            logits = rows.select(list(judged["weights"])).to_numpy()
-            weights = np.array(list(judged["weights"].values()))
-            scores[method] = ways[method].predict(weights, logits)
-        shipped = ways[chosen["chosen"]].to_probability(scores[chosen["chosen"]])
-        tables[name] = rows.with_columns(**scores, **{SHIPPED: shipped})
+def score(
+    rows: pl.DataFrame, given: Inputs, weights: Mapping[str, Any], chosen: str
+) -> pl.DataFrame:
+    """`rows` with every blender's score of `given`, and `probability`, the one that ships."""
+    scores = {name: WAYS[name].predict(fitted, given) for name, fitted in weights.items()}
+    shipped = WAYS[chosen].to_probability(scores[chosen])
+    return rows.with_columns(**scores, **{SHIPPED: shipped})
 
 
-def _valid_auc(valid: pl.DataFrame, scores: pl.Series | np.ndarray) -> float:
-    return auc(valid["label"].to_numpy(), np.asarray(scores))
+def mean(logits: list[pl.Series]) -> pl.Series:
+    return sum(logits[1:], start=logits[0]) / len(logits)
 
 
-def _held(fits: Fits, model: str, seed: int, row_ids: pl.Series) -> pl.Series:
-    parts = [
-        pl.read_parquet(folder / "held.parquet")
-        for (m, s, _), folder in fits.items()
-        if (m, s) == (model, seed)
-    ]
-    return assemble(parts, row_ids.to_numpy())["logit"].cast(pl.Float64)
+def _by_seed(fits: Fits) -> dict[tuple[str, int], list[tuple[str, int, int]]]:
+    """The fits of every model and seed: one a fold."""
+    found: dict[tuple[str, int], list[tuple[str, int, int]]] = {}
+    for key in fits:
+        found.setdefault(key[:2], []).append(key)
+    return found
+
+
+def _columns(logits: dict[tuple[str, int], pl.Series]) -> dict[str, pl.Series]:
+    """Every model's mean over its seeds; then, of several, the seeds' own."""
+    models = dict.fromkeys(model for model, _ in logits)
+    means = {m: mean([v for (model, _), v in logits.items() if model == m]) for m in models}
+    if len(means) == len(logits):
+        return means
+    return means | {f"{model}-seed{seed}": logit for (model, seed), logit in logits.items()}
 
 
 def _logits(path: Path, ids: pl.Series) -> pl.Series:

@@ -11,6 +11,7 @@ from pathlib import Path
 from features import challenge, release_files
 from features.challenge import ChallengeSettings
 from features.digest import sha256
+from features.errors import InputError
 from features.release_rows import ReleaseSettings
 from pipeline.artefacts import Place, digest, need
 from pipeline.settings import Settings
@@ -97,6 +98,11 @@ def blend(s: Settings) -> Place:
     """60_blend."""
     inputs = {place.name: digest(place) for place in fits(s).values()} | _rows(s)
     given = {"method": s.blend.method, "rules": s.rules, "models": s.models}
+    if not s.official:
+        inputs["features"] = digest(features(s))
+    if s.blend.extra:
+        inputs["extra"] = sha256(_extra(s.blend.extra))
+        given |= {"extra_weight": s.blend.extra_weight, "extra_mean": s.blend.extra_mean}
     return _place(s, "60_blend", "blend", given, inputs)
 
 
@@ -119,6 +125,12 @@ def report(s: Settings) -> Place:
 def _rows(s: Settings) -> dict[str, str]:
     """Digests of the rows and of their folds."""
     return {"store": digest(store(s)), "folds": digest(folds(s))}
+
+
+def _extra(path: str) -> Path:
+    if not Path(path).is_file():
+        raise InputError(f"blend.extra={path}: no such file; expected a csv or zip with ID,Task2")
+    return Path(path)
 
 
 def _data(s: Settings) -> list[Place]:

@@ -3,43 +3,89 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from cv.auc import auc
+from pipeline import judging
+from pipeline.blending import SHIPPED
 
-COLUMNS = ("cv", "sd", "valid", "hidden")
+COLUMNS = ("cv", "sd", "valid", "hidden", "valid_gain", "hidden_gain")
+WITH_EXTRA = "with_extra"
 FLATTERED_CV = "  CV: a fold also chose the epoch of its own fits, which flatters it a little."
 FLATTERED = "  Official valid chose epochs and network, so it flatters them; hidden chose nothing."
 
 
 def judge(blend: Path, hidden_labels: Path | None) -> dict:
-    """Rows (name, cv, sd, valid, hidden), what shipped, and the Bayes AUC; None where unknown.
+    """Rows (COLUMNS by name), what shipped, and the Bayes AUC; None where unknown.
 
     `blend` is the folder of 60_blend. `hidden_labels` (ID, label and, for the sample,
-    click_probability) are the test labels: this function alone opens them.
+    click_probability) are the test labels: this function alone opens them. A gain is
+    [difference from best_single, low, high], as in pipeline/judging.py.
     """
     table = json.loads((blend / "blend.json").read_text())
-    rows = [
-        {"name": name, **{column: judged.get(column) for column in COLUMNS}}
-        for part in ("models", "blenders")
-        for name, judged in table[part].items()
-    ]
+    rows, columns = _rows(table)
     bayes = None
     if hidden_labels is not None:
         labels = pl.read_parquet(hidden_labels)
         test = pl.read_parquet(blend / "test.parquet")
-        joined = test.join(labels, on="ID", how="left", validate="1:1", maintain_order="left")
-        truth = joined["label"].to_numpy()
+        test = test.join(labels, on="ID", how="left", validate="1:1", maintain_order="left")
+        truth = test["label"].to_numpy()
         for row in rows:
-            row["hidden"] = auc(truth, joined[row["name"]].to_numpy())
+            scores = [test[column].to_numpy() for column in columns[row["name"]]]
+            row["hidden"] = float(np.mean([auc(truth, score) for score in scores]))
+        for row in rows:
+            if row["valid_gain"] is not None or row["name"] == WITH_EXTRA:
+                (column,) = columns[row["name"]]
+                row["hidden_gain"] = judging.gain(test, column)
         if "click_probability" in labels.columns:
-            bayes = auc(truth, joined["click_probability"].to_numpy())
+            bayes = auc(truth, test["click_probability"].to_numpy())
     return {
         "rows": rows,
-        "shipped": table["chosen"],
-        "chosen_by": table["chosen_by"],
+        "shipped": WITH_EXTRA if "extra" in table else table["chosen"],
+        "chosen_by": _chosen_by(table),
         "bayes": bayes,
     }
+
+
+def _rows(table: dict) -> tuple[list[dict], dict[str, list[str]]]:
+    """The rows without hidden figures, and the columns of test.parquet that each is the mean of."""
+    rows, columns = [], {}
+    for name, judged in [*table["models"].items(), *table["blenders"].items()]:
+        rows.append(_row(name, judged))
+        columns[name] = [name]
+        seeds = judged.get("seeds")
+        if seeds:
+            alone = f"{name}, one seed"
+            rows.append(_row(alone, _mean_of(list(seeds.values()))))
+            columns[alone] = [f"{name}-seed{seed}" for seed in seeds]
+    if "extra" in table:
+        rows.append(_row(WITH_EXTRA, {}))
+        columns[WITH_EXTRA] = [SHIPPED]
+    return rows, columns
+
+
+def _row(name: str, judged: dict) -> dict:
+    return {"name": name, **{column: judged.get(column) for column in COLUMNS}}
+
+
+def _mean_of(seeds: list[dict]) -> dict:
+    """What one seed reaches: means over seeds; the sd is that of the folds, as everywhere."""
+    means = {"valid": float(np.mean([seed["valid"] for seed in seeds]))}
+    if "folds" in seeds[0]:
+        folds = np.mean([seed["folds"] for seed in seeds], 0)
+        means |= {"cv": float(folds.mean()), "sd": float(folds.std(ddof=1))}
+    return means
+
+
+def _chosen_by(table: dict) -> str:
+    if "extra" not in table:
+        return table["chosen_by"]
+    extra = table["extra"]
+    return (
+        f"settings: {table['chosen']} (by {table['chosen_by']}) and {extra['file']}, which weighs"
+        f" {extra['weight']:g} and was judged by nothing"
+    )
 
 
 def shipped(judged: dict) -> dict:
@@ -49,15 +95,39 @@ def shipped(judged: dict) -> dict:
 
 def as_text(judged: dict) -> str:
     """The table for a terminal; `*` is what ships."""
-    lines = [f"  {'':<16}{'CV ± sd':>19}{'valid':>10}{'hidden':>10}{'Bayes':>10}"]
+    width = max(16, *(len(row["name"]) for row in judged["rows"]))
+    lines = [f"  {'':<{width}}{'CV ± sd':>19}{'valid':>10}{'hidden':>10}{'Bayes':>10}"]
     for row in judged["rows"]:
-        star = "*" if row["name"] == judged["shipped"] else " "
         cv = "-" if row["cv"] is None else f"{row['cv']:.5f} ± {row['sd']:.5f}"
         figures = "".join(_cell(v) for v in (row["valid"], row["hidden"], judged["bayes"]))
-        lines.append(f"{star} {row['name']:<16}{cv:>19}{figures}")
+        lines.append(f"{_star(row, judged)} {row['name']:<{width}}{cv:>19}{figures}")
+    lines += _gains(judged, width)
     kfold = judged["rows"][0]["cv"] is not None
     lines += [f"* ships, chosen by {judged['chosen_by']}.", FLATTERED_CV if kfold else FLATTERED]
     return "\n".join(lines)
+
+
+def _gains(judged: dict, width: int) -> list[str]:
+    """What blends gain over the best single network; nothing where there are no blends."""
+    rows = [row for row in judged["rows"] if row["valid_gain"] or row["hidden_gain"]]
+    if not rows:
+        return []
+    heads = "".join(f"{name + ', 95 % interval':>30}" for name in ("valid", "hidden"))
+    lines = [f"  {'over best_single':<{width}}{heads}"]
+    for row in rows:
+        figures = "".join(_interval(row[name]) for name in ("valid_gain", "hidden_gain"))
+        lines.append(f"{_star(row, judged)} {row['name']:<{width}}{figures}")
+    return lines
+
+
+def _star(row: dict, judged: dict) -> str:
+    return "*" if row["name"] == judged["shipped"] else " "
+
+
+def _interval(gain: list[float] | None) -> str:
+    if gain is None:
+        return f"{'-':>30}"
+    return f"{'{:+.5f} [{:+.5f}, {:+.5f}]'.format(*gain):>30}"
 
 
 def _cell(value: float | None) -> str:

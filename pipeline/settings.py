@@ -28,7 +28,17 @@ DEFAULT_MODELS = ("qin", "final", "din")
 RULES = ("research", "strict")
 FOLD_MODES = ("auto", "kfold", "official")
 HOMES = ("auto", "device", "host")
-BLENDERS = ("auto", "best_single", "rank_mean", "logit_mean", "hill_climbing")
+BLENDERS = (
+    "auto",
+    "best_single",
+    "rank_mean",
+    "logit_mean",
+    "hill_climbing",
+    "logistic",
+    "features_only",
+    "lightgbm",
+)
+MEANS = ("rank", "logit")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +65,10 @@ class TrainSettings:
 class BlendSettings:
     """How the models become one score."""
 
-    method: str = (
-        "auto"  # best_single | rank_mean | logit_mean | hill_climbing | auto: by nested CV
-    )
+    method: str = "auto"  # the name of a blender in cv/blend.py | auto: by nested CV
+    extra: str = ""  # a csv or zip of a public submission, mixed into the test scores
+    extra_weight: float = 0.5  # its share; a guess: nothing can judge it
+    extra_mean: str = "rank"  # rank | logit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,6 +270,7 @@ def _rules(s: Settings) -> list[str]:
         ("rules", s.rules, RULES),
         ("folds.mode", s.folds.mode, FOLD_MODES),
         ("blend.method", s.blend.method, BLENDERS),
+        ("blend.extra_mean", s.blend.extra_mean, MEANS),
         ("train.rows", s.train.rows, HOMES),
     ):
         if value not in known:
@@ -272,6 +284,14 @@ def _rules(s: Settings) -> list[str]:
             f"blend.method = {s.blend.method!r} needs out-of-fold rows, and folds.mode=official"
             " has none: use best_single"
         )
+    if not 0 < s.blend.extra_weight < 1:
+        problems.append(f"blend.extra_weight = {s.blend.extra_weight:g} must lie between 0 and 1")
+    if not s.blend.extra:
+        problems += [
+            f"{word}: not read without blend.extra=FILE"
+            for word in s.words
+            if word.startswith(("blend.extra_weight=", "blend.extra_mean="))
+        ]
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", s.train.device):
         problems.append(f"train.device = {s.train.device!r} must be auto, cpu, cuda or cuda:<n>")
     if not 2 <= s.folds.n <= 127:
@@ -318,6 +338,10 @@ def _strict(s: Settings) -> list[str]:
         )
     if s.blend.method not in ("auto", "best_single"):
         problems.append(f"rules=strict refuses blend.method={s.blend.method}: no ensembles")
+    if s.blend.extra:
+        problems.append(
+            "rules=strict refuses blend.extra: a mean of two submissions is an ensemble"
+        )
     if len(s.train.seeds) > 1:
         problems.append("rules=strict refuses several train.seeds: their mean is an ensemble")
     if s.prepare.content != "given":

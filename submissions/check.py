@@ -61,6 +61,19 @@ def check(path: Path, ids: np.ndarray | None = None) -> Report:
     )
 
 
+def read_scores(path: Path, ids: np.ndarray) -> np.ndarray:
+    """Scores (N,) float64 of a submission for the test rows `ids` (N,) int64.
+
+    Raises InputError with every problem that `check` finds.
+    """
+    errors = check(path, ids).errors
+    if errors:
+        raise InputError(f"{path} is no submission for this test set: " + "; ".join(errors))
+    data = _bytes(Path(path))
+    table = _parse(archive.extract(data) if archive.is_zip(Path(path).name, data) else data)
+    return table[SCORE].cast(pl.Float64).to_numpy()
+
+
 def read_ids(path: Path) -> np.ndarray:
     """Column ID (N,) int64 of a parquet or csv file. Raises InputError when there is none."""
     read = pl.read_csv if path.suffix == ".csv" else pl.read_parquet
