@@ -183,6 +183,42 @@ def test_divergence_names_the_fit_and_publishes_nothing(first, words):
     assert not any(place.done for place in places.fits(s).values())
 
 
+def test_the_stacker_and_its_features_are_the_same_bytes_again(first, words, tmp_path):
+    s = settings.load("sample", words)
+    before = {
+        name: (places.blend(s).path / name).read_bytes()
+        for name in ("lightgbm.txt", "features_only.txt", "test.parquet", "blend.json")
+    }
+    features = {path.name: path.read_bytes() for path in places.features(s).path.glob("*.parquet")}
+    for stage in ("30_features", "60_blend"):
+        run(f"pipeline.{stage}", "sample", *words, "--force", shell=False, OMP_NUM_THREADS="2")
+    assert before == {name: (places.blend(s).path / name).read_bytes() for name in before}
+    for name, data in features.items():
+        assert (places.features(s).path / name).read_bytes() == data
+
+
+def test_an_outsiders_submission_is_mixed_in_and_judged_by_nothing(first, words, tmp_path):
+    theirs = tmp_path / "theirs.csv"
+    s = settings.load("sample", words)
+    shutil.copy(next(places.submission(s).path.glob("prediction.csv")), theirs)
+    mixed = [*words[:-1], f"submissions={tmp_path}", f"blend.extra={theirs}"]
+    mixed.append("blend.extra_weight=0.25")
+    said = run("sample", *mixed)
+    assert "it has no out-of-fold rows: nothing but the leaderboard judges it" in said
+    assert "theirs.csv, which weighs 0.25 and was judged by nothing" in said
+    last = last_line(said)
+    assert (last["cv"], last["valid"]) == (None, None)
+    assert 0.4 < last["hidden"] < 1
+    manifest = json.loads((Path(last["submission"]).parent / "manifest.json").read_text())
+    assert manifest["cv"] is None
+    assert manifest["extra"]["file"] == "theirs.csv"
+    assert "nothing" in manifest["extra"]["judged_by"]
+    theirs.write_text(theirs.read_text().replace("0.", "1.", 3))
+    assert "values in [0, 1]" in run("pipeline.60_blend", "sample", *mixed, code=2, shell=False)
+    theirs.unlink()
+    assert "no such file" in run("pipeline.60_blend", "sample", *mixed, code=2, shell=False)
+
+
 def test_the_public_score_is_noted_in_the_row_that_is_there(first, words):
     run("pipeline.80_report", "sample", *words, "--public", "0.9798", shell=False)
     board = Path(words[-1].split("=")[1]) / "LEADERBOARD.md"

@@ -83,6 +83,11 @@ def test_every_problem_is_reported_at_once_with_the_nearest_key():
         (["rules=strict", "blend.method=rank_mean"], "rules=strict refuses blend.method=rank_mean"),
         (["rules=strict", "train.seeds=0,1"], "rules=strict refuses several train.seeds"),
         (["rules=strict", "qin.item_levels=true"], "rules=strict refuses qin.item_levels: levels"),
+        (["rules=strict", "blend.method=lightgbm"], "rules=strict refuses blend.method=lightgbm"),
+        (["rules=strict", "blend.extra=x.csv"], "rules=strict refuses blend.extra"),
+        (["blend.extra=x.csv", "blend.extra_weight=1"], "blend.extra_weight = 1 must lie between"),
+        (["blend.extra=x.csv", "blend.extra_mean=vote"], "must be one of rank, logit"),
+        (["blend.extra_weight=0.1"], "blend.extra_weight=0.1: not read without blend.extra=FILE"),
         (["networks=3"], "unknown key 'networks', did you mean 'network'?"),
         (
             ["qin.fit.focal_gamma=3"],
