@@ -8,5 +8,5 @@ Two kinds of feature module, listed by hand and in order in features/table.py:
 
 15_probe's alone: history_popularity, level_mismatch, row_order, target_in_history, user_number.
 
-Column prefixes say what a column is of: i_ item, u_ user, ui_ user and item, h_ history, r_ the row.
+Column prefixes: i_ item, u_ user, ui_ user and item, h_ history, r_ the row itself.
 """
