@@ -1,56 +1,133 @@
-"""submissions/LEADERBOARD.md: one row for every submission, ours to read and to keep."""
+"""submissions/LEADERBOARD.md: one row for every submission, ours to read and to keep.
+
+What stands above and below the table is left alone; a table of fewer columns gains the others.
+"""
 
 import datetime
 import json
+import re
 from pathlib import Path
 
-from pipeline import scores
+TITLE = """# Leaderboard
 
-HEADER = """# Leaderboard
-
-One row a submission, written by `80_report`; `--public` adds the public score.
-
-| date | submission | commit | rules | blend | runs | CV ± sd | valid | hidden | Bayes | public |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+One row a submission, written by `80_report`; `--public` adds the public score, `--sentence` a word.
 """
-N_CELLS = 11
+COLUMNS = (
+    "date", "submission", "commit", "rules", "blend", "runs",
+    "CV ± sd", "valid", "hidden", "Bayes", "public", "sentence",
+)  # fmt: skip
+UNKNOWN = "-"
+
+Row = dict[str, str]  # column -> cell
 
 
-def record(board: Path, submission: Path, judged: dict, public: float | None) -> None:
-    """Append the row of `submission` (its folder), or set the public score of the row it has."""
-    text = board.read_text() if board.exists() else HEADER
-    name = f"{submission.parent.name}/{submission.name}"
-    lines = text.splitlines()
-    mine = [i for i, line in enumerate(lines) if _cells(line)[1:2] == [name]]
-    if not mine:
-        lines.append(_row(name, submission, judged, public))
-    elif public is not None:
-        cells = _cells(lines[mine[0]])
-        lines[mine[0]] = _line([*cells[: N_CELLS - 1], f"{public:.5f}"])
-    else:
+def record(
+    board: Path,
+    submission: Path,
+    judged: dict,
+    public: float | None = None,
+    sentence: str | None = None,
+) -> None:
+    """Append the row of `submission` (its folder), or set `public` and `sentence` in its row.
+
+    Without a `sentence`, a new row says what the blend is made of and what it gained.
+    """
+    above, rows, below = _read(board)
+    name = name_of(submission)
+    row = next((row for row in rows if row["submission"] == name), None)
+    if row is None:
+        row = _row(name, submission, judged)
+        rows.append(row)
+    elif public is None and sentence is None:
         return
+    if public is not None:
+        row["public"] = f"{public:.5f}"
+    if sentence is not None:
+        row["sentence"] = " ".join(sentence.split()) or UNKNOWN
     written = board.with_name(f".{board.name}")
     board.parent.mkdir(parents=True, exist_ok=True)
-    written.write_text("\n".join(lines) + "\n")
+    written.write_text("\n".join([*above, *_table(rows), *below]) + "\n")
     written.rename(board)
 
 
-def _row(name: str, submission: Path, judged: dict, public: float | None) -> str:
+def rows_of(board: Path, profile: str) -> list[Row]:
+    """The rows of one profile's submissions, as written; none where there is no board."""
+    return [row for row in _read(board)[1] if row["submission"].startswith(f"{profile}/")]
+
+
+def shipped(judged: dict) -> dict:
+    """The row of what was submitted, of `scores.judge`."""
+    return next(row for row in judged["rows"] if row["name"] == judged["shipped"])
+
+
+def name_of(submission: Path) -> str:
+    """What a submission's folder is called on the board: <profile>/<rules>-<hash>."""
+    return f"{submission.parent.name}/{submission.name}"
+
+
+def number(cell: str) -> float | None:
+    """The figure that a cell begins with; None for `-`."""
+    found = re.match(r"\d+(\.\d+)?", cell)
+    return float(found[0]) if found else None
+
+
+def _row(name: str, submission: Path, judged: dict) -> Row:
     manifest = json.loads((submission / "manifest.json").read_text())
-    best = scores.shipped(judged)
-    cv = "-" if best["cv"] is None else f"{best['cv']:.5f} ± {best['sd']:.5f}"
-    figures = [best["valid"], best["hidden"], judged["bayes"], public]
-    models = sorted({run.split("-")[0] for run in manifest["runs"]})
-    return _line([
-        datetime.date.today().isoformat(), name, manifest["commit"], manifest["rules"],
-        manifest["blend"], f"{len(manifest['runs'])} fits: {', '.join(models)}", cv,
-        *("-" if figure is None else f"{figure:.5f}" for figure in figures),
-    ])  # fmt: skip
+    best = shipped(judged)
+    figures = {"valid": best["valid"], "hidden": best["hidden"], "Bayes": judged["bayes"]}
+    return {
+        "date": datetime.date.today().isoformat(),
+        "submission": name,
+        "commit": manifest["commit"],
+        "rules": manifest["rules"],
+        "blend": manifest["blend"],
+        "runs": f"{len(manifest['runs'])} fits: {', '.join(_models(manifest))}",
+        "CV ± sd": UNKNOWN if best["cv"] is None else f"{best['cv']:.5f} ± {best['sd']:.5f}",
+        **{k: UNKNOWN if value is None else f"{value:.5f}" for k, value in figures.items()},
+        "public": UNKNOWN,
+        "sentence": _sentence(manifest, judged),
+    }
+
+
+def _sentence(manifest: dict, judged: dict) -> str:
+    """What ships, and how far it lies above the best single network by the figure that chose."""
+    weights = {model: (manifest["weights"] or {}).get(model) for model in _models(manifest)}
+    used = [model for model in sorted(weights, key=lambda m: -(weights[m] or 0)) if weights[m]]
+    what = " + ".join(f"{model} {weights[model]:.2f}" for model in used) or manifest["blend"]
+    best = shipped(judged)
+    single = next((row for row in judged["rows"] if row["name"] == "best_single"), None)
+    if single is None or single is best or best["cv"] is None:
+        return what
+    return f"{what}; nested CV {best['cv'] - single['cv']:+.5f} against the best single network"
+
+
+def _models(manifest: dict) -> list[str]:
+    return sorted({run.split("-")[0] for run in manifest["runs"]})
+
+
+def _read(board: Path) -> tuple[list[str], list[Row], list[str]]:
+    """Lines above the table, its rows, lines below it."""
+    lines = board.read_text().splitlines() if board.exists() else [*TITLE.splitlines(), ""]
+    start = next((i for i, line in enumerate(lines) if line.startswith("| date |")), len(lines))
+    end = start
+    while end < len(lines) and lines[end].startswith("|"):
+        end += 1
+    table = [_cells(line) for line in lines[start:end]]
+    unknown = dict.fromkeys(COLUMNS, UNKNOWN)
+    rows = [unknown | dict(zip(table[0], cells, strict=False)) for cells in table[2:]]
+    return lines[:start], rows, lines[end:]
+
+
+def _table(rows: list[Row]) -> list[str]:
+    columns = list(dict.fromkeys([*COLUMNS, *(column for row in rows for column in row)]))
+    head = [_line(columns), _line(["---"] * len(columns))]
+    return head + [_line([row.get(column, UNKNOWN) for column in columns]) for row in rows]
 
 
 def _cells(line: str) -> list[str]:
-    return [cell.strip() for cell in line.strip().strip("|").split("|")]
+    inner = line.strip().removeprefix("|").removesuffix("|")
+    return [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", inner)]
 
 
 def _line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

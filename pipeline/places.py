@@ -13,10 +13,12 @@ from features.challenge import ChallengeSettings
 from features.digest import sha256
 from features.errors import InputError
 from features.release_rows import ReleaseSettings
-from pipeline.artefacts import Place, digest, need
+from pipeline import leaderboard
+from pipeline.artefacts import Place, digest, need, record
 from pipeline.settings import Settings
 
 OFFICIAL = -1  # the one "fold" of official mode: train on all train rows, judge on official valid
+EXTRAS = ("probe.json", "mask.json", "tune.json")  # what the report shows where it is there
 
 
 def data(s: Settings) -> Place | None:
@@ -113,13 +115,43 @@ def submission(s: Settings) -> Place:
     return Place("70_submit", s.rules, folder, given, {"blend": digest(blend(s))})
 
 
+def board(s: Settings) -> Path:
+    """The table of all submissions, which 80_report keeps."""
+    return Path(s.submissions) / "LEADERBOARD.md"
+
+
 def report(s: Settings) -> Place:
     """80_report."""
-    inputs = {"blend": digest(blend(s)), "submission": digest(submission(s))}
+    inputs = {place.stage: digest(place) for place in (features(s), blend(s), submission(s))}
+    found = [path.parent for paths in extras(s).values() for path in paths]
+    inputs |= {folder.name: record(folder)["digest"] for folder in found}
     hidden = hidden_labels(s)
     if hidden is not None:
         inputs["hidden_labels"] = sha256(hidden)
-    return _place(s, "80_report", "report", {}, inputs)
+    noted = {
+        row["submission"]: row["public"]
+        for row in leaderboard.rows_of(board(s), s.profile)
+        if row["public"] != leaderboard.UNKNOWN
+    }
+    return _place(s, "80_report", "report", {}, inputs | noted)
+
+
+def extras(s: Settings) -> dict[str, list[Path]]:
+    """What stages that a run can do without have found about it, by file name.
+
+    A file counts when its artefact was made from this run's artefacts and from nothing else.
+    """
+    made = [*fits(s).values(), features(s), blend(s)]
+    known = _rows(s) | {place.name: digest(place) for place in made}
+    profile = Path(s.artefacts) / s.profile
+    return {
+        name: [
+            path
+            for path in sorted(profile.glob(f"*/[!.]*/{name}"))
+            if record(path.parent)["inputs"].items() <= known.items()
+        ]
+        for name in EXTRAS
+    }
 
 
 def _rows(s: Settings) -> dict[str, str]:

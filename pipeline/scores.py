@@ -88,11 +88,6 @@ def _chosen_by(table: dict) -> str:
     )
 
 
-def shipped(judged: dict) -> dict:
-    """The row of what was submitted."""
-    return next(row for row in judged["rows"] if row["name"] == judged["shipped"])
-
-
 def as_text(judged: dict) -> str:
     """The table for a terminal; `*` is what ships."""
     width = max(16, *(len(row["name"]) for row in judged["rows"]))

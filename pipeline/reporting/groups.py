@@ -1,0 +1,145 @@
+"""Where the models are good: AUC by length of the history and by popularity of the target item.
+
+Every row is in one group; a group's AUC compares rows inside it only. Bars are the 95 % interval
+of Hanley & McNeil 1982, "The meaning and use of the area under a ROC curve", Radiology 143:
+
+    var = (A (1 - A) + (P - 1)(A / (2 - A) - A²) + (N - 1)(2A² / (1 + A) - A²)) / (P N)
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from cv.auc import auc
+from pipeline.reporting import drawing
+from pipeline.reporting.page import Html, Section, figure, grid
+from pipeline.reporting.run import Run
+from pipeline.reporting.wording import count, listed
+
+GROUPS = 6
+FEWEST = 20  # rows of either class, below which a group's AUC says nothing
+
+
+class Groups(NamedTuple):
+    """Which group (N,) a row is in, and what the groups are called."""
+
+    of_row: np.ndarray  # (N,) int64
+    names: list[str]
+
+
+class GroupAuc(NamedTuple):
+    """Per group, NaN where a class has too few rows."""
+
+    auc: np.ndarray  # (G,) float64
+    half: np.ndarray  # (G,) float64, half of the 95 % interval
+
+
+def sections(run: Run) -> list[Section]:
+    held = run.held
+    kinds = (
+        ("AUC by history length", "items in the history", held.history),
+        ("AUC by item popularity", "train rows of the other folds that show the item", held.shows),
+    )
+    return [_section(run, title, what, values) for title, what, values in kinds]
+
+
+def groups_of(values: np.ndarray, n_groups: int = GROUPS) -> Groups:
+    """Groups of about equal counts of (N,) non-negative integers; zero is one of its own."""
+    positive = values[values > 0]
+    edges = [0, 1] if len(positive) < len(values) else []
+    if len(positive):
+        inner = np.quantile(positive, np.arange(1, n_groups) / n_groups, method="higher")
+        edges = sorted({*edges, int(positive.min()), *(int(edge) for edge in inner)})
+    of_row = np.searchsorted(edges, values, "right") - 1
+    last = [edge - 1 for edge in edges[1:]] + [int(values.max())]
+    named = [
+        _range(a, b, i == len(edges) - 1) for i, (a, b) in enumerate(zip(edges, last, strict=True))
+    ]
+    return Groups(of_row, named)
+
+
+def auc_by(groups: Groups, label: np.ndarray, logit: np.ndarray) -> GroupAuc:
+    """The AUC inside each group."""
+    n_groups = len(groups.names)
+    n = np.bincount(groups.of_row, minlength=n_groups)
+    n_positive = np.bincount(groups.of_row[label == 1], minlength=n_groups)
+    order = np.argsort(groups.of_row, kind="stable")
+    parts = np.split(order, np.cumsum(n)[:-1])
+    few = np.minimum(n_positive, n - n_positive) < FEWEST
+    area = np.array(
+        [
+            np.nan if bad else auc(label[part], logit[part])
+            for part, bad in zip(parts, few, strict=True)
+        ]
+    )
+    return GroupAuc(area, 1.96 * hanley_mcneil(area, n_positive, n - n_positive))
+
+
+def hanley_mcneil(area: np.ndarray, n_positive: np.ndarray, n_negative: np.ndarray) -> np.ndarray:
+    """Standard error (G,) of AUCs `area` (G,)."""
+    square = area**2
+    variance = area * (1 - area)
+    variance += (n_positive - 1) * (area / (2 - area) - square)
+    variance += (n_negative - 1) * (2 * square / (1 + area) - square)
+    return np.sqrt(variance / np.maximum(n_positive * n_negative, 1))
+
+
+def _range(first: int, last: int, open_end: bool) -> str:
+    if first == last:
+        return count(first)
+    return f"≥ {count(first)}" if open_end else f"{count(first)}–{count(last)}"
+
+
+def _section(run: Run, title: str, what: str, values: np.ndarray) -> Section:
+    held, groups = run.held, groups_of(values)
+    scored = {m: auc_by(groups, held.label, logit) for m, logit in held.logits.items()}
+    share = np.bincount(groups.of_row, minlength=len(groups.names)) / len(held)
+    drawn = [_figure(run, model, groups, scored, share, what) for model in run.models]
+    return Section(title=title, said=_said(groups, scored, what), body=grid(drawn))
+
+
+def _said(groups: Groups, scored: dict[str, GroupAuc], what: str) -> str:
+    text = f"Groups by {what}; the second line is each group's share of the rows."
+    mean = np.mean([found.auc for found in scored.values()], axis=0)
+    known = np.flatnonzero(np.isfinite(mean))
+    if len(known) < 2:
+        return text
+    best, worst = known[np.argmax(mean[known])], known[np.argmin(mean[known])]
+    text = (
+        f"Easiest: {groups.names[best]} (mean AUC {mean[best]:.3f}); hardest:"
+        f" {groups.names[worst]} ({mean[worst]:.3f}). {text}"
+    )
+    leaders = [max(scored, key=lambda m: scored[m].auc[g]) for g in known]
+    if len(scored) > 1:
+        text += (
+            f" Ahead in every group: {leaders[0]}."
+            if len(set(leaders)) == 1
+            else (f" Ahead in some group each: {listed(sorted(set(leaders)))}.")
+        )
+    return text
+
+
+def _figure(
+    run: Run, model: str, groups: Groups, scored: dict[str, GroupAuc], share: np.ndarray, what: str
+) -> Html:
+    made, axes = drawing.canvas(height=220)
+    x = np.arange(len(groups.names))
+    for other, found in scored.items():
+        if other != model:
+            axes.plot(x, found.auc, color=drawing.FAINT, lw=1, alpha=0.6)
+    mine, colour = scored[model], drawing.series(run.models.index(model))
+    axes.errorbar(x, mine.auc, yerr=mine.half, fmt="o-", color=colour, ms=5, elinewidth=1.2)
+    every = [
+        v for found in scored.values() for v in (found.auc - found.half, found.auc + found.half)
+    ]
+    low, high = np.nanmin(every), np.nanmax(every)
+    if np.isfinite(low):
+        axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
+    labels = [f"{said}\n{part:.0%}" for said, part in zip(groups.names, share, strict=True)]
+    axes.set_xticks(x, labels, fontsize=10)
+    axes.set_xlim(-0.4, len(x) - 0.6)
+    known = np.flatnonzero(np.isfinite(mine.auc))
+    ends = f"AUC {mine.auc[known[0]]:.3f} to {mine.auc[known[-1]]:.3f}" if len(known) else "no AUC"
+    drawn = drawing.svg(made, f"AUC of {model} by {what}: {ends} from the first to the last group")
+    rest = "; grey: the others" if len(scored) > 1 else ""
+    return figure(drawn, f"{ends} from first to last group{rest}", model)
