@@ -91,8 +91,9 @@ def _row(name: str, submission: Path, judged: dict) -> Row:
 
 def _sentence(manifest: dict, judged: dict) -> str:
     """What ships, and how far it lies above the best single network by the figure that chose."""
-    weights = {model: (manifest["weights"] or {}).get(model) for model in _models(manifest)}
-    used = [model for model in sorted(weights, key=lambda m: -(weights[m] or 0)) if weights[m]]
+    weights = manifest["weights"] or {}
+    used = [model for model in _models(manifest) if weights.get(model)]
+    used.sort(key=lambda model: -abs(weights[model]))
     what = " + ".join(f"{model} {weights[model]:.2f}" for model in used) or manifest["blend"]
     best = shipped(judged)
     single = next((row for row in judged["rows"] if row["name"] == "best_single"), None)

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipeline import places, settings
+from pipeline import artefacts, places, settings
 from submissions.check import check
 from tests.worlds import tiny_challenge
 
@@ -49,7 +49,10 @@ def last_line(output: str) -> dict:
 
 def test_the_last_line_says_what_a_script_wants_to_know(first, words):
     said = last_line(first)
-    assert "ships, chosen by" in "".join(first.strip().splitlines()[-3:-1])
+    assert "ships, chosen by" in first.strip().splitlines()[-4]
+    report = Path(first.strip().splitlines()[-2].removeprefix("report: "))
+    assert report.name == "report.html"
+    assert report.stat().st_size < 2_000_000
     keys = ["profile", "submission", "cv", "valid", "hidden", "bayes", "seconds"]
     assert list(said) == keys
     assert all(0.4 < said[key] < 1 for key in ("cv", "valid", "hidden", "bayes"))
@@ -220,11 +223,33 @@ def test_an_outsiders_submission_is_mixed_in_and_judged_by_nothing(first, words,
 
 
 def test_the_public_score_is_noted_in_the_row_that_is_there(first, words):
-    run("pipeline.80_report", "sample", *words, "--public", "0.9798", shell=False)
+    said = ["--public", "0.9798", "--sentence", "what it was"]
+    run("pipeline.80_report", "sample", *words, *said, shell=False)
     board = Path(words[-1].split("=")[1]) / "LEADERBOARD.md"
     rows = [line for line in board.read_text().splitlines() if "sample/research-" in line]
     assert len(rows) == 1
-    assert rows[0].endswith("| 0.97980 |")
+    assert rows[0].endswith("| 0.97980 | what it was |")
+    report = places.report(settings.load("sample", words)).path / "report.html"
+    assert "0.97980" in report.read_text()
+
+
+def test_a_study_of_this_run_enters_the_report_and_one_of_other_rows_does_not(first, words):
+    s = settings.load("sample", words)
+    trial = {"number": 0, "state": "COMPLETE", "value": 0.9, "params": {}, "seconds": 1.0}
+    known = {"store": places.digest(places.store(s)), "folds": places.digest(places.folds(s))}
+    folder = Path(s.artefacts) / "sample" / "40_tune"
+    try:
+        for name, inputs in (("mine", known), ("other", known | {"folds": "of other rows"})):
+            place = artefacts.Place("40_tune", name, folder, {}, inputs)
+            with artefacts.publish(place) as out:
+                study = {"study": f"study {name}", "trials": [trial], "importances": {}}
+                (out / "tune.json").write_text(json.dumps(study))
+        run("pipeline.80_report", "sample", *words, shell=False)
+        report = (places.report(s).path / "report.html").read_text()
+    finally:
+        shutil.rmtree(folder)
+    assert "study mine" in report
+    assert "study other" not in report
 
 
 def test_broken_input_is_refused_in_words_and_publishes_nothing(tmp_path):

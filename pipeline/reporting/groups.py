@@ -45,17 +45,14 @@ def sections(run: Run) -> list[Section]:
 
 def groups_of(values: np.ndarray, n_groups: int = GROUPS) -> Groups:
     """Groups of about equal counts of (N,) non-negative integers; zero is one of its own."""
-    positive = values[values > 0]
-    edges = [0, 1] if len(positive) < len(values) else []
-    if len(positive):
-        inner = np.quantile(positive, np.arange(1, n_groups) / n_groups, method="higher")
-        edges = sorted({*edges, int(positive.min()), *(int(edge) for edge in inner)})
-    of_row = np.searchsorted(edges, values, "right") - 1
-    last = [edge - 1 for edge in edges[1:]] + [int(values.max())]
-    named = [
-        _range(a, b, i == len(edges) - 1) for i, (a, b) in enumerate(zip(edges, last, strict=True))
-    ]
-    return Groups(of_row, named)
+    positive, known = values[values > 0], np.unique(values)
+    inner = np.arange(n_groups) / n_groups
+    lowest = np.quantile(positive, inner, method="higher") if len(positive) else []
+    edges = np.unique([*known[:1], *lowest])  # each the lowest value of its group
+    last = known[np.r_[np.searchsorted(known, edges[1:]), len(known)] - 1]
+    ranges = [_range(int(a), int(b)) for a, b in zip(edges, last, strict=True)]
+    ranges[-1] = count(int(edges[-1])) if edges[-1] == last[-1] else f"≥ {count(int(edges[-1]))}"
+    return Groups(np.searchsorted(edges, values, "right") - 1, ranges)
 
 
 def auc_by(groups: Groups, label: np.ndarray, logit: np.ndarray) -> GroupAuc:
@@ -84,10 +81,8 @@ def hanley_mcneil(area: np.ndarray, n_positive: np.ndarray, n_negative: np.ndarr
     return np.sqrt(variance / np.maximum(n_positive * n_negative, 1))
 
 
-def _range(first: int, last: int, open_end: bool) -> str:
-    if first == last:
-        return count(first)
-    return f"≥ {count(first)}" if open_end else f"{count(first)}–{count(last)}"
+def _range(first: int, last: int) -> str:
+    return count(first) if first == last else f"{count(first)}–{count(last)}"
 
 
 def _section(run: Run, title: str, what: str, values: np.ndarray) -> Section:
@@ -129,17 +124,15 @@ def _figure(
             axes.plot(x, found.auc, color=drawing.FAINT, lw=1, alpha=0.6)
     mine, colour = scored[model], drawing.series(run.models.index(model))
     axes.errorbar(x, mine.auc, yerr=mine.half, fmt="o-", color=colour, ms=5, elinewidth=1.2)
-    every = [
-        v for found in scored.values() for v in (found.auc - found.half, found.auc + found.half)
-    ]
-    low, high = np.nanmin(every), np.nanmax(every)
-    if np.isfinite(low):
+    ends = np.array([(found.auc - found.half, found.auc + found.half) for found in scored.values()])
+    if np.isfinite(ends).any():
+        low, high = np.nanmin(ends), np.nanmax(ends)
         axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
-    labels = [f"{said}\n{part:.0%}" for said, part in zip(groups.names, share, strict=True)]
+    labels = [f"{called}\n{part:.0%}" for called, part in zip(groups.names, share, strict=True)]
     axes.set_xticks(x, labels, fontsize=10)
     axes.set_xlim(-0.4, len(x) - 0.6)
     known = np.flatnonzero(np.isfinite(mine.auc))
-    ends = f"AUC {mine.auc[known[0]]:.3f} to {mine.auc[known[-1]]:.3f}" if len(known) else "no AUC"
-    drawn = drawing.svg(made, f"AUC of {model} by {what}: {ends} from the first to the last group")
+    said = f"AUC {mine.auc[known[0]]:.3f} to {mine.auc[known[-1]]:.3f}" if len(known) else "no AUC"
+    drawn = drawing.svg(made, f"AUC of {model} by {what}: {said} from the first to the last group")
     rest = "; grey: the others" if len(scored) > 1 else ""
-    return figure(drawn, f"{ends} from first to last group{rest}", model)
+    return figure(drawn, f"{said} from first to last group{rest}", model)
