@@ -98,17 +98,17 @@ TUNE = {
     ],
     "importances": {"fit.learning_rate": 0.9, "qnn.layers": 0.1},
 }  # fmt: skip
-PROBE = {
-    "findings": [
-        {"name": "item_id", "figure": 0.7, "low": 0.69, "high": 0.71, "threshold": 0.6,
-         "said": f"item id alone reaches 0.7 {HOSTILE}"},
-    ],
-    "measured": {"item_id": {"auc": 0.7, "interval": [0.69, 0.71]}, "user_overlap": 0},
+READING = {
+    "name": "item_id", "column": "item_id", "where": "train", "figure": 0.7, "low": 0.69,
+    "high": 0.71, "threshold": 0.6,
 }  # fmt: skip
-MASK = {
-    "qin": {"padding": True, "history": True, "auc": 0.88, "auc_shuffled": 0.8},
-    "din": {"padding": False, "history": True, "auc": 0.85, "auc_shuffled": 0.84},
+PROBE = {
+    "findings": [READING | {"text": f"item id alone reaches 0.7 {HOSTILE}"}],
+    "measured": [READING, READING | {"name": "level", "column": HOSTILE, "threshold": None}],
 }
+WORTH = {"auc": 0.88, "auc_shuffled": 0.8, "gain": 0.08, "low": 0.07, "high": 0.09, "helps": True}
+GOOD = {"padding": {"passed": True}, "history": {"passed": True}, "shuffled": WORTH}
+MASK = {"rows": 600, "models": {"qin": GOOD, "din": GOOD | {"padding": {"passed": False}}}}
 
 
 def board(*scores: tuple[str, float]) -> list[dict]:
@@ -324,8 +324,12 @@ def test_what_users_write_is_escaped_everywhere():
 def test_findings_and_failed_masks_stand_at_the_top():
     said = probes.warnings(made_run(probes=[PROBE], masks=[MASK]))
     assert len(said) == 2
-    assert said[1] == "din: padding reaches its logits"
-    assert probes.warnings(made_run(masks=[{"qin": MASK["qin"]}])) == []
+    assert said[1] == "din reads padding: other padding moves its logits"
+    document = reporting.build(made_run(probes=[PROBE], masks=[MASK]))
+    assert document.count('<p class="warning">') == 2
+    silent = made_run(masks=[{"models": {"qin": GOOD}}])
+    assert probes.warnings(silent) == []
+    assert "every network reads the history and no padding" in reporting.build(silent)
 
 
 def test_the_stackers_importances_are_shown_as_shares():

@@ -1,8 +1,8 @@
 """What the probes found: leaks and shifts in the data, networks that read padding or no history."""
 
-from pipeline.reporting.page import Html, Section, join, markup, table
+from pipeline.reporting.page import Html, Section, folded, join, markup, table
 from pipeline.reporting.run import Run
-from pipeline.reporting.wording import auc, quantity
+from pipeline.reporting.wording import auc, name, quantity
 
 
 def section(run: Run) -> Section | None:
@@ -14,81 +14,60 @@ def section(run: Run) -> Section | None:
 
 def warnings(run: Run) -> list[str]:
     """A sentence for each finding and each failed test: they belong beside the scores."""
-    found = [finding["said"] for probe in run.probes for finding in probe["findings"]]
+    found = [finding["text"] for probe in run.probes for finding in probe["findings"]]
     for mask in run.masks:
-        for model, tested in mask.items():
-            found += [f"{model}: {what}" for what, key in _TESTS.items() if not passed(tested[key])]
+        for model, tested in mask["models"].items():
+            if not tested["padding"]["passed"]:
+                found.append(f"{model} reads padding: other padding moves its logits")
+            if not tested["history"]["passed"]:
+                found.append(f"{model} ignores history items: others move too few of its logits")
+            if not tested["shuffled"]["helps"]:
+                found.append(f"{model} scores no better with the right histories than with others'")
     return found
-
-
-_TESTS = {
-    "padding reaches its logits": "padding",
-    "replacing real history items does not reach its logits": "history",
-}
-
-
-def passed(result: bool | str) -> bool:
-    """Of true, or of the word pass."""
-    return result is True or result == "pass"
 
 
 def _said(run: Run) -> str:
     n = len(warnings(run))
     if n:
         return f"{n} finding{'s' * (n > 1)}, listed at the top of this page."
-    return "The probes are silent: no leak or shift found, and every mask test passes."
+    leaks = ["no leak or shift between the splits was found"] * bool(run.probes)
+    masks = ["every network reads the history and no padding"] * bool(run.masks)
+    return f"The probes are silent: {'; '.join(leaks + masks)}."
 
 
 def _probe(probe: dict) -> Html:
-    parts = []
-    if probe["findings"]:
-        rows = [
-            [
-                finding["name"],
-                quantity(finding["figure"]),
-                f"{quantity(finding['low'])} to {quantity(finding['high'])}",
-                quantity(finding["threshold"]),
-                _words(finding["said"]),
-            ]
-            for finding in probe["findings"]
+    columns = ["", "column", "on", "figure", "95 % interval", "expected at most"]
+    findings = {(f["name"], f["column"], f["where"]) for f in probe["findings"]}
+    rows = [
+        [
+            name(m["name"]),
+            m["column"],
+            m["where"],
+            _marked(quantity(m["figure"]), (m["name"], m["column"], m["where"]) in findings),
+            f"{quantity(m['low'])} to {quantity(m['high'])}",
+            "-" if m["threshold"] is None else quantity(m["threshold"]),
         ]
-        parts.append(table(["finding", "figure", "95 % interval", "threshold", "means"], rows))
-    measured = [[key, value] for key, value in flat(probe.get("measured", {}))]
-    if measured:
-        parts.append(table(["measured", "figure"], measured))
-    return join(parts)
-
-
-def flat(tree: dict, above: str = "") -> list[tuple[str, str]]:
-    """The leaves of nested tables as (a.b.c, figure); lists of figures become one cell."""
-    leaves = []
-    for key, value in tree.items():
-        path = f"{above}{key}"
-        if isinstance(value, dict):
-            leaves += flat(value, f"{path}.")
-        elif isinstance(value, list):
-            leaves.append((path, ", ".join(quantity(item) for item in value)))
-        else:
-            leaves.append((path, quantity(value)))
-    return leaves
+        for m in probe["measured"]
+    ]
+    return folded(f"All {len(rows)} measurements of the data", table(columns, rows))
 
 
 def _mask(mask: dict) -> Html:
     rows = []
-    for model, tested in mask.items():
-        gain = tested["auc"] - tested["auc_shuffled"]
-        marks = [_verdict(passed(tested[key])) for key in ("padding", "history")]
-        rows.append(
-            [model, *marks, auc(tested["auc"]), auc(tested["auc_shuffled"]), f"{gain:+.5f}"]
-        )
+    for model, tested in mask["models"].items():
+        worth = tested["shuffled"]
+        rows.append([
+            model,
+            _verdict(tested["padding"]["passed"]),
+            _verdict(tested["history"]["passed"]),
+            auc(worth["auc"]),
+            auc(worth["auc_shuffled"]),
+            f"{worth['gain']:+.5f} ({worth['low']:+.5f} to {worth['high']:+.5f})",
+        ])  # fmt: skip
     columns = [
-        "",
-        "ignores padding",
-        "reads the history",
-        "AUC",
-        "histories shuffled",
-        "history brings",
-    ]
+        "", "ignores padding", "reads the history", "AUC", "with others' histories",
+        "its history brings",
+    ]  # fmt: skip
     return table(columns, rows)
 
 
@@ -96,5 +75,5 @@ def _verdict(good: bool) -> Html:
     return Html('<span class="good">pass</span>' if good else '<span class="bad">FAIL</span>')
 
 
-def _words(text: str) -> Html:
-    return Html(f'<span class="text">{markup(text)}</span>')
+def _marked(text: str, bad: bool) -> Html:
+    return Html(f'<span class="bad">{markup(text)}</span>') if bad else markup(text)
