@@ -145,22 +145,25 @@ def test_reliability_bins_are_what_their_rows_say():
 def test_equal_logits_share_a_bin_and_a_constant_has_one():
     bins = reliability(np.array([0, 1, 1, 1]), np.zeros(4))
     assert (bins.count.tolist(), bins.observed.tolist(), bins.ece) == ([4], [0.75], 0.25)
+    assert np.isnan(bins.slope)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "said", "slope"),
     [
-        (lambda z: z, "as observed"),
-        (lambda z: z + 1, "too high"),
-        (lambda z: z - 1, "too low"),
-        (lambda z: 2 * z, "too extreme"),
-        (lambda z: z / 2, "too timid"),
+        (lambda z: z, "as observed", 1),
+        (lambda z: z + 1, "too high", 1),
+        (lambda z: z - 1, "too low", 1),
+        (lambda z: 2 * z, "too extreme", 0.5),
+        (lambda z: z / 2, "too timid", 2),
     ],
 )
-def test_the_tendency_of_probabilities_is_named(change, said):
+def test_the_tendency_of_probabilities_is_named(change, said, slope):
     z = np.random.default_rng(0).normal(0, 1.5, 400_000)
     label = np.random.default_rng(1).random(len(z)) < expit(z)
-    assert calibration.tendency(reliability(label, change(z))) == said
+    bins = reliability(label, change(z))
+    assert calibration.tendency(bins) == said
+    assert bins.slope == pytest.approx(slope, rel=0.03)
 
 
 def test_a_histogram_loses_no_row():
@@ -289,7 +292,7 @@ def test_a_run_is_one_page_that_fetches_and_runs_nothing():
     document = checked(reporting.build(made_run()))
     assert len(document) < 2_000_000
     assert "<h1>sample: hill climbing of qin and din ships</h1>" in document
-    for figure in ("0.88500 ± 0.01000 nested", "0.86000", "0.91000"):
+    for figure in ("blends: nested CV", "0.88500 ± 0.01000", "0.86000", "0.91000"):
         assert figure in document
 
 
@@ -338,7 +341,7 @@ def test_the_stackers_importances_are_shown_as_shares():
     document = checked(reporting.build(dataclasses.replace(run, blend=given)))
     assert "column29" in document
     assert f"{29 / 435:.1%}" in document
-    assert "10 others" in document
+    assert "18 others" in document
 
 
 def test_one_network_of_the_official_split_has_no_cv_and_no_blend():

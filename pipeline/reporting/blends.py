@@ -3,23 +3,24 @@
 import numpy as np
 
 from pipeline.reporting.headline import used
-from pipeline.reporting.page import Html, Section, bar, join, markup, shaded, table
+from pipeline.reporting.page import Html, Section, bar, grid, markup, shaded, table
 from pipeline.reporting.run import Run
 from pipeline.reporting.wording import listed, name
 
-TOP = 20  # columns of the stacker that are listed
+TOP = 12  # columns of the stacker that are listed
 
 
 def section(run: Run) -> Section | None:
     if len(run.models) < 2 and not run.blend.get("importances"):
         return None
-    parts = [_weights(run)]
-    correlation = correlations(run)
+    correlation, parts = correlations(run), []
     if len(run.models) > 1:
-        parts = [_heading("Correlation of logits"), _correlations(run, correlation), *parts]
+        parts.append(_headed("Correlation of logits", _correlations(run, correlation)))
+        parts.append(_headed("Weights", _weights(run)))
     if run.blend.get("importances"):
-        parts += [_heading("What the stacker looks at"), _importances(run.blend["importances"])]
-    return Section(title="The blend", said=_said(run, correlation), body=join(parts))
+        importances = _importances(run.blend["importances"])
+        parts.append(_headed("What the stacker looks at", importances))
+    return Section(title="The blend", said=_said(run, correlation), body=grid(parts, wide=True))
 
 
 def correlations(run: Run) -> np.ndarray:
@@ -41,8 +42,8 @@ def _said(run: Run, correlation: np.ndarray) -> str:
     return text
 
 
-def _heading(text: str) -> Html:
-    return Html(f"<h3>{markup(text)}</h3>")
+def _headed(title: str, body: Html) -> Html:
+    return Html(f"<h3>{markup(title)}</h3>{body}")
 
 
 def _correlations(run: Run, correlation: np.ndarray) -> Html:
@@ -63,9 +64,7 @@ def _weights(run: Run) -> Html:
             bold = len(rows) if way == run.blend["chosen"] else bold
             cells = [weights.get(model) for model in run.models]
             rows.append([name(way), *(_weight(w) for w in cells)])
-    if not rows or len(run.models) < 2:
-        return Html("")
-    return join([_heading("Weights"), table(["", *run.models], rows, bold)])
+    return table(["", *run.models], rows, bold)
 
 
 def _weight(weight: float | None) -> Html | str:

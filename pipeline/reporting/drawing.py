@@ -55,6 +55,7 @@ STYLE = {
     "lines.linewidth": 1.6,
     "svg.fonttype": "none",
 }
+mpl.rcParams.update(STYLE)  # nothing else in the project draws
 
 
 def series(i: int) -> str:
@@ -62,17 +63,21 @@ def series(i: int) -> str:
     return f"#1111{0xA0 + i % N_SERIES:x}"
 
 
-def canvas(height: int = 220, width: int = WIDTH, **subplots) -> tuple[Figure, Axes]:
+def canvas(height: int = 220, **subplots) -> tuple[Figure, Axes]:
     """An empty figure and its axes, as `plt.subplots` gives them."""
-    with mpl.rc_context(STYLE):
-        made = Figure(figsize=(width / 72, height / 72))
-        return made, made.subplots(**subplots)
+    made = Figure(figsize=(WIDTH / 72, height / 72))
+    return made, made.subplots(**subplots)
+
+
+def heading(axes: Axes, text: str) -> None:
+    """What the vertical axis shows, above it: nothing is read sideways."""
+    axes.set_title(text, loc="left", fontsize=11, color=FAINT)
 
 
 def svg(figure: Figure, alt: str) -> Html:
     """The figure as an <svg>; `alt` says what it shows to those who cannot see it."""
     written = io.StringIO()
-    with mpl.rc_context(STYLE | {"svg.hashsalt": alt}):  # equal bytes; ids differ between figures
+    with mpl.rc_context({"svg.hashsalt": alt}):  # equal bytes; ids differ between figures
         figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
     text = written.getvalue()
     text = text[text.index("<svg") :]

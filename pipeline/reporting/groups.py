@@ -38,7 +38,7 @@ def sections(run: Run) -> list[Section]:
     held = run.held
     kinds = (
         ("AUC by history length", "items in the history", held.history),
-        ("AUC by item popularity", "train rows of the other folds that show the item", held.shows),
+        ("AUC by item popularity", "train rows of other folds with the same item", held.shows),
     )
     return [_section(run, title, what, values) for title, what, values in kinds]
 
@@ -93,46 +93,47 @@ def _section(run: Run, title: str, what: str, values: np.ndarray) -> Section:
     return Section(title=title, said=_said(groups, scored, what), body=grid(drawn))
 
 
+def _known(scored: dict[str, GroupAuc]) -> np.ndarray:
+    """Groups that have an AUC: they hold the same rows for every model."""
+    return np.flatnonzero(np.isfinite(next(iter(scored.values())).auc))
+
+
 def _said(groups: Groups, scored: dict[str, GroupAuc], what: str) -> str:
-    text = f"Groups by {what}; the second line is each group's share of the rows."
-    mean = np.mean([found.auc for found in scored.values()], axis=0)
-    known = np.flatnonzero(np.isfinite(mean))
-    if len(known) < 2:
-        return text
-    best, worst = known[np.argmax(mean[known])], known[np.argmin(mean[known])]
-    text = (
-        f"Easiest: {groups.names[best]} (mean AUC {mean[best]:.3f}); hardest:"
-        f" {groups.names[worst]} ({mean[worst]:.3f}). {text}"
-    )
-    leaders = [max(scored, key=lambda m: scored[m].auc[g]) for g in known]
+    known, names = _known(scored), np.array(groups.names)
+    few = [name for g, name in enumerate(names) if g not in known]
+    left_out = f" Not shown for want of rows: “{listed(few)}”." if few else ""
+    if not len(known):
+        return f"No group by {what} has {FEWEST} rows of each class."
+    mean = np.mean([found.auc[known] for found in scored.values()], axis=0)
+    text = f"By {what}, mean AUC is highest at {names[known][mean.argmax()]} ({mean.max():.3f})"
+    text += f" and lowest at {names[known][mean.argmin()]} ({mean.min():.3f})."
     if len(scored) > 1:
-        text += (
-            f" Ahead in every group: {leaders[0]}."
-            if len(set(leaders)) == 1
-            else (f" Ahead in some group each: {listed(sorted(set(leaders)))}.")
-        )
-    return text
+        leaders = sorted({max(scored, key=lambda m: scored[m].auc[g]) for g in known})
+        every = "leads in every group" if len(leaders) == 1 else "lead in some group each"
+        text += f" {listed(leaders)} {every}."
+    return f"{text}{left_out} Below each group, its share of the rows; bars are 95% intervals."
 
 
 def _figure(
     run: Run, model: str, groups: Groups, scored: dict[str, GroupAuc], share: np.ndarray, what: str
 ) -> Html:
-    made, axes = drawing.canvas(height=220)
-    x = np.arange(len(groups.names))
+    made, axes = drawing.canvas(height=235)
+    known, colour = _known(scored), drawing.series(run.models.index(model))
+    x, mine = np.arange(len(known)), scored[model]
     for other, found in scored.items():
         if other != model:
-            axes.plot(x, found.auc, color=drawing.FAINT, lw=1, alpha=0.6)
-    mine, colour = scored[model], drawing.series(run.models.index(model))
-    axes.errorbar(x, mine.auc, yerr=mine.half, fmt="o-", color=colour, ms=5, elinewidth=1.2)
-    ends = np.array([(found.auc - found.half, found.auc + found.half) for found in scored.values()])
-    if np.isfinite(ends).any():
-        low, high = np.nanmin(ends), np.nanmax(ends)
+            axes.plot(x, found.auc[known], color=drawing.FAINT, lw=1, alpha=0.6)
+    half = mine.half[known]
+    axes.errorbar(x, mine.auc[known], yerr=half, fmt="o-", color=colour, ms=5, elinewidth=1.2)
+    if len(known):
+        ends = np.array([(s.auc - s.half, s.auc + s.half) for s in scored.values()])[..., known]
+        low, high = ends.min(), ends.max()
         axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
-    labels = [f"{called}\n{part:.0%}" for called, part in zip(groups.names, share, strict=True)]
-    axes.set_xticks(x, labels, fontsize=10)
+    labels = [f"{groups.names[g]}\n{share[g]:.0%}" for g in known]
+    axes.set_xticks(x, labels)
     axes.set_xlim(-0.4, len(x) - 0.6)
-    known = np.flatnonzero(np.isfinite(mine.auc))
-    said = f"AUC {mine.auc[known[0]]:.3f} to {mine.auc[known[-1]]:.3f}" if len(known) else "no AUC"
-    drawn = drawing.svg(made, f"AUC of {model} by {what}: {said} from the first to the last group")
-    rest = "; grey: the others" if len(scored) > 1 else ""
-    return figure(drawn, f"{said} from first to last group{rest}", model)
+    axes.set_xlabel(what)
+    drawing.heading(axes, "AUC")
+    said = f"from {mine.auc[known[0]]:.3f} to {mine.auc[known[-1]]:.3f}" if len(known) else "no AUC"
+    drawn = drawing.svg(made, f"AUC of {model} by {what}: {said}")
+    return figure(drawn, said + "; grey: the others" * (len(scored) > 1), model)

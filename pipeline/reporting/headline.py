@@ -54,8 +54,9 @@ def said(run: Run, best: dict) -> str:
     if bayes is not None and best["hidden"] is not None:
         share = (best["hidden"] - 0.5) / (bayes - 0.5)
         text += f" It comes {share:.1%} of the way from a coin's 0.5 to perfect knowledge."
-    if run.tuning:
-        text += " Studies have used up the folds: judge tuned networks by official valid."
+    if run.judged.get("tuned"):
+        text += f" The folds have also chosen the settings of {listed(run.judged['tuned'])}:"
+        text += " official valid is the yard-stick."
     return text
 
 
@@ -68,7 +69,7 @@ def _tiles(run: Run, best: dict) -> list[tuple[str, str, str]]:
         ("official valid", best["valid"], "chose it" if run.settings.official else ""),
         ("hidden test", best["hidden"], ""),
         ("public", run.public, ""),
-        ("Bayes", run.judged["bayes"], "best possible"),
+        ("Bayes (best possible)", run.judged["bayes"], ""),
     )
     return found + [
         (what, auc(value, 4), note) for what, value, note in figures if value is not None

@@ -7,7 +7,7 @@ from pipeline.reporting.page import Html, Section, figure, grid
 from pipeline.reporting.run import Run
 from pipeline.reporting.wording import listed, span
 
-LATE = 0.95  # of the range of all curves: AUCs below it would flatten what matters
+FIRST = 0.25  # share of all epochs whose AUCs, the lowest, would flatten what matters
 
 
 def section(run: Run) -> Section:
@@ -44,7 +44,7 @@ def after_the_best(fits: list[dict]) -> tuple[float, float]:
 def _said(curves: dict[str, list[dict]]) -> str:
     overfit = [m for m, fits in curves.items() if (d := after_the_best(fits))[0] < 0 and d[1] < 0]
     last = [m for m, fits in curves.items() if any(f["best"] == len(f["score"]) for f in fits)]
-    text = "Dots mark the epoch that was kept."
+    text = "A line a fold and seed; dots mark the epoch that was kept."
     if overfit:
         text += (
             f" Past it, {listed(overfit)} overfit{'s' * (len(overfit) == 1)}:"
@@ -52,7 +52,7 @@ def _said(curves: dict[str, list[dict]]) -> str:
         )
     if last:
         text += f" Fits of {listed(last)} were best in their last epoch: more epochs may help."
-    return text
+    return text + " AUCs of early epochs may lie below the panel."
 
 
 def _caption(fits: list[dict]) -> str:
@@ -63,9 +63,11 @@ def _caption(fits: list[dict]) -> str:
 
 
 def _limits(curves: dict[str, list[dict]]) -> tuple[float, float]:
-    """AUC limits for all panels: from the lowest chosen epoch's neighbourhood to the highest."""
-    every = np.concatenate([fit["score"] for fits in curves.values() for fit in fits])
-    low, high = np.quantile(every, 1 - LATE), every.max()
+    """AUC limits of all panels: every chosen epoch, and all but the lowest of the others."""
+    fits = [fit for of_model in curves.values() for fit in of_model]
+    every = np.concatenate([fit["score"] for fit in fits])
+    low = min(np.quantile(every, FIRST), *(fit["score"][fit["best"] - 1] for fit in fits))
+    high = every.max()
     return low - 0.05 * (high - low), high + 0.05 * (high - low)
 
 
@@ -79,8 +81,8 @@ def _figure(run: Run, model: str, fits: list[dict], limits: tuple[float, float])
             axes.plot(epochs, fit[what], color=colour, lw=1.2, alpha=0.75)
             axes.plot(epochs[best], fit[what][best], "o", color=colour, ms=5)
     above.set_ylim(limits)
-    above.set_title("held-out AUC", loc="left", fontsize=11, color=drawing.FAINT)
-    below.set_title("training loss", loc="left", fontsize=11, color=drawing.FAINT)
+    drawing.heading(above, "held-out AUC")
+    drawing.heading(below, "training loss")
     below.set_xlabel("epoch")
     below.xaxis.get_major_locator().set_params(integer=True)
     alt = f"Learning curves of {model}, a line a fit: {_caption(fits)}"

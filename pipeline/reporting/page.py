@@ -36,11 +36,18 @@ def join(parts: Iterable[Html]) -> Html:
 
 
 def table(columns: Sequence[object], rows: Iterable[Sequence[object]], bold: int = -1) -> Html:
-    """A table that scrolls inside its own box; the first column names a row, `bold` stands out."""
+    """A table that scrolls inside its own box, its first column stays in sight.
+
+    The first cell names a row; a row of one cell is a heading. Row `bold` stands out.
+    """
     head = "".join(f'<th scope="col">{markup(column)}</th>' for column in columns)
     body = []
     for i, (name, *cells) in enumerate(rows):
         kind = ' class="bold"' if i == bold else ""
+        if not cells:
+            span = f'<th colspan="{len(columns)}" scope="rowgroup">{markup(name)}</th>'
+            body.append(f'<tr class="group">{span}</tr>')
+            continue
         said = "".join(f"<td>{markup(cell)}</td>" for cell in cells)
         body.append(f'<tr{kind}><th scope="row">{markup(name)}</th>{said}</tr>')
     return Html(
@@ -65,9 +72,10 @@ def figure(drawing: Html, caption: str, lead: str = "") -> Html:
     return Html(f"<figure><figcaption>{lead}{markup(caption)}</figcaption>{drawing}</figure>")
 
 
-def grid(figures: Iterable[Html], wide: bool = False) -> Html:
-    kind = "grid wide" if wide else "grid"
-    return Html(f'<div class="{kind}">{join(figures)}</div>')
+def grid(parts: Iterable[Html], wide: bool = False) -> Html:
+    """Side by side where there is room: about 300 pixels each, or 460."""
+    cells = "".join(f"<div>{part}</div>" for part in parts)
+    return Html(f'<div class="grid{" wide" * wide}">{cells}</div>')
 
 
 def note(text: str) -> Html:

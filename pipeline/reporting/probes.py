@@ -36,7 +36,7 @@ def _said(run: Run) -> str:
 
 
 def _probe(probe: dict) -> Html:
-    columns = ["", "column", "on", "figure", "95 % interval", "expected at most"]
+    columns = ["", "column", "on", "figure", "95% interval", "expected at most"]
     findings = {(f["name"], f["column"], f["where"]) for f in probe["findings"]}
     rows = [
         [

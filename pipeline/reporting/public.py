@@ -14,7 +14,7 @@ def section(run: Run) -> Section | None:
     points = points_of(run.board)
     if len(points) < FEWEST:
         return None
-    made, axes = drawing.canvas(height=320, width=460)
+    made, axes = drawing.canvas(height=260)
     for name, cv, public in points:
         mine = name == run.submission
         axes.plot(
@@ -30,11 +30,11 @@ def section(run: Run) -> Section | None:
         )
     axes.margins(0.15)
     axes.set_xlabel("CV")
-    axes.set_title("public", loc="left", fontsize=11, color=drawing.FAINT)
+    drawing.heading(axes, "public")
     axes.grid(axis="x")
     said = _said(points)
     drawn = drawing.svg(made, f"Public score against CV: {said}")
-    caption = "A point a submission, named by its hash; black: this one."
+    caption = "A point a submission, named by its hash; the large one is this."
     return Section(
         title="CV against public", said=said, body=grid([figure(drawn, caption)], wide=True)
     )

@@ -6,14 +6,14 @@ from pipeline import scores
 from pipeline.reporting import drawing
 from pipeline.reporting.page import Html, Section, figure, grid, join, note, table
 from pipeline.reporting.run import Run
-from pipeline.reporting.wording import auc, name
+from pipeline.reporting.wording import auc, cv_words, name
 
 
 def section(run: Run) -> Section:
     return Section(
         title="Scores",
         said=_said(run),
-        body=join([grid([_figure(run)], wide=True), _table(run), note(_note(run))]),
+        body=join([grid([_figure(run), _table(run)], wide=True), note(_note(run))]),
     )
 
 
@@ -42,7 +42,7 @@ def _note(run: Run) -> str:
         " its own fits, which flatters it a little. Blends are judged on folds that they were not"
         " fitted on (nested). Official valid chose nothing. On valid and hidden a network is the"
         " mean of its folds' fits, which CV is not."
-        + " Gains: paired bootstrap of whole users, 95 % interval."
+        + " Gains: paired bootstrap of whole users, 95% interval."
         * gains
     )
 
@@ -51,7 +51,7 @@ def _table(run: Run) -> Html:
     """A row a network or blend; columns in which nothing is known are left out."""
     rows = run.judged["rows"]
     columns = {
-        "CV ± sd": [_cv(run, row) for row in rows],
+        "CV ± sd": [cv_words(row) for row in rows],
         "official valid": [auc(row["valid"]) for row in rows],
         "gain over best single": [_gain(run, row, "valid_gain") for row in rows],
         "hidden test": [auc(row["hidden"]) for row in rows],
@@ -60,21 +60,19 @@ def _table(run: Run) -> Html:
     }
     known = {what: cells for what, cells in columns.items() if set(cells) != {"-"}}
     lines = [[name(row["name"]), *cells] for row, *cells in zip(rows, *known.values(), strict=True)]
+    bold = [_ships(run, row) for row in rows].index(True)
+    first = next((i for i, row in enumerate(rows) if row["name"] in run.blend["blenders"]), None)
+    if first is not None and "CV ± sd" in known:
+        lines.insert(first, ["blends: nested CV"])
+        bold += bold >= first
     if run.judged["bayes"] is not None:
         bayes = {"hidden test": auc(run.judged["bayes"])}
-        lines.append(["Bayes (perfect knowledge)", *(bayes.get(what, "-") for what in known)])
-    return table(["", *known], lines, bold=[_ships(run, row) for row in rows].index(True))
+        lines.append(["Bayes", *(bayes.get(what, "-") for what in known)])
+    return table(["", *known], lines, bold)
 
 
 def _ships(run: Run, row: dict) -> bool:
     return row["name"] == run.judged["shipped"]
-
-
-def _cv(run: Run, row: dict) -> str:
-    if row["cv"] is None:
-        return "-"
-    nested = " nested" if row["name"] in run.blend["blenders"] else ""
-    return f"{row['cv']:.5f} ± {row['sd']:.5f}{nested}"
 
 
 def _gain(run: Run, row: dict, key: str) -> str:
@@ -86,7 +84,7 @@ def _gain(run: Run, row: dict, key: str) -> str:
 def _figure(run: Run) -> Html:
     rows, bayes = run.judged["rows"], run.judged["bayes"]
     judged = run.blend["models"] | run.blend["blenders"]
-    made, axes = drawing.canvas(height=44 + 24 * len(rows), width=460)
+    made, axes = drawing.canvas(height=44 + 24 * len(rows))
     for y, row in enumerate(rows):
         model = run.models.index(row["name"]) if row["name"] in run.models else None
         colour = drawing.INK if model is None else drawing.series(model)
@@ -100,7 +98,10 @@ def _figure(run: Run) -> Html:
                 axes.plot([value], [y], marker, color=colour, ms=5.5, mfc=drawing.PAPER, mew=1.3)
     if bayes is not None:
         axes.axvline(bayes, color=drawing.FAINT, lw=1, ls=(0, (4, 3)))
-        axes.text(bayes, -0.75, "Bayes ", ha="right", va="center", color=drawing.FAINT)
+        axes.annotate(
+            "Bayes", (bayes, -0.75), (-5, 0), textcoords="offset points",
+            ha="right", va="center", color=drawing.FAINT,
+        )  # fmt: skip
     axes.set_yticks(range(len(rows)), [name(row["name"]) for row in rows], color=drawing.INK)
     axes.set_ylim(len(rows) - 0.4, -1.1)
     axes.set_xlabel("AUC")

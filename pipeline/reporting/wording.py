@@ -10,6 +10,11 @@ def auc(value: float | None, digits: int = 5) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
+def cv_words(row: dict) -> str:
+    """CV ± sd of a row of `scores.judge`."""
+    return "-" if row["cv"] is None else f"{row['cv']:.5f} ± {row['sd']:.5f}"
+
+
 def span(values: list[int]) -> str:
     """5, or 5 to 9."""
     low, high = min(values), max(values)
