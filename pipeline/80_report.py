@@ -31,10 +31,9 @@ def work(
     place = places.report(s)
 
     def fill(out: Publication) -> dict:
-        run = gather(s, judged)
         (out / "scores.json").write_text(json.dumps(judged, indent=1) + "\n")
-        (out / "report.html").write_text(reporting.build(run), encoding="utf-8")
-        return {"rows": len(judged["rows"]), "sections": len(reporting.sections(run))}
+        (out / "report.html").write_text(reporting.build(gather(s, judged)), encoding="utf-8")
+        return {"rows": len(judged["rows"])}
 
     command.make(place, force, fill)
     print(scores.as_text(judged))

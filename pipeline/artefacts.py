@@ -30,7 +30,7 @@ from features.errors import InputError
 from pipeline.settings import REPOSITORY
 
 RECORD = "artefact.json"
-CODE, ENDINGS = ("pipeline", "features", "models", "cv", "submissions"), ("py", "toml")
+CODE, ENDINGS = ("pipeline", "features", "models", "cv", "submissions"), ("py", "toml", "css")
 PACKAGES = ("torch", "numpy", "polars", "pyarrow", "scikit-learn", "lightgbm")
 
 
