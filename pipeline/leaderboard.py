@@ -91,7 +91,7 @@ def _row(name: str, submission: Path, judged: dict) -> Row:
 
 def _sentence(manifest: dict, judged: dict) -> str:
     """What ships, and how far it lies above the best single network by the figure that chose."""
-    weights = manifest["weights"] or {}
+    weights = manifest["weights"] if isinstance(manifest["weights"], dict) else {}
     used = [model for model in _models(manifest) if weights.get(model)]
     used.sort(key=lambda model: -abs(weights[model]))
     what = " + ".join(f"{model} {weights[model]:.2f}" for model in used) or manifest["blend"]

@@ -49,6 +49,15 @@ def test_a_row_says_what_ships_and_what_it_gained(tmp_path, submission):
     assert board.read_bytes() == before
 
 
+@pytest.mark.parametrize("weights", [None, "lightgbm.txt"])
+def test_a_blend_without_weights_is_named(tmp_path, submission, weights):
+    manifest = json.loads((submission / "manifest.json").read_text()) | {"weights": weights}
+    (submission / "manifest.json").write_text(json.dumps(manifest))
+    board = tmp_path / "LEADERBOARD.md"
+    leaderboard.record(board, submission, JUDGED)
+    assert leaderboard.rows_of(board, "sample")[0]["sentence"].startswith("hill_climbing; nested")
+
+
 def test_public_score_and_sentence_are_set_in_the_row_that_is_there(tmp_path, submission):
     board = tmp_path / "LEADERBOARD.md"
     leaderboard.record(board, submission, JUDGED)

@@ -28,10 +28,10 @@ def title(run: Run) -> str:
 
 def shipped_words(run: Run) -> str:
     """hill climbing of din and qin; the best single network by its own name."""
-    way, models = run.blend["chosen"], used(run)
-    if way == "best_single" and models:
-        return models[0]
-    return f"{name(way)} of {listed(models)}" if models else name(way)
+    way, models, extra = run.blend["chosen"], used(run), run.blend.get("extra")
+    words = f"{name(way)} of {listed(models)}" if models else name(way)
+    words = models[0] if way == "best_single" and models else words
+    return f"{words} with {extra['file']}" if extra else words
 
 
 def used(run: Run) -> list[str]:
