@@ -33,7 +33,8 @@ def test_every_module_that_is_run_exists():
 
 
 def test_every_profile_is_named_and_the_other_way_round():
-    named = set(re.findall(r"^\| `([a-z]\w+)` \| (?:a |any |the )", TEXT, re.MULTILINE))
+    table = TEXT.split("| profile |")[1].split("\n\n")[0]
+    named = set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
     assert named == {p.stem for p in settings.PROFILES.glob("*.toml")}
 
 
