@@ -50,7 +50,7 @@ def selected(s: Settings, first: str, last: str) -> list[str]:
     """Stages from `first` to `last`, and before them those that they need and that are not done."""
     if first > last:
         raise InputError(f"--from {first} comes after --to {last}")
-    names = list(places.STAGES)
+    names = places.stages(s)
     return [n for n in names if first <= n <= last or (n < first and state(s, n) != "done")]
 
 

@@ -47,6 +47,7 @@ class Place:
     folder: Path  # that holds it
     settings: dict = field(default_factory=dict)
     inputs: dict[str, str] = field(default_factory=dict)  # name -> digest
+    least: int = 0  # of one that grows under its name: what `finished` in its report must reach
 
     @property
     def hash(self) -> str:
@@ -59,10 +60,12 @@ class Place:
 
     @property
     def done(self) -> bool:
-        """Whether the folder is there with every file at its recorded size."""
+        """Whether the folder is there with every file at its recorded size, and grown enough."""
         try:
-            sizes = record(self.path)["bytes"]
-            return all((self.path / f).stat().st_size == size for f, size in sizes.items())
+            found = record(self.path)
+            sizes, finished = found["bytes"], found["report"].get("finished", 0)
+            whole = all((self.path / f).stat().st_size == size for f, size in sizes.items())
+            return whole and finished >= self.least
         except (OSError, ValueError, KeyError):  # absent or damaged: to be made again
             return False
 

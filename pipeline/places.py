@@ -5,6 +5,7 @@ stages before it to be done, and says which one is not.
 """
 
 import itertools
+import tomllib
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from features.challenge import ChallengeSettings
 from features.digest import sha256
 from features.errors import InputError
 from features.release_rows import ReleaseSettings
-from pipeline import leaderboard
-from pipeline.artefacts import Place, digest, need, record
-from pipeline.settings import Settings
+from models.settings import NetworkSettings
+from pipeline import leaderboard, space
+from pipeline.artefacts import MissingArtefact, Place, digest, need, record
+from pipeline.config import merge
+from pipeline.settings import Settings, checked, published
 
 OFFICIAL = -1  # the one "fold" of official mode: train on all train rows, judge on official valid
 EXTRAS = ("probe.json", "mask.json", "tune.json")  # what the report shows where it is there
@@ -70,15 +73,55 @@ def features(s: Settings) -> Place:
     return _place(s, "30_features", "features", {}, _rows(s))
 
 
+def tunings(s: Settings) -> dict[str, Place]:
+    """40_tune: by network, the winner of a study, which this name tells from every other study.
+
+    A study goes on under its name when more trials are asked for.
+    """
+    return {model: _tuning(s, model) for model in s.tune.models}
+
+
+def _tuning(s: Settings, model: str) -> Place:
+    searched = space.load(model, s.networks[model])
+    given = {
+        "network": space.without(asdict(s.networks[model]), searched),
+        "space": {key: asdict(one) for key, one in searched.items()},
+        "train_seed": s.train.seeds[0],
+        "seed": s.tune.seed,
+    }
+    name = f"{model}-{folds(s).name}"
+    folder = Path(s.artefacts) / s.profile / "40_tune"
+    return Place("40_tune", name, folder, given, _rows(s), least=s.tune.trials)
+
+
+def networks(s: Settings) -> dict[str, NetworkSettings]:
+    """The networks of the run; with train.settings=tuned, those of tune.models as 40_tune found."""
+    tuned = tunings(s) if s.train.settings == "tuned" else {}
+    return s.networks | {model: _best(s, model, place) for model, place in tuned.items()}
+
+
+def _best(s: Settings, model: str, place: Place) -> NetworkSettings:
+    if not place.done:
+        words = " ".join(
+            w for w in s.words if not w.startswith(("train.settings=", "tune.trials="))
+        )
+        raise MissingArtefact(
+            f"train.settings=tuned, but {model} has no finished study of these settings: run"
+            f" python -m pipeline.40_tune {words} tune.trials={s.tune.trials or 50}"
+        )
+    best = tomllib.loads((place.path / "best.toml").read_text())
+    return checked(NetworkSettings, merge(asdict(published(model)), best), model)
+
+
 def fold_numbers(s: Settings) -> range | tuple[int]:
     return (OFFICIAL,) if s.official else range(s.folds.n)
 
 
 def fits(s: Settings) -> dict[tuple[str, int, int], Place]:
     """50_train: every fit of the run by (model, seed, fold)."""
-    places, inputs = {}, _rows(s)
+    places, inputs, used = {}, _rows(s), networks(s)
     for model, seed, fold in itertools.product(s.models, s.train.seeds, fold_numbers(s)):
-        given = {"network": asdict(s.networks[model]), "seed": seed, "fold": fold}
+        given = {"network": asdict(used[model]), "seed": seed, "fold": fold}
         name = f"{model}-seed{seed}-{'official' if fold == OFFICIAL else f'fold{fold}'}"
         places[model, seed, fold] = _place(s, "50_train", name, given, inputs)
     return places
@@ -133,7 +176,8 @@ def report(s: Settings) -> Place:
         for row in leaderboard.rows_of(board(s), s.profile)
         if row["public"] != leaderboard.UNKNOWN
     }
-    return _place(s, "80_report", "report", {}, inputs | noted)
+    given = {"tuned": s.tune.models} if s.train.settings == "tuned" else {}
+    return _place(s, "80_report", "report", given, inputs | noted)
 
 
 def extras(s: Settings) -> dict[str, list[Path]]:
@@ -183,9 +227,15 @@ STAGES = {
     "15_probe": lambda s: [probe(s)],
     "20_folds": lambda s: [folds(s)],
     "30_features": lambda s: [features(s)],
+    "40_tune": lambda s: list(tunings(s).values()),
     "50_train": lambda s: list(fits(s).values()),
     "55_mask": lambda s: [mask(s)],
     "60_blend": lambda s: [blend(s)],
     "70_submit": lambda s: [submission(s)],
     "80_report": lambda s: [report(s)],
 }
+
+
+def stages(s: Settings) -> list[str]:
+    """The stages of this run: without 40_tune, unless trials are asked for."""
+    return [name for name in STAGES if name != "40_tune" or s.tune.trials]

@@ -14,6 +14,8 @@ COLUMNS = ("cv", "sd", "valid", "hidden", "valid_gain", "hidden_gain")
 WITH_EXTRA = "with_extra"
 FLATTERED_CV = "  CV: a fold also chose the epoch of its own fits, which flatters it a little."
 FLATTERED = "  Official valid chose epochs and network, so it flatters them; hidden chose nothing."
+TUNED_CV = "  CV: the folds have also chosen the settings of {}; official valid is the yard-stick."
+TUNED = "  Official valid has also chosen the settings of {}: hidden is the yard-stick."
 
 
 def judge(blend: Path, hidden_labels: Path | None) -> dict:
@@ -99,6 +101,8 @@ def as_text(judged: dict) -> str:
     lines += _gains(judged, width)
     kfold = judged["rows"][0]["cv"] is not None
     lines += [f"* ships, chosen by {judged['chosen_by']}.", FLATTERED_CV if kfold else FLATTERED]
+    if judged.get("tuned"):
+        lines.append((TUNED_CV if kfold else TUNED).format(", ".join(judged["tuned"])))
     return "\n".join(lines)
 
 

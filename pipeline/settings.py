@@ -21,6 +21,7 @@ from pipeline.config import build, merge, near, set_word, typed
 REPOSITORY = Path(__file__).resolve().parents[1]
 PROFILES = REPOSITORY / "pipeline" / "profiles"
 MODELS = REPOSITORY / "models"
+SPACES = "spaces"  # folder in MODELS of what 40_tune may change, a TOML a network
 FULL_DATA = Path("data/MicroLens_1M_x1/train.parquet")
 
 SOURCES = {"sample": SampleSettings, "release": ReleaseSettings, "challenge": ChallengeSettings}
@@ -39,6 +40,8 @@ BLENDERS = (
     "lightgbm",
 )
 MEANS = ("rank", "logit")
+ORIGINS = ("given", "tuned")
+PRUNERS = ("median", "hyperband", "wilcoxon", "none")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,13 +55,26 @@ class FoldsSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings:
-    """How fits run. Only `seeds` can change what they are; the device changes the rounding."""
+    """How fits run. Only `seeds` and `settings` change what they are; the device, the rounding."""
 
     seeds: tuple[int, ...] = (0,)
     device: str = "auto"  # cpu | cuda | cuda:1 | auto: cuda where there is one
     workers: int = 0  # fits at a time; 0: one on a GPU, one a core on a CPU
     threads: int = 1  # of each fit; more than one changes the rounding
     rows: str = "auto"  # device | host: one batch ahead | auto: on the device where they fit
+    settings: str = "given"  # given: profile and words | tuned: of tune.models, as 40_tune found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuneSettings:
+    """How 40_tune searches. Only `models` and `seed` tell studies apart."""
+
+    models: tuple[str, ...] = ("qin",)  # of the run's networks, a study each
+    trials: int = 0  # finished ones that a study should come to; 0: no tuning in this run
+    seed: int = 0  # another seed, another study
+    pruner: str = "median"  # after a fold: median | hyperband | wilcoxon | none
+    storage: str = ""  # an Optuna URL, for several machines; empty: a journal beside the results
+    heartbeat: int = 60  # seconds between a database's signs of life; after two, a trial is dead
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +99,7 @@ class Settings:
     data: SampleSettings | ReleaseSettings | ChallengeSettings
     prepare: PrepareSettings
     folds: FoldsSettings
+    tune: TuneSettings
     train: TrainSettings
     blend: BlendSettings
     networks: dict[str, NetworkSettings]
@@ -98,11 +115,26 @@ class Settings:
 
 def model_names() -> list[str]:
     """The networks that can be trained: a TOML each, the papers' ablations among them."""
-    return sorted(path.stem for path in MODELS.rglob("*.toml"))
+    return sorted(path.stem for path in MODELS.rglob("*.toml") if path.parent.name != SPACES)
 
 
 def model_path(name: str) -> Path:
-    return next(MODELS.rglob(f"{name}.toml"))
+    return next(path for path in MODELS.rglob(f"{name}.toml") if path.parent.name != SPACES)
+
+
+def published(model: str) -> NetworkSettings:
+    """A network as its own TOML has it, whatever profile and words make of it."""
+    tree = _network(model, {}, {name: {} for name in model_names()})
+    return checked(NetworkSettings, tree, model)
+
+
+def checked(cls, raw: dict, where: str):
+    """An instance of `cls` from plain values; raises InputError with every problem at once."""
+    problems: list[str] = []
+    made = build(cls, raw, where, problems)
+    if problems:
+        raise InputError("; ".join(problems))
+    return made
 
 
 def default_profile() -> tuple[str, str]:
@@ -126,7 +158,7 @@ def load(profile: str, words: list[str]) -> Settings:
     networks = _networks(raw, problems)
     data = _data(raw.pop("data"), problems)
     sections = {"prepare": PrepareSettings, "folds": FoldsSettings}
-    sections |= {"train": TrainSettings, "blend": BlendSettings}
+    sections |= {"tune": TuneSettings, "train": TrainSettings, "blend": BlendSettings}
     built = {n: build(cls, raw.pop(n, {}), n, problems) or cls() for n, cls in sections.items()}
     given = {"profile": path.stem, "words": (profile, *words)} | raw
     fixed = {"data": data, "networks": networks, **built}
@@ -154,7 +186,7 @@ def _read(path: Path, seen: tuple[Path, ...] = ()) -> dict:
     path = path.resolve()
     if path in seen:
         raise InputError(f"{path}: extends itself")
-    raw = _toml(path)
+    raw = read_toml(path)
     base = raw.pop("extends", None)
     if base is None:
         return raw
@@ -165,7 +197,7 @@ def _read(path: Path, seen: tuple[Path, ...] = ()) -> dict:
     return merge(_read(parent, (*seen, path)), raw)
 
 
-def _toml(path: Path) -> dict:
+def read_toml(path: Path) -> dict:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -183,7 +215,7 @@ def _tables(raw: dict, problems: list[str]) -> dict:
     for key in [k for k in raw if k not in (*keys, *models, "network")]:
         del raw[key]
         problems.append(f"unknown key {key!r}{near(key, [*keys, *models, 'network'])}")
-    sections = ("data", "prepare", "folds", "train", "blend", "network", *models)
+    sections = ("data", "prepare", "folds", "tune", "train", "blend", "network", *models)
     for key in [k for k in raw if k in sections and not isinstance(raw[k], dict)]:
         problems.append(f"{key} = {raw.pop(key)!r} must be a section: write {key}.<key>=<value>")
     return {"data": {}} | raw
@@ -210,7 +242,7 @@ def _network(name: str, shared: dict, changes: dict[str, dict], seen: tuple[str,
 
     A model that `extends` another is what the run makes of that one, and its own TOML above it.
     """
-    own = _toml(model_path(name))
+    own = read_toml(model_path(name))
     base = own.pop("extends", None)
     if base is None:
         return merge(merge(own, shared), changes[name])
@@ -245,7 +277,7 @@ def _unread(networks: dict[str, NetworkSettings], words: list[str]) -> list[str]
 
 def _sets(name: str, key: str) -> bool:
     """Whether the TOML of a model that extends another sets `key`: it then outweighs network's."""
-    tree = _toml(model_path(name))
+    tree = read_toml(model_path(name))
     if "extends" not in tree:
         return False
     for part in key.split("."):
@@ -272,6 +304,8 @@ def _rules(s: Settings) -> list[str]:
         ("blend.method", s.blend.method, BLENDERS),
         ("blend.extra_mean", s.blend.extra_mean, MEANS),
         ("train.rows", s.train.rows, HOMES),
+        ("train.settings", s.train.settings, ORIGINS),
+        ("tune.pruner", s.tune.pruner, PRUNERS),
     ):
         if value not in known:
             problems.append(f"{name} = {value!r} must be one of {', '.join(known)}")
@@ -324,8 +358,31 @@ def _rules(s: Settings) -> list[str]:
             for word in s.words
             if word.startswith(("folds.n=", "folds.seed="))
         ]
+    problems += _tuning(s)
     if s.rules == "strict":
         problems += _strict(s)
+    return problems
+
+
+def _tuning(s: Settings) -> list[str]:
+    problems = []
+    if s.tune.trials < 0 or s.tune.heartbeat < 1 or not 0 <= s.tune.seed < 2**63:
+        problems.append(
+            "tune.trials must be at least 0, tune.heartbeat at least 1, tune.seed in 0 .. 2^63 - 1"
+        )
+    if re.match(r"[^/]*://[^/@]*:[^/@]*@", s.tune.storage):
+        problems.append(
+            "tune.storage must not hold a password, since words are written beside results: put it"
+            " into ~/.pgpass or PGPASSWORD"
+        )
+    if s.tune.trials or s.train.settings == "tuned":
+        problems += [
+            f"tune.models: {model!r} is not among models={','.join(s.models)}"
+            for model in s.tune.models
+            if model not in s.models
+        ]
+        if not s.tune.models or len(set(s.tune.models)) < len(s.tune.models):
+            problems.append(f"tune.models = {list(s.tune.models)} must be distinct, at least one")
     return problems
 
 

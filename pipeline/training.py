@@ -17,7 +17,7 @@ from cv.auc import auc
 from features.errors import InputError
 from features.store import Items, Store, open_store
 from models import table
-from models.fit import FitReport, Progress, fit, predict
+from models.fit import EachEpoch, FitReport, Progress, fit, predict
 from models.items import ItemTable
 from models.network import Network
 from models.precision import resolve
@@ -68,6 +68,7 @@ class Workbench:
 
     @classmethod
     def open(cls, s: Settings, store_folder: Path, folds_folder: Path) -> "Workbench":
+        s = replace(s, networks=places.networks(s))
         store, device = open_store(store_folder), pick_device(s.train.device)
         if device.type == "cuda":
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -103,14 +104,13 @@ class Workbench:
     def fit(self, key: Key, out: Publication, progress: Progress) -> dict:
         """Train one model, write what 50_train publishes, return what its line says."""
         model, seed, fold = key
-        s, network = self.settings.networks[model], self.network(model, seed)
-        train, label, held, held_label, held_ids = self._split(fold, s.max_len)
+        s = self.settings.networks[model]
         try:
-            report = fit(
-                network, train, label, held, held_label, s.fit, seed=seed, score=auc,
+            network, report, n_rows, held_ids = self.train(
+                key,
                 progress=lambda items, what: progress(items, f"{model} {fold} {what}"),
                 each_epoch=lambda epoch, record: _say(key, epoch, record),
-            )  # fmt: skip
+            )
             torch.save(network.state_dict(), out / "model.pt")
             if fold != OFFICIAL:
                 _write(out / "held.parquet", "row_id", held_ids, report.held_logits)
@@ -122,7 +122,7 @@ class Workbench:
         except FloatingPointError as error:
             what, remedy = f"{model}, seed {seed}, fold {fold}", f"{model}.fit.learning_rate"
             raise InputError(f"{what}: {error}; lower {remedy}") from None
-        out.report = _report(report, len(train)) | {
+        out.report = _report(report, n_rows) | {
             "device": str(self.device),
             "precision": resolve(s.fit.precision, self.device),  # what auto came to
             "content": self.settings.prepare.content,
@@ -136,6 +136,22 @@ class Workbench:
             "auc": f"{report.best_score:.5f}",
             "rows/s": out.report["rows_per_second"],
         }
+
+    def train(
+        self, key: Key, progress: Progress, each_epoch: EachEpoch
+    ) -> tuple[Network, FitReport, int, np.ndarray | None]:
+        """A trained network, how that went, on how many rows, and the row_ids of the held ones.
+
+        Raises FloatingPointError when the training diverges.
+        """
+        model, seed, fold = key
+        s, network = self.settings.networks[model], self.network(model, seed)
+        train, label, held, held_label, held_ids = self._split(fold, s.max_len)
+        report = fit(
+            network, train, label, held, held_label, s.fit, seed=seed, score=auc,
+            progress=progress, each_epoch=each_epoch,
+        )  # fmt: skip
+        return network, report, len(train), held_ids
 
     def _predict(self, network: Network, split: str, s: NetworkSettings) -> Tensor:
         """Logits (N,) of valid or test. Raises FloatingPointError when one is not finite."""

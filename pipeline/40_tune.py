@@ -1,0 +1,112 @@
+"""40_tune: better settings for a network, by trials on the folds. Changes no setting by itself.
+
+reads   artefacts/<profile>/10_prepare/, artefacts/<profile>/20_folds/, models/spaces/<model>.toml
+writes  artefacts/<profile>/40_tune/<model>-<folds>-<hash>/
+        best.toml, what to change in the network's own TOML, which 50_train takes with
+        train.settings=tuned; tune.json, every trial
+        artefacts/<profile>/40_tune/studies.journal, or the database of tune.storage: the studies
+run     python -m pipeline.40_tune PROFILE model=qin tune.trials=50 [--workers N] [key=value ...]
+        python -m pipeline.40_tune PROFILE --repair     fail trials of workers that were killed
+        python -m pipeline.40_tune PROFILE --dashboard [--port 8080]
+"""
+
+import argparse
+import sys
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+import optuna
+
+from features.errors import InputError
+from pipeline import command, studies, tuning, winner
+from pipeline.artefacts import Publication
+from pipeline.settings import Settings
+from pipeline.tuning import Search
+
+HERE = "127.0.0.1"  # the dashboard may delete studies and asks nobody who they are
+
+
+def work(s: Settings, force: bool, workers: int = 0) -> None:
+    if s.tune.trials == 0:
+        raise InputError("tune.trials = 0: say how many trials, such as tune.trials=50")
+    if workers < 0:
+        raise InputError(f"--workers {workers} must be at least 0 (as many as fit)")
+    for model in s.tune.models:
+        search = Search.of(s, model)
+
+        def fill(out: Publication, search: Search = search) -> dict:
+            facts = winner.write(search, tuning.run(search, workers), out.path)
+            out.report["finished"] = facts["trials"]
+            return facts
+
+        command.make(search.place, force, fill)
+
+
+def repair(s: Settings) -> None:
+    """Fail the trials that nobody runs any more, in every study of the profile."""
+    storage = _existing(s)
+    left = 0
+    for name in optuna.get_all_study_names(storage):
+        study = optuna.load_study(study_name=name, storage=storage)
+        for trial in studies.repair(study):
+            print(f"40_tune {name} trial {trial.number} failed, its settings are queued again")
+        left += studies.count(study, optuna.trial.TrialState.RUNNING)
+    print(f"40_tune repaired: {left} trials are running")
+
+
+def serve(s: Settings, port: int) -> None:
+    """The profile's studies in a browser, until interrupted."""
+    import optuna_dashboard  # slow, and nothing else needs it
+
+    app = optuna_dashboard.wsgi(_existing(s))
+    try:
+        server = make_server(HERE, port, app, handler_class=_Quiet)
+    except OSError as error:
+        raise InputError(f"--port {port}: {error}; try another, or 0 for any") from None
+    print(f"40_tune dashboard at http://{HERE}:{server.server_port}/ until Ctrl-C", flush=True)
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        server.server_close()
+
+
+def _existing(s: Settings):
+    if not s.tune.storage and not studies.journal(s).exists():
+        raise InputError(f"{studies.journal(s)} is missing: no study of this profile was begun")
+    return studies.storage(s)
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, *_) -> None:
+        """A line a request would bury the address."""
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = command.parser(__doc__)
+    parser.add_argument("--workers", type=int, default=0, help="processes; 0: one a GPU or core")
+    parser.add_argument("--repair", action="store_true", help="fail trials of killed workers")
+    parser.add_argument("--dashboard", action="store_true", help=f"serve the studies on {HERE}")
+    parser.add_argument("--port", type=int, default=8080, help="of the dashboard; 0: any")
+    arguments = parser.parse_intermixed_args(argv)
+    sys.exit(command.exit_code(lambda: _chosen(arguments)))
+
+
+def _chosen(arguments: argparse.Namespace) -> None:
+    given = [arguments.profile, *arguments.words]
+    arguments.profile, *arguments.words = [word for one in given for word in _words(one)]
+    s = command.load(arguments)
+    if arguments.repair:
+        repair(s)
+    elif arguments.dashboard:
+        serve(s, arguments.port)
+    else:
+        work(s, arguments.force, arguments.workers)
+
+
+def _words(word: str | None) -> list[str | None]:
+    """`model=qin` is short for a run of that network alone, and for its study."""
+    key, _, model = (word or "").partition("=")
+    return [f"models={model}", f"tune.models={model}"] if key == "model" else [word]
+
+
+if __name__ == "__main__":
+    main()

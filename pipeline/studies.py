@@ -1,0 +1,153 @@
+"""Optuna's studies of a profile: where they lie, and what becomes of trials whose worker died.
+
+They lie in a journal beside 40_tune's results, or in tune.storage, a database for workers on many
+machines. A trial whose worker was killed stays RUNNING. A database hears heartbeats: a trial that
+fell silent fails, and its settings are queued again. A journal hears none, so there a trial names
+the process that runs it, and whoever looks next does the same for processes that are gone.
+`repair` does it for those that cannot be looked up from here as well.
+"""
+
+import os
+import socket
+import warnings
+from pathlib import Path
+
+import optuna
+from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
+from optuna.storages import (
+    BaseStorage,
+    JournalStorage,
+    RDBStorage,
+    RetryHeartbeatStaleTrialCallback,
+    fail_stale_trials,
+)
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
+
+from features.errors import InputError
+from pipeline.settings import Settings
+
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+MAX_RETRY = 3  # of settings whose worker died: they may be what kills it
+WORKER = "worker"  # user attribute of a trial: host:pid:start of the process that runs it
+
+warnings.filterwarnings("ignore", category=ExperimentalWarning, module="pipeline.studies")
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+def journal(s: Settings) -> Path:
+    """The journal of all studies of a profile."""
+    return Path(s.artefacts) / s.profile / "40_tune" / "studies.journal"
+
+
+def storage(s: Settings) -> BaseStorage:
+    """Where the studies lie. Raises InputError where tune.storage cannot be opened."""
+    if s.tune.storage:
+        return _database(s.tune.storage, s.tune.heartbeat)
+    path = journal(s).resolve()  # a stale lock on a relative path would be waited for for ever
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _cut_torn_line(path)
+        return JournalStorage(JournalFileBackend(str(path)))
+    except ValueError as error:
+        raise InputError(f"{path}: not a journal that Optuna can read ({error})") from None
+
+
+def _database(url: str, heartbeat: int) -> RDBStorage:
+    try:
+        return RDBStorage(
+            url,
+            heartbeat_interval=heartbeat,
+            grace_period=2 * heartbeat,
+            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=MAX_RETRY),
+        )
+    except (SQLAlchemyError, ImportError) as error:
+        raise InputError(
+            f"tune.storage = {url!r} cannot be opened: {' '.join(str(error).split())}; expected an"
+            " Optuna URL such as postgresql+psycopg://user@host/database"
+        ) from None
+
+
+def _cut_torn_line(path: Path) -> None:
+    """Remove a last line that was never written to its end, before another is joined to it."""
+    if not path.exists():
+        return
+    lock = JournalFileSymlinkLock(str(path))
+    lock.acquire()
+    try:
+        with path.open("rb+") as file:
+            text = file.read()
+            file.truncate(text.rfind(b"\n") + 1)
+    finally:
+        lock.release()
+
+
+def count(study: Study, *states: TrialState) -> int:
+    return len(study.get_trials(deepcopy=False, states=states))
+
+
+def bury(study: Study) -> list[FrozenTrial]:
+    """Fail the RUNNING trials whose worker is known to be dead, and queue their settings again."""
+    if isinstance(_storage_of(study), JournalStorage):
+        return [t for t in _running(study) if alive(_worker(t)) is False and release(study, t)]
+    fail_stale_trials(study)
+    return []
+
+
+def repair(study: Study) -> list[FrozenTrial]:
+    """As `bury`; in a journal, for all trials but those of processes that are seen to be alive."""
+    if isinstance(_storage_of(study), JournalStorage):
+        return [t for t in _running(study) if not alive(_worker(t)) and release(study, t)]
+    return bury(study)
+
+
+def release(study: Study, trial: FrozenTrial, max_retry: int | None = MAX_RETRY) -> bool:
+    """Fail a trial that nobody runs any more, and queue its settings; False where another has."""
+    try:
+        study.tell(trial.number, state=TrialState.FAIL)
+    except (ValueError, UpdateFinishedTrialError):  # what a trial that is finished says
+        return False
+    requeue(study, trial, max_retry)
+    return True
+
+
+def requeue(study: Study, trial: FrozenTrial, max_retry: int | None = None) -> None:
+    """Queue the settings of a failed trial again, unless that was done `max_retry` times before."""
+    RetryHeartbeatStaleTrialCallback(max_retry=max_retry)(study, trial)
+
+
+def me() -> str:
+    """This process, as no other is called: host:pid:start."""
+    return f"{socket.gethostname()}:{os.getpid()}:{_start(os.getpid())}"
+
+
+def alive(worker: str) -> bool | None:
+    """Whether a process runs; None where this machine cannot know."""
+    host, _, rest = worker.partition(":")
+    if host != socket.gethostname():
+        return None
+    pid, _, start = rest.partition(":")
+    return _start(int(pid)) == start
+
+
+def _start(pid: int) -> str:
+    """When a process began, in ticks since boot; empty where there is none or only its remains."""
+    try:
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return "" if state == "Z" else fields[18]
+
+
+def _worker(trial: FrozenTrial) -> str:
+    return trial.user_attrs.get(WORKER, "")
+
+
+def _running(study: Study) -> list[FrozenTrial]:
+    return study.get_trials(deepcopy=True, states=(TrialState.RUNNING,))
+
+
+def _storage_of(study: Study) -> BaseStorage:
+    return study._storage  # Optuna has no public name for it

@@ -1,0 +1,322 @@
+"""The trials of a study, by one worker or by several.
+
+A trial trains the network on one fold after another and reports the mean AUC so far; the pruner
+may stop it between two folds. Early stopping inside a fold belongs to the fit, and no pruner sees
+it. AUCs are of the held-out rows, which also chose the epoch.
+"""
+
+import multiprocessing
+import os
+import statistics
+import sys
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import torch
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, WilcoxonPruner
+from optuna.samplers import TPESampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from features.errors import InputError
+from models.fit import FitReport
+from models.settings import NetworkSettings
+from pipeline import artefacts, command, places, settings, space, studies
+from pipeline.artefacts import Place, need
+from pipeline.settings import Settings
+from pipeline.space import Categorical, Float, Parameter, Space
+from pipeline.studies import FINISHED
+from pipeline.training import Workbench, pick_device
+
+POLL = 1.0  # seconds between two looks at trials that others run
+WAITS = (
+    "40_tune waits for trials that other workers run; where those were killed on another machine,"
+    " end this, and fail their trials with --repair"
+)
+PEAK = Path("/proc/self/clear_refs")  # "5" written to it: the peak of memory counts from here
+
+
+class SurplusTrial(Exception):
+    """Begun in the moment in which another worker began the last one that was wanted."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """One study: which settings of which network are searched, over which folds."""
+
+    settings: Settings
+    model: str
+    space: Space
+    place: Place
+
+    @classmethod
+    def of(cls, s: Settings, model: str) -> "Search":
+        return cls(s, model, space.load(model, s.networks[model]), places.tunings(s)[model])
+
+    @property
+    def name(self) -> str:
+        """Of the study: profile, network, folds, and a hash of all that trials have in common."""
+        return f"{self.settings.profile}-{self.place.path.name}"
+
+    @property
+    def folds(self) -> list[int]:
+        return list(places.fold_numbers(self.settings))
+
+    @property
+    def base(self) -> NetworkSettings:
+        return self.settings.networks[self.model]
+
+    def create(self) -> Study:
+        """The study, new or as it stands, its first trials queued: published, present settings."""
+        study = optuna.create_study(
+            study_name=self.name,
+            storage=studies.storage(self.settings),
+            direction="maximize",
+            load_if_exists=True,
+        )
+        for origin, network in (
+            ("published", settings.published(self.model)),
+            ("present", self.base),
+        ):
+            first = space.values(network, self.space)
+            outside = ", ".join(space.outside(first, self.space))
+            if outside:
+                said = f"no trial of the {origin} settings, which its space lacks: {outside}"
+                print(f"40_tune {self.model}: {said}", flush=True)
+            else:
+                study.enqueue_trial(first, user_attrs={"origin": origin}, skip_if_exists=True)
+        return study
+
+    def load(self, worker: int) -> tuple[Study, int]:
+        """The study for one worker, and the seed of its sampler, which no other worker has.
+
+        It is another when the study goes on, so that nothing is drawn twice.
+        """
+        study = optuna.load_study(
+            study_name=self.name,
+            storage=studies.storage(self.settings),
+            pruner=pruner(self.settings.tune.pruner, len(self.folds)),
+        )
+        entropy = [self.settings.tune.seed, len(study.get_trials(deepcopy=False)), worker]
+        seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
+        study.sampler = TPESampler(constant_liar=True, seed=seed)
+        return study, seed
+
+
+def pruner(name: str, n_folds: int) -> BasePruner:
+    return {
+        "median": MedianPruner,  # from the sixth trial on
+        "hyperband": lambda: HyperbandPruner(max_resource=n_folds),
+        "wilcoxon": WilcoxonPruner,  # against the best trial, fold by fold
+        "none": NopPruner,
+    }[name]()
+
+
+def run(search: Search, workers: int) -> Study:
+    """Bring a study to its trials with `workers` processes (0: as many as fit); returns it.
+
+    Raises InputError when the workers ended before that.
+    """
+    s, study = search.settings, search.create()
+    missing = s.tune.trials - studies.count(study, *FINISHED)
+    if missing > 0:
+        devices = _devices(s)
+        n = min(missing, workers or s.train.workers or len(devices))
+        said = f"{missing} of {s.tune.trials} trials to go, {n} at a time"
+        print(f"40_tune study {search.name}: {said}", flush=True)
+        tasks = [(search, devices[i % len(devices)], i) for i in range(n)]
+        if n == 1:
+            work(*tasks[0])
+        else:
+            _spread(tasks)
+    finished = studies.count(study, *FINISHED)
+    if finished < s.tune.trials:
+        raise InputError(
+            f"study {search.name} has {finished} of {s.tune.trials} trials, and no worker is left;"
+            " where one was killed, see that memory suffices; the same command goes on"
+        )
+    return study
+
+
+def _devices(s: Settings) -> list[str]:
+    """A device for each worker that fits: every GPU once, or the CPU once a core."""
+    device = pick_device(s.train.device)
+    if device.type == "cpu":
+        return ["cpu"] * (os.cpu_count() or 1)
+    if device.index is not None:
+        return [str(device)]
+    return [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+
+
+def _spread(tasks: list[tuple[Search, str, int]]) -> None:
+    """A process a task. One that dies leaves its trial to the others; all end with this one."""
+    context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
+    processes = [context.Process(target=_alone, args=task, daemon=True) for task in tasks]
+    for process in processes:
+        process.start()
+    try:
+        for process in processes:
+            process.join()
+            if process.exitcode < 0:
+                print(f"40_tune worker {process.pid} was killed", flush=True)
+    except KeyboardInterrupt:
+        for process in processes:
+            process.join(1)  # a terminal interrupts them as well, which needs no second blow
+            process.terminate()
+            process.join()
+        raise
+
+
+def _alone(*task) -> None:
+    sys.exit(command.exit_code(lambda: work(*task)))
+
+
+def work(search: Search, device: str, worker: int) -> None:
+    """Run trials until the study has as many finished ones as it should."""
+    s = search.settings
+    s = replace(s, train=replace(s.train, device=device, settings="given"))
+    torch.set_num_threads(s.train.threads)
+    bench = Workbench.open(s, need(places.store(s)), need(places.folds(s)))
+    study, seed = search.load(worker)
+    waits = False
+    while studies.count(study, *FINISHED) < s.tune.trials:
+        studies.bury(study)
+        if studies.count(study, *FINISHED, TrialState.RUNNING) < s.tune.trials:
+            _one(search, study, bench, seed)
+        elif not waits:
+            waits = True
+            print(WAITS, flush=True)
+        else:
+            time.sleep(POLL)
+
+
+def _one(search: Search, study: Study, bench: Workbench, seed: int) -> None:
+    """Run one trial. When it is interrupted, its settings are queued again."""
+    begun: list[int] = []
+
+    def objective(trial: Trial) -> float:
+        begun.append(trial.number)
+        return _objective(search, bench, trial, seed)
+
+    try:
+        study.optimize(objective, n_trials=1, catch=SurplusTrial, callbacks=[_say])
+    except KeyboardInterrupt:  # Optuna has failed the trial
+        for number in begun:
+            studies.requeue(study, study.trials[number])
+        raise
+
+
+def _objective(search: Search, bench: Workbench, trial: Trial, seed: int) -> float:
+    """The mean AUC over the folds; raises TrialPruned where it is not worth the others."""
+    s, folds = search.settings, search.folds
+    trial.set_user_attr(studies.WORKER, studies.me())
+    trial.set_user_attr("seed", seed)
+    _refuse_surplus(trial, s.tune.trials)
+    drawn = {key: _draw(trial, key, parameter) for key, parameter in search.space.items()}
+    network = space.apply(search.base, drawn, f"40_tune {search.model}, {drawn}")
+    bench = replace(bench, settings=replace(bench.settings, networks={search.model: network}))
+    done = _Done(bench.device)
+    try:
+        for step, fold in enumerate(folds):
+            done.add(*_fit(bench, (search.model, s.train.seeds[0], fold)))
+            own = s.tune.pruner == "wilcoxon"  # which compares fold with fold, not mean with mean
+            trial.report(done.aucs[-1] if own else statistics.fmean(done.aucs), step)
+            if fold != folds[-1] and trial.should_prune():
+                raise optuna.TrialPruned
+    except FloatingPointError as error:  # no settings are worse, which the sampler has to know
+        trial.set_user_attr("diverged", str(error))
+        raise optuna.TrialPruned from None
+    except torch.OutOfMemoryError:
+        raise InputError(
+            f"40_tune {search.model}: {bench.device} has too little memory for {drawn}; narrow the"
+            f" space in models/{settings.SPACES}/{search.model}.toml"
+        ) from None
+    finally:
+        for name, value in done.attributes().items():
+            trial.set_user_attr(name, value)
+    return statistics.fmean(done.aucs)
+
+
+def _fit(bench: Workbench, key: tuple[str, int, int]) -> tuple[FitReport, int]:
+    _, report, n_rows, _ = bench.train(
+        key,
+        progress=lambda batches, _: batches,
+        each_epoch=lambda epoch, record: _end_with_parent(),
+    )
+    return report, n_rows
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None and not parent.is_alive():
+        raise KeyboardInterrupt
+
+
+def _refuse_surplus(trial: Trial, wanted: int) -> None:
+    """Raises SurplusTrial where trials that came first are enough.
+
+    Two workers may begin a trial in the same moment; the numbers that the storage gave them order
+    them, so exactly as many as are wanted go on.
+    """
+    first = trial.study.get_trials(deepcopy=False)[: trial.number]
+    if sum(other.state != TrialState.FAIL for other in first) >= wanted:
+        raise SurplusTrial
+
+
+def _draw(trial: Trial, key: str, parameter: Parameter) -> Any:
+    if isinstance(parameter, Categorical):
+        return trial.suggest_categorical(key, parameter.choices)
+    low, high, step, log = parameter.low, parameter.high, parameter.step, parameter.log
+    if isinstance(parameter, Float):
+        return trial.suggest_float(key, low, high, step=step or None, log=log)
+    return trial.suggest_int(key, low, high, step=step, log=log)
+
+
+@dataclass
+class _Done:
+    """What the folds of a trial came to so far."""
+
+    device: torch.device
+    aucs: list[float] = field(default_factory=list)
+    epochs: list[int] = field(default_factory=list)
+    seconds: float = 0.0
+    rows: int = 0
+
+    def __post_init__(self) -> None:
+        if PEAK.exists():  # where not, peak_mib is the worker's since it began
+            PEAK.write_text("5")
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+
+    def add(self, report: FitReport, n_rows: int) -> None:
+        self.aucs.append(report.best_score)
+        self.epochs.append(len(report.epochs))
+        self.seconds += sum(epoch["seconds"] for epoch in report.epochs)
+        self.rows += n_rows * len(report.epochs)
+
+    def attributes(self) -> dict[str, Any]:
+        found = {
+            "fold_aucs": self.aucs,
+            "epochs": self.epochs,
+            "seconds": round(self.seconds, 3),
+            "rows_per_second": round(self.rows / self.seconds) if self.seconds else 0,
+            "peak_mib": artefacts.peak_mib(),
+        }
+        if self.device.type == "cuda":
+            found["gpu_peak_mib"] = torch.cuda.max_memory_allocated(self.device) // 2**20
+        return found
+
+
+def _say(study: Study, trial: FrozenTrial) -> None:
+    """One line a trial."""
+    if trial.state not in FINISHED:
+        return
+    known = trial.user_attrs
+    auc = "diverged" if trial.value is None else f"auc={trial.value:.5f}"
+    said = f"trial {trial.number} {trial.state.name.lower()} {auc} folds={len(known['fold_aucs'])}"
+    n_finished = studies.count(study, *FINISHED)
+    print(f"40_tune {said} ({known['seconds']:.0f} s), {n_finished} finished", flush=True)
