@@ -1,0 +1,627 @@
+"""Studies, their workers, and what comes of them.   run: ./run_tests.sh tests/test_tune.py"""
+
+import contextlib
+import json
+import os
+import pwd
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+import urllib.request
+from dataclasses import asdict, replace
+from importlib import import_module
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from features.errors import InputError
+from models.settings import NetworkSettings
+from pipeline import artefacts, places, scores, settings, space, studies, tuning, winner
+from pipeline.config import merge
+from pipeline.settings import load
+from pipeline.studies import FINISHED
+from pipeline.tuning import Search
+from tests.test_run_all import ROOT, TINY, run
+
+stage = import_module("pipeline.40_tune")
+QIN = "models=qin"
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tune")
+    own = [f"artefacts={folder}/artefacts", f"submissions={folder}/submissions"]
+    return [*TINY, QIN, "train.workers=1", *own]
+
+
+@pytest.fixture(scope="module")
+def tuned(words):
+    """A whole run on a tiny sample that tunes, its words, what it said, and the winner's place."""
+    given = [*words, "tune.trials=3", "train.settings=tuned"]
+    said = run("sample", *given)
+    return given, said, places.tunings(load("sample", given))["qin"]
+
+
+@pytest.fixture
+def own(tuned, words, tmp_path):
+    """The words of a run on the same folds that has no study yet."""
+    folder = Path(load("sample", words).artefacts)
+    copy = shutil.copytree(folder, tmp_path / "a", ignore=lambda *_: ["40_tune", "50_train"])
+    return [*words, f"artefacts={copy}", f"submissions={tmp_path}/submissions"]
+
+
+def tune(*words: str) -> str:
+    return run("pipeline.40_tune", "sample", *words, shell=False)
+
+
+def study_of(words: list[str]) -> optuna.Study:
+    s = load("sample", words)
+    return optuna.load_study(study_name=Search.of(s, "qin").name, storage=studies.storage(s))
+
+
+def states(study: optuna.Study) -> list[str]:
+    return [trial.state.name for trial in study.get_trials(deepcopy=False)]
+
+
+# What is searched
+
+
+@pytest.mark.parametrize("profile", sorted(p.stem for p in settings.PROFILES.glob("*.toml")))
+@pytest.mark.parametrize(
+    "path", sorted((settings.MODELS / "spaces").glob("*.toml")), ids=lambda p: p.stem
+)
+def test_a_space_holds_the_published_settings_and_every_profiles(path, profile):
+    model = path.stem
+    present = load(profile, [f"models={model}"]).networks[model]
+    searched = space.load(model, present)
+    for network in (present, settings.published(model)):
+        values = space.values(network, searched)
+        assert space.outside(values, searched) == []
+        assert space.apply(network, values, model) == network
+
+
+@pytest.fixture
+def write_space(tmp_path, monkeypatch):
+    shutil.copytree(settings.MODELS, tmp_path / "models", ignore=shutil.ignore_patterns("*.py"))
+    monkeypatch.setattr(settings, "MODELS", tmp_path / "models")
+    return (tmp_path / "models" / "spaces" / "din.toml").write_text
+
+
+def test_every_problem_of_a_space_is_reported_at_once(write_space):
+    write_space("""
+        embedding_dim = 4
+        [fit]
+        learning_rat = { type = "float", low = 1e-4, high = 1e-2 }
+        patience = { type = "int", low = 5, high = 2 }
+        decay = { type = "floot", low = 0.1, high = 0.2 }
+        clip_norm = { type = "float", low = 0.0, high = 2.0, log = true }
+        batch_size = { type = "int", low = 8.5, hihg = 9 }
+        min_learning_rate = { type = "float", low = 0.0, high = 1.0, step = 0.3 }
+        loss = { type = "categorical", choices = ["bce"] }
+    """)
+    with pytest.raises(InputError) as error:
+        space.load("din", settings.published("din"))
+    said = str(error.value)
+    for expected in (
+        "models/spaces/din.toml: ",
+        "embedding_dim = 4 must be a table",
+        "fit.patience: low = 5 must be below high = 2",
+        "fit.decay.type = 'floot' must be one of float, int, categorical, did you mean 'float'?",
+        "fit.clip_norm: log = true needs low = 0.0 above 0",
+        "fit.batch_size.low = 8.5 must be int",
+        "unknown key 'fit.batch_size.hihg', did you mean 'high'?",
+        "fit.min_learning_rate: high = 1.0 must be low = 0.0 and a number of steps",
+        "fit.loss: choices = ['bce'] must be at least two",
+    ):
+        assert expected in said
+
+
+def test_a_space_must_fit_the_network(write_space):
+    write_space("""
+        [fit]
+        learning_rat = { type = "float", low = 1e-4, high = 1e-2 }
+        decay = { type = "float", low = 0.1, high = 1.5 }
+        loss = { type = "categorical", choices = ["bce", "bze"] }
+        [qnn]
+        layers = { type = "int", low = 1, high = 2 }
+    """)
+    with pytest.raises(InputError) as error:
+        space.load("din", settings.published("din"))
+    said = str(error.value)
+    assert "unknown key 'fit.learning_rat', did you mean 'learning_rate'?" in said
+    assert "fit.decay = 1.5 must be in (0, 1]" in said
+    assert "fit.loss = 'bze' must be one of" in said
+    assert "qnn.layers: not read, the parts are din and mlp" in said
+
+
+def test_several_widths_are_a_choice(write_space):
+    write_space('[mlp]\nhidden = { type = "categorical", choices = ["64,32", "1024,512,256"] }')
+    network = settings.published("din")
+    searched = space.load("din", network)
+    assert space.values(network, searched) == {"mlp.hidden": "1024,512,256"}
+    assert space.apply(network, {"mlp.hidden": "64,32"}, "din").mlp.hidden == (64, 32)
+
+
+def test_a_network_without_a_space_says_which_have_one():
+    with pytest.raises(InputError, match=r"no search space models/spaces/qin_silu\.toml.*din, fin"):
+        space.load("qin_silu", settings.published("qin"))
+
+
+def test_a_space_is_no_network():
+    assert "spaces" not in settings.model_names()
+    assert settings.model_names().count("qin") == 1
+    assert settings.model_path("qin").parent == settings.MODELS
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["tune.trials=-1"], "tune.trials must be at least 0"),
+        (["tune.pruner=asha"], "tune.pruner = 'asha' must be one of median, hyperband"),
+        (["train.settings=best"], "train.settings = 'best' must be one of given, tuned"),
+        (["tune.trials=3", "tune.models=dni"], "tune.models: 'dni' is not among models=qin,final,"),
+        (["tune.storage=postgresql://me:secret@host/db"], "put it into ~/.pgpass or PGPASSWORD"),
+    ],
+)
+def test_words_that_cannot_be_are_refused(given, said):
+    with pytest.raises(InputError, match=re.escape(said)):
+        load("sample", given)
+
+
+# A study
+
+
+def test_the_first_trials_are_the_published_and_the_present_settings(tuned):
+    given, _, place = tuned
+    rows = json.loads((place.path / "tune.json").read_text())["trials"]
+    assert [row["origin"] for row in rows] == ["published", "present", None]
+    s = load("sample", given)
+    for row, network in zip(rows, (settings.published("qin"), s.networks["qin"]), strict=False):
+        assert row["params"] == space.values(network, space.load("qin", network))
+
+
+def test_a_trial_scores_what_50_train_scores_with_its_settings(tuned, words):
+    _, _, place = tuned
+    run("pipeline.50_train", "sample", *words, shell=False)
+    present = json.loads((place.path / "tune.json").read_text())["trials"][1]
+    fits = [artefacts.record(fit.path) for fit in places.fits(load("sample", words)).values()]
+    assert present["fold_aucs"] == [fit["report"]["auc"] for fit in fits]
+    assert present["epochs"] == [len(fit["report"]["epochs"]) for fit in fits]
+
+
+def test_a_trial_keeps_what_it_came_to(tuned):
+    _, said, place = tuned
+    told = json.loads((place.path / "tune.json").read_text())
+    assert told["direction"] == "maximize"
+    assert told["importances"] is None  # of three trials
+    best = max(told["trials"], key=lambda row: row["value"])
+    assert told["best"] == {key: best[key] for key in ("number", "value", "params")}
+    for row in told["trials"]:
+        assert row["state"] == "COMPLETE"
+        assert row["value"] == pytest.approx(sum(row["fold_aucs"]) / 2, abs=1e-12)
+        assert row["seed"] == told["trials"][0]["seed"] >= 0
+        assert 100 < row["peak_mib"] < 4000
+        assert 0 < row["seconds"] < 100
+        assert row["rows_per_second"] == pytest.approx(
+            600 * sum(row["epochs"]) / row["seconds"], 0.1
+        )
+    assert f"trials=3 pruned=0 best={best['value']:.5f} trial={best['number']}" in said
+
+
+def test_a_study_goes_on_for_the_missing_trials_alone_and_draws_nothing_twice(tuned, own, capsys):
+    for n in (3, 3, 4):
+        stage.work(load("sample", [*own, f"tune.trials={n}"]), force=False, workers=1)
+    said = capsys.readouterr().out
+    assert said.count("kept") == 1
+    assert "40_tune study sample-qin-kfold2" in said
+    assert "1 of 4 trials to go" in said
+    place = places.tunings(load("sample", own))["qin"]
+    rows = json.loads((place.path / "tune.json").read_text())["trials"]
+    assert len(rows) == 4
+    assert rows[2]["seed"] != rows[3]["seed"]
+    assert rows[2]["params"] != rows[3]["params"]
+    other = json.loads((tuned[2].path / "tune.json").read_text())["trials"]
+    assert [row["params"] for row in rows[:3]] == [row["params"] for row in other]  # one seed
+
+
+def test_studies_differ_where_trials_could_not_be_compared(words):
+    def name(*more: str) -> str:
+        return Search.of(load("sample", [*words, *more]), "qin").name
+
+    assert name() == name("tune.trials=9", "tune.pruner=none", "train.workers=3")
+    assert name() == name("qin.fit.learning_rate=3e-3")  # searched: another present trial
+    others = ["qin.max_len=3", "tune.seed=1", "train.seeds=1", "network.fit.max_epochs=3"]
+    assert len({name(), *map(name, others)}) == 5
+
+
+def test_present_settings_that_change_are_another_trial(tuned, own):
+    s = load("sample", [*own, "tune.trials=1"])
+    assert [t.user_attrs["origin"] for t in Search.of(s, "qin").create().trials] == [
+        "published",
+        "present",
+    ]
+    s = load("sample", [*own, "tune.trials=1", "qin.fit.learning_rate=5e-3"])
+    Search.of(s, "qin").create()
+    trials = Search.of(s, "qin").create().trials  # twice, and queued once
+    assert [t.system_attrs["fixed_params"]["fit.learning_rate"] for t in trials] == [
+        2e-3,
+        1e-3,
+        5e-3,
+    ]
+    s = load("sample", [*own, "tune.trials=1", "qin.fit.learning_rate=0.5"])
+    assert len(Search.of(s, "qin").create().trials) == 3  # no trial can be drawn there
+
+
+# What comes of it
+
+
+def test_50_train_takes_the_winner_only_when_told(tuned, words):
+    given, _, place = tuned
+    plain, told = load("sample", words), load("sample", given)
+    assert places.networks(plain) == plain.networks
+    used = places.networks(told)["qin"]
+    best = json.loads((place.path / "tune.json").read_text())["best"]["params"]
+    assert space.values(used, space.load("qin", used)) == best
+    assert (
+        replace(used, qnn=plain.networks["qin"].qnn, fit=plain.networks["qin"].fit)
+        == (plain.networks["qin"])
+    )
+    changed = best != space.values(plain.networks["qin"], space.load("qin", used))
+    different = places.fits(plain)["qin", 0, 0].hash != places.fits(told)["qin", 0, 0].hash
+    assert different == changed
+    assert (places.fits(told)["qin", 0, 0].settings["network"]) == asdict(used)
+
+
+def test_best_toml_is_a_difference_to_the_networks_own(tuned):
+    given, _, place = tuned
+    text = (place.path / "best.toml").read_text()
+    assert "the best of 3 trials (0 pruned)" in text
+    tree = merge(asdict(settings.published("qin")), tomllib.loads(text))
+    used = places.networks(load("sample", given))["qin"]
+    assert settings.checked(NetworkSettings, tree, "qin") == used
+    assert "interest" not in tomllib.loads(text)
+
+
+def test_toml_is_read_back_as_it_was():
+    tree = {"a": 1, "b": 1e-7, "c": 'say "so"\\', "d": True, "e": (1, 2), "f": (), "s": {"x": 0.5}}
+    assert tomllib.loads(winner.toml(tree)) == tree | {"e": [1, 2], "f": []}
+    assert tomllib.loads(winner.toml({"s": {"t": {"u": 1}}, "z": 2})) == {
+        "s": {"t": {"u": 1}},
+        "z": 2,
+    }
+
+
+def test_tuned_settings_that_are_not_there_are_asked_for(tuned, words):
+    for command, missing in (("50_train", "tune.seed=7"), ("80_report", "qin.max_len=3")):
+        other = load("sample", [*words, "train.settings=tuned", missing])
+        with pytest.raises(InputError) as error:
+            import_module(f"pipeline.{command}").work(other, False, *[None] * (command > "80"))
+        said = str(error.value)
+        assert "train.settings=tuned, but qin has no finished study of these settings" in said
+        assert "run python -m pipeline.40_tune sample data.users=300" in said
+    with pytest.raises(InputError, match=r"tune\.trials = 0: say how many trials"):
+        stage.work(load("sample", words), False)
+    assert places.networks(load("sample", [*words, "train.settings=tuned"]))  # of however many
+    with pytest.raises(InputError, match="no finished study"):
+        places.networks(load("sample", [*words, "train.settings=tuned", "tune.trials=9"]))
+
+
+def test_a_run_tunes_before_it_trains_and_says_what_that_used_up(tuned, words):
+    given, said, _ = tuned
+    order = list(dict.fromkeys(re.findall(r"^(\d\d_\w+) done", said, re.MULTILINE)))
+    assert order.index("30_features") + 1 == order.index("40_tune") == order.index("50_train") - 1
+    assert scores.TUNED_CV.format("qin") in said
+    assert "40_tune" not in places.stages(load("sample", [*words, "train.settings=tuned"]))
+    runner = import_module("pipeline.__main__")
+    assert runner.state(load("sample", given), "40_tune") == "done"
+    assert runner.state(load("sample", [*given, "tune.trials=9"]), "40_tune") == "to do"
+    assert runner.state(load("sample", [*given, "tune.trials=9"]), "50_train") == "to do"
+
+
+def test_the_table_says_what_tuning_has_used_up():
+    row = {"name": "qin", "cv": 0.8, "sd": 0.1, "valid": 0.8, "hidden": None}
+    judged = {
+        "rows": [row],
+        "shipped": "qin",
+        "chosen_by": "folds",
+        "bayes": None,
+        "tuned": ["qin"],
+    }
+    assert "folds have also chosen the settings of qin; official valid" in scores.as_text(judged)
+    judged["rows"] = [row | {"cv": None}]
+    assert "Official valid has also chosen the settings of qin" in scores.as_text(judged)
+    assert "settings" not in scores.as_text(judged | {"tuned": []})
+
+
+# Trials
+
+
+@pytest.fixture
+def search(own):
+    return Search.of(load("sample", [*own, "tune.trials=9"]), "qin")
+
+
+def fake_fits(monkeypatch, aucs):
+    """Let every fit of a fold score what `aucs` says of (trial's learning rate, fold)."""
+
+    def train(bench, key, progress, each_epoch):
+        rate = bench.settings.networks["qin"].fit.learning_rate
+        report = tuning.FitReport(epochs=[{"seconds": 0.1}], best_score=aucs(rate, key[2]))
+        return None, report, 10, None
+
+    monkeypatch.setattr(tuning.Workbench, "train", train)
+
+
+def test_a_trial_is_stopped_between_folds_by_its_mean_so_far(search, monkeypatch):
+    fake_fits(monkeypatch, lambda rate, fold: 0.5 + rate + fold / 100)
+    tuning.run(search, 1)
+    trials = search.create().trials
+    assert states(search.create()).count("PRUNED") > 0
+    for trial in trials:
+        known = trial.user_attrs["fold_aucs"]
+        assert len(known) == (1 if trial.state == TrialState.PRUNED else 2)
+        means = [sum(known[: n + 1]) / (n + 1) for n in range(len(known))]
+        assert list(trial.intermediate_values.values()) == pytest.approx(means)
+        assert trial.value == pytest.approx(means[-1])
+    best = min(t.params["fit.learning_rate"] for t in trials if t.state == TrialState.PRUNED)
+    assert best < search.create().best_params["fit.learning_rate"]
+
+
+def test_settings_that_diverge_count_as_the_worst(search, monkeypatch):
+    def diverge(rate, fold):
+        if rate > 1e-3:
+            raise FloatingPointError("epoch 1: training loss nan")
+        return 0.6
+
+    fake_fits(monkeypatch, diverge)
+    tuning.run(search, 1)
+    first, second = search.create().trials[:2]
+    assert (first.state, first.value) == (TrialState.PRUNED, None)
+    assert "training loss nan" in first.user_attrs["diverged"]
+    assert second.state == TrialState.COMPLETE
+
+
+def test_no_more_trials_go_on_than_are_wanted(search, monkeypatch):
+    fake_fits(monkeypatch, lambda rate, fold: 0.6)
+    study = search.create()
+    while study.ask().number < 8:  # eight others that run, and this one: the last
+        pass
+    other, seed = search.load(1)
+    bench = tuning.Workbench.open(search.settings, *(
+        artefacts.need(find(search.settings)) for find in (places.store, places.folds)
+    ))  # fmt: skip
+    tuning._one(search, other, bench, seed)
+    assert states(study) == ["RUNNING"] * 9 + ["FAIL"]
+
+
+def test_an_interrupted_trial_is_queued_again(search, monkeypatch):
+    def interrupt(rate, fold):
+        raise KeyboardInterrupt
+
+    fake_fits(monkeypatch, interrupt)
+    for _ in range(5):  # as often as one likes
+        with pytest.raises(KeyboardInterrupt):
+            tuning.run(search, 1)
+    study = search.create()
+    assert sorted(states(study)) == ["FAIL"] * 5 + ["WAITING"] * 2
+    fake_fits(monkeypatch, lambda rate, fold: 0.6)
+    tuning.run(search, 1)
+    finished = [t for t in search.create().trials if t.state in FINISHED]
+    assert len(finished) == 9
+    origins = sorted(t.user_attrs["origin"] for t in finished if "origin" in t.user_attrs)
+    assert origins == ["present", "published"]
+
+
+def test_a_study_without_a_complete_trial_has_no_winner(search, monkeypatch, tmp_path):
+    study = search.create()
+    with pytest.raises(InputError, match="none of 0 trials came to its end"):
+        winner.write(search, study, tmp_path)
+    assert not list(tmp_path.glob("*.toml"))
+
+
+def test_importances_name_what_matters(search, monkeypatch):
+    fake_fits(monkeypatch, lambda rate, fold: 0.5 + 10 * rate)
+    s = search.settings
+    more = replace(search, settings=replace(s, tune=replace(s.tune, trials=30, pruner="none")))
+    tuning.run(more, 1)
+    study = more.create()
+    found = winner.importances(study, study.trials)
+    assert max(found, key=found.get) == "fit.learning_rate"
+    assert sum(found.values()) == pytest.approx(1)
+    assert winner.importances(study, study.trials[:9]) is None
+
+
+@pytest.mark.parametrize("name", settings.PRUNERS)
+@pytest.mark.parametrize("n_folds", [1, 2, 5])
+def test_every_pruner_can_be_built(name, n_folds):
+    assert isinstance(tuning.pruner(name, n_folds), optuna.pruners.BasePruner)
+
+
+# Workers that are killed
+
+
+def begin(*words: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "pipeline.40_tune", "sample", *words]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            text=True, start_new_session=True)  # fmt: skip
+
+
+def caught(words: list[str], n: int, process: subprocess.Popen) -> list[int]:
+    """Processes of `n` workers, stopped (SIGSTOP) in the midst of a trial of theirs."""
+    deadline, lock = time.monotonic() + 200, Path(f"{studies.journal(load('sample', words))}.lock")
+    stopped: list[int] = []
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(KeyError, InputError):  # no such study yet
+            for pid in running(words) - set(stopped):
+                os.kill(pid, signal.SIGSTOP)
+                if pid in running(words) and not lock.is_symlink():
+                    stopped.append(pid)
+                    if len(stopped) == n:
+                        return stopped
+                else:
+                    os.kill(pid, signal.SIGCONT)
+        time.sleep(0.02)
+    raise AssertionError(f"no {n} workers were seen at work: {process.communicate()[0]}")
+
+
+def running(words: list[str]) -> set[int]:
+    trials = study_of(words).get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    drawn = [trial for trial in trials if len(trial.params) == 6]
+    return {int(trial.user_attrs[studies.WORKER].split(":")[1]) for trial in drawn}
+
+
+def ends_well(words: list[str], wanted: int) -> list[str]:
+    found = states(study_of(words))
+    assert sum(found.count(state.name) for state in FINISHED) == wanted, found
+    assert "RUNNING" not in found
+    rows = json.loads((places.tunings(load("sample", words))["qin"].path / "tune.json").read_text())
+    assert len([r for r in rows["trials"] if r["state"] in ("COMPLETE", "PRUNED")]) == wanted
+    return found
+
+
+def test_the_other_worker_does_what_a_killed_one_left(own):
+    given = [*own, "tune.trials=6"]
+    process = begin(*given, "--workers", "2")
+    (victim,) = caught(given, 1, process)
+    os.kill(victim, signal.SIGKILL)
+    said, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, said
+    assert f"worker {victim} was killed" in said
+    found = ends_well(given, 6)
+    assert found.count("FAIL") == 1
+    (lost,) = [t for t in study_of(given).trials if t.state == TrialState.FAIL]
+    retried = [
+        t for t in study_of(given).trials if t.system_attrs.get("failed_trial") == lost.number
+    ]
+    assert [t.params for t in retried] == [lost.params]
+
+
+def test_a_study_whose_processes_were_all_killed_is_repaired_and_goes_on(own):
+    given = [*own, "tune.trials=6"]
+    process = begin(*given, "--workers", "2")
+    caught(given, 2, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert states(study_of(given)).count("RUNNING") == 2
+    with studies.journal(load("sample", given)).open("a") as file:
+        file.write('{"op_code":8,"worker_id":"torn')  # the last words of a full disk
+    said = tune(*given, "--repair")
+    assert said.count("failed, its settings are queued again") == 2
+    assert "repaired: 0 trials are running" in said
+    tune(*given, "--workers", "2")
+    assert ends_well(given, 6).count("FAIL") == 2
+
+
+def test_trials_that_cannot_be_looked_up_wait_for_repair(search):
+    study = search.create()
+    for worker in ("elsewhere:1:2", studies.me(), f"{socket.gethostname()}:{os.getpid()}:1", ""):
+        trial = study.ask()
+        if worker:
+            trial.set_user_attr(studies.WORKER, worker)
+    assert [t.number for t in studies.bury(study)] == [2]  # the process that had this pid is gone
+    assert [t.number for t in studies.repair(study)] == [0, 3]
+    assert studies.repair(study) == []
+    assert [t.state.name for t in study.trials][:4] == ["FAIL", "RUNNING", "FAIL", "FAIL"]
+    assert states(study).count("WAITING") == 3
+
+
+def test_settings_that_kill_their_worker_are_given_up(search):
+    study = search.create()
+    for _ in range(20):
+        trial = study.ask()
+        trial.set_user_attr(studies.WORKER, f"{socket.gethostname()}:{os.getpid()}:1")
+        trial.suggest_float("x", 0, 1)
+        studies.bury(study)
+    lost = {len(t.system_attrs.get("retry_history", [])) for t in study.trials}
+    assert max(lost) == studies.MAX_RETRY
+
+
+# PostgreSQL
+
+
+@pytest.fixture
+def postgres(tmp_path_factory):
+    """URL of an empty database on the loopback, of a server that dies with the test."""
+    home = shutil.which("initdb") or next(Path("/usr/lib/postgresql").glob("*/bin/initdb"), None)
+    if home is None:
+        pytest.skip("PostgreSQL (initdb) is not installed; on Debian: apt-get install postgresql")
+    home = Path(home).resolve().parent
+    folder = Path(tmp_path_factory.mktemp("pg"))
+    as_user = []
+    if os.geteuid() == 0:  # which PostgreSQL refuses to run as
+        user = pwd.getpwnam("postgres")
+        os.chown(folder, user.pw_uid, user.pw_gid)
+        for parent in (folder.parent, *list(folder.parents)[1:3]):
+            parent.chmod(parent.stat().st_mode | 0o011)
+        as_user = ["runuser", "-u", "postgres", "--"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    def call(*command: str) -> None:
+        done = subprocess.run([*as_user, *command], cwd="/", capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    data = str(folder / "data")
+    call(str(home / "initdb"), "-D", data, "-U", "tuner", "-A", "trust", "--no-sync")
+    options = f"-c listen_addresses=127.0.0.1 -p {port} -c unix_socket_directories={folder}"
+    pg_ctl = str(home / "pg_ctl")
+    call(pg_ctl, "-D", data, "-l", f"{folder}/log", "-w", "-o", options, "start")
+    yield f"postgresql+psycopg://tuner@127.0.0.1:{port}/postgres"
+    call(pg_ctl, "-D", data, "-m", "immediate", "stop")
+
+
+def test_a_database_hears_that_a_worker_was_killed(postgres, own):
+    given = [*own, "tune.trials=6", f"tune.storage={postgres}", "tune.heartbeat=1"]
+    process = begin(*given, "--workers", "2")
+    (victim,) = caught(given, 1, process)
+    os.kill(victim, signal.SIGKILL)
+    said, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, said
+    assert f"worker {victim} was killed" in said
+    assert ends_well(given, 6).count("FAIL") == 1
+    assert "repaired: 0 trials are running" in tune(*given, "--repair")
+
+
+def test_a_storage_that_cannot_be_opened_is_named(own):
+    for url, said in (
+        ("postgresql+psycopg://me@127.0.0.1:1/none", "cannot be opened"),
+        ("redis://localhost", "expected an Optuna URL such as postgresql+psycopg://"),
+        ("nonsense", "Could not parse"),
+    ):
+        with pytest.raises(InputError, match=re.escape(said)):
+            studies.storage(load("sample", [*own, f"tune.storage={url}"]))
+
+
+# The dashboard
+
+
+def test_the_dashboard_serves_the_studies_on_the_loopback_alone(tuned):
+    given, _, _ = tuned
+    process = begin(*given, "--dashboard", "--port", "0")
+    try:
+        address = re.search(r"http://127\.0\.0\.1:(\d+)/", process.stdout.readline())
+        with urllib.request.urlopen(f"{address[0]}api/studies", timeout=60) as answer:
+            found = json.load(answer)
+        assert Search.of(load("sample", given), "qin").name in json.dumps(found)
+        with socket.socket() as other, pytest.raises(OSError, match="refused"):
+            other.connect(("127.0.0.2", int(address[1])))  # another address of this machine
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+
+
+def test_a_dashboard_without_studies_says_so(tmp_path):
+    said = run(
+        "pipeline.40_tune", "sample", f"artefacts={tmp_path}", "--dashboard", code=2, shell=False
+    )
+    assert "no study of this profile was begun" in said
+    assert not any(tmp_path.iterdir())
