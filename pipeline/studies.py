@@ -7,9 +7,11 @@ the process that runs it, and whoever looks next does the same for processes tha
 `repair` does it for those that cannot be looked up from here as well.
 """
 
+import contextlib
 import os
 import socket
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
@@ -33,7 +35,6 @@ FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 MAX_RETRY = 3  # of settings whose worker died: they may be what kills it
 WORKER = "worker"  # user attribute of a trial: host:pid:start of the process that runs it
 
-warnings.filterwarnings("ignore", category=ExperimentalWarning, module="pipeline.studies")
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
@@ -57,12 +58,14 @@ def storage(s: Settings) -> BaseStorage:
 
 def _database(url: str, heartbeat: int) -> RDBStorage:
     try:
-        return RDBStorage(
-            url,
-            heartbeat_interval=heartbeat,
-            grace_period=2 * heartbeat,
-            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=MAX_RETRY),
-        )
+        with experiments():
+            retry = RetryHeartbeatStaleTrialCallback(max_retry=MAX_RETRY)
+            return RDBStorage(
+                url,
+                heartbeat_interval=heartbeat,
+                grace_period=2 * heartbeat,
+                heartbeat_stale_trial_callback=retry,
+            )
     except (SQLAlchemyError, ImportError) as error:
         raise InputError(
             f"tune.storage = {url!r} cannot be opened: {' '.join(str(error).split())}; expected an"
@@ -92,7 +95,8 @@ def bury(study: Study) -> list[FrozenTrial]:
     """Fail the RUNNING trials whose worker is known to be dead, and queue their settings again."""
     if isinstance(_storage_of(study), JournalStorage):
         return [t for t in _running(study) if alive(_worker(t)) is False and release(study, t)]
-    fail_stale_trials(study)
+    with experiments():
+        fail_stale_trials(study)
     return []
 
 
@@ -115,7 +119,16 @@ def release(study: Study, trial: FrozenTrial, max_retry: int | None = MAX_RETRY)
 
 def requeue(study: Study, trial: FrozenTrial, max_retry: int | None = None) -> None:
     """Queue the settings of a failed trial again, unless that was done `max_retry` times before."""
-    RetryHeartbeatStaleTrialCallback(max_retry=max_retry)(study, trial)
+    with experiments():
+        RetryHeartbeatStaleTrialCallback(max_retry=max_retry)(study, trial)
+
+
+@contextlib.contextmanager
+def experiments() -> Iterator[None]:
+    """Without Optuna's warning that heartbeats and retries are experimental."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        yield
 
 
 def me() -> str:

@@ -108,12 +108,13 @@ class Search:
 
 
 def pruner(name: str, n_folds: int) -> BasePruner:
-    return {
-        "median": MedianPruner,  # from the sixth trial on
-        "hyperband": lambda: HyperbandPruner(max_resource=n_folds),
-        "wilcoxon": WilcoxonPruner,  # against the best trial, fold by fold
-        "none": NopPruner,
-    }[name]()
+    with studies.experiments():
+        return {
+            "median": MedianPruner,  # from the sixth trial on
+            "hyperband": lambda: HyperbandPruner(max_resource=n_folds),
+            "wilcoxon": WilcoxonPruner,  # against the best trial, fold by fold
+            "none": NopPruner,
+        }[name]()
 
 
 def run(search: Search, workers: int) -> Study:

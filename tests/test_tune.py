@@ -13,6 +13,7 @@ import sys
 import time
 import tomllib
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
@@ -28,7 +29,7 @@ from pipeline.config import merge
 from pipeline.settings import load
 from pipeline.studies import FINISHED
 from pipeline.tuning import Search
-from tests.test_run_all import ROOT, TINY, run
+from tests.test_run_all import ROOT, TINY
 
 stage = import_module("pipeline.40_tune")
 QIN = "models=qin"
@@ -43,10 +44,13 @@ def words(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tuned(words):
-    """A whole run on a tiny sample that tunes, its words, what it said, and the winner's place."""
+    """A whole run on a tiny sample that tunes: its words, its stages, and the winner's place."""
     given = [*words, "tune.trials=3", "train.settings=tuned"]
-    said = run("sample", *given)
-    return given, said, places.tunings(load("sample", given))["qin"]
+    s = load("sample", given)
+    order = places.stages(s)
+    for name in order:
+        import_module(f"pipeline.{name}").work(s, False, *[None] * (name == "80_report"))
+    return given, order, places.tunings(s)["qin"]
 
 
 @pytest.fixture
@@ -55,10 +59,6 @@ def own(tuned, words, tmp_path):
     folder = Path(load("sample", words).artefacts)
     copy = shutil.copytree(folder, tmp_path / "a", ignore=lambda *_: ["40_tune", "50_train"])
     return [*words, f"artefacts={copy}", f"submissions={tmp_path}/submissions"]
-
-
-def tune(*words: str) -> str:
-    return run("pipeline.40_tune", "sample", *words, shell=False)
 
 
 def study_of(words: list[str]) -> optuna.Study:
@@ -189,7 +189,7 @@ def test_the_first_trials_are_the_published_and_the_present_settings(tuned):
 
 def test_a_trial_scores_what_50_train_scores_with_its_settings(tuned, words):
     _, _, place = tuned
-    run("pipeline.50_train", "sample", *words, shell=False)
+    import_module("pipeline.50_train").work(load("sample", words), False)
     present = json.loads((place.path / "tune.json").read_text())["trials"][1]
     fits = [artefacts.record(fit.path) for fit in places.fits(load("sample", words)).values()]
     assert present["fold_aucs"] == [fit["report"]["auc"] for fit in fits]
@@ -197,7 +197,7 @@ def test_a_trial_scores_what_50_train_scores_with_its_settings(tuned, words):
 
 
 def test_a_trial_keeps_what_it_came_to(tuned):
-    _, said, place = tuned
+    _, _, place = tuned
     told = json.loads((place.path / "tune.json").read_text())
     assert told["direction"] == "maximize"
     assert told["importances"] is None  # of three trials
@@ -212,7 +212,6 @@ def test_a_trial_keeps_what_it_came_to(tuned):
         assert row["rows_per_second"] == pytest.approx(
             600 * sum(row["epochs"]) / row["seconds"], 0.1
         )
-    assert f"trials=3 pruned=0 best={best['value']:.5f} trial={best['number']}" in said
 
 
 def test_a_study_goes_on_for_the_missing_trials_alone_and_draws_nothing_twice(tuned, own, capsys):
@@ -314,10 +313,11 @@ def test_tuned_settings_that_are_not_there_are_asked_for(tuned, words):
 
 
 def test_a_run_tunes_before_it_trains_and_says_what_that_used_up(tuned, words):
-    given, said, _ = tuned
-    order = list(dict.fromkeys(re.findall(r"^(\d\d_\w+) done", said, re.MULTILINE)))
+    given, order, _ = tuned
     assert order.index("30_features") + 1 == order.index("40_tune") == order.index("50_train") - 1
-    assert scores.TUNED_CV.format("qin") in said
+    judged = json.loads((places.report(load("sample", given)).path / "scores.json").read_text())
+    assert judged["tuned"] == ["qin"]
+    assert scores.TUNED_CV.format("qin") in scores.as_text(judged)
     assert "40_tune" not in places.stages(load("sample", [*words, "train.settings=tuned"]))
     runner = import_module("pipeline.__main__")
     assert runner.state(load("sample", given), "40_tune") == "done"
@@ -448,16 +448,26 @@ def test_every_pruner_can_be_built(name, n_folds):
 
 
 def begin(*words: str) -> subprocess.Popen:
+    """The stage by its command line, in a process group of its own."""
     command = [sys.executable, "-m", "pipeline.40_tune", "sample", *words]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                             text=True, start_new_session=True)  # fmt: skip
 
 
-def caught(words: list[str], n: int, process: subprocess.Popen) -> list[int]:
+@contextlib.contextmanager
+def two_workers(words: list[str]):
+    """Two workers on one study, while the body runs; their stage then comes to its end."""
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(stage.work, load("sample", words), force=False, workers=2)
+        yield done
+        done.result(timeout=200)
+
+
+def caught(words: list[str], n: int, ended) -> list[int]:
     """Processes of `n` workers, stopped (SIGSTOP) in the midst of a trial of theirs."""
     deadline, lock = time.monotonic() + 200, Path(f"{studies.journal(load('sample', words))}.lock")
     stopped: list[int] = []
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline and not ended():
         with contextlib.suppress(KeyError, InputError):  # no such study yet
             for pid in running(words) - set(stopped):
                 os.kill(pid, signal.SIGSTOP)
@@ -468,7 +478,7 @@ def caught(words: list[str], n: int, process: subprocess.Popen) -> list[int]:
                 else:
                     os.kill(pid, signal.SIGCONT)
         time.sleep(0.02)
-    raise AssertionError(f"no {n} workers were seen at work: {process.communicate()[0]}")
+    raise AssertionError(f"no {n} workers were seen at work")
 
 
 def running(words: list[str]) -> set[int]:
@@ -486,16 +496,13 @@ def ends_well(words: list[str], wanted: int) -> list[str]:
     return found
 
 
-def test_the_other_worker_does_what_a_killed_one_left(own):
+def test_the_other_worker_does_what_a_killed_one_left(own, capsys):
     given = [*own, "tune.trials=6"]
-    process = begin(*given, "--workers", "2")
-    (victim,) = caught(given, 1, process)
-    os.kill(victim, signal.SIGKILL)
-    said, _ = process.communicate(timeout=200)
-    assert process.returncode == 0, said
-    assert f"worker {victim} was killed" in said
-    found = ends_well(given, 6)
-    assert found.count("FAIL") == 1
+    with two_workers(given) as done:
+        (victim,) = caught(given, 1, done.done)
+        os.kill(victim, signal.SIGKILL)
+    assert f"worker {victim} was killed" in capsys.readouterr().out
+    assert ends_well(given, 6).count("FAIL") == 1
     (lost,) = [t for t in study_of(given).trials if t.state == TrialState.FAIL]
     retried = [
         t for t in study_of(given).trials if t.system_attrs.get("failed_trial") == lost.number
@@ -503,19 +510,20 @@ def test_the_other_worker_does_what_a_killed_one_left(own):
     assert [t.params for t in retried] == [lost.params]
 
 
-def test_a_study_whose_processes_were_all_killed_is_repaired_and_goes_on(own):
+def test_a_study_whose_processes_were_all_killed_is_repaired_and_goes_on(own, capsys):
     given = [*own, "tune.trials=6"]
     process = begin(*given, "--workers", "2")
-    caught(given, 2, process)
+    caught(given, 2, lambda: process.poll() is not None)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     assert states(study_of(given)).count("RUNNING") == 2
     with studies.journal(load("sample", given)).open("a") as file:
         file.write('{"op_code":8,"worker_id":"torn')  # the last words of a full disk
-    said = tune(*given, "--repair")
+    stage.repair(load("sample", given))
+    said = capsys.readouterr().out
     assert said.count("failed, its settings are queued again") == 2
     assert "repaired: 0 trials are running" in said
-    tune(*given, "--workers", "2")
+    stage.work(load("sample", given), force=False, workers=1)
     assert ends_well(given, 6).count("FAIL") == 2
 
 
@@ -578,16 +586,15 @@ def postgres(tmp_path_factory):
     call(pg_ctl, "-D", data, "-m", "immediate", "stop")
 
 
-def test_a_database_hears_that_a_worker_was_killed(postgres, own):
+def test_a_database_hears_that_a_worker_was_killed(postgres, own, capsys):
     given = [*own, "tune.trials=6", f"tune.storage={postgres}", "tune.heartbeat=1"]
-    process = begin(*given, "--workers", "2")
-    (victim,) = caught(given, 1, process)
-    os.kill(victim, signal.SIGKILL)
-    said, _ = process.communicate(timeout=200)
-    assert process.returncode == 0, said
-    assert f"worker {victim} was killed" in said
+    Search.of(load("sample", given), "qin").create()  # before anyone looks: tables are made once
+    with two_workers(given) as done:
+        (victim,) = caught(given, 1, done.done)
+        os.kill(victim, signal.SIGKILL)
+    assert f"worker {victim} was killed" in capsys.readouterr().out
     assert ends_well(given, 6).count("FAIL") == 1
-    assert "repaired: 0 trials are running" in tune(*given, "--repair")
+    assert not studies.journal(load("sample", given)).exists()
 
 
 def test_a_storage_that_cannot_be_opened_is_named(own):
@@ -619,9 +626,18 @@ def test_the_dashboard_serves_the_studies_on_the_loopback_alone(tuned):
         process.kill()
 
 
-def test_a_dashboard_without_studies_says_so(tmp_path):
-    said = run(
-        "pipeline.40_tune", "sample", f"artefacts={tmp_path}", "--dashboard", code=2, shell=False
-    )
-    assert "no study of this profile was begun" in said
+def test_a_dashboard_without_studies_says_so(tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        stage.main(["sample", f"artefacts={tmp_path}", "model=din", "--dashboard"])
+    assert ended.value.code == 2
+    assert "no study of this profile was begun" in capsys.readouterr().err
     assert not any(tmp_path.iterdir())
+
+
+def test_model_is_short_for_a_run_of_that_network_and_its_study(monkeypatch):
+    seen = []
+    monkeypatch.setattr(stage, "work", lambda s, *_: seen.append(s))
+    for given in (["sample", "model=din"], ["model=din"]):
+        with pytest.raises(SystemExit):
+            stage.main(given)
+    assert {(s.models, s.tune.models, s.profile) for s in seen} == {(("din",), ("din",), "sample")}
