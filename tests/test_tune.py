@@ -327,6 +327,7 @@ def test_a_run_tunes_before_it_trains_and_says_what_that_used_up(tuned, words):
 
 def test_the_table_says_what_tuning_has_used_up():
     row = {"name": "qin", "cv": 0.8, "sd": 0.1, "valid": 0.8, "hidden": None}
+    row |= {"valid_gain": None, "hidden_gain": None}
     judged = {
         "rows": [row],
         "shipped": "qin",
