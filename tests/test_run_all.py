@@ -76,6 +76,18 @@ def test_every_train_row_has_one_logit_of_a_fit_that_did_not_see_it(first, words
         np.testing.assert_allclose(held["logit"], mine[model], rtol=0, atol=1e-6)
 
 
+def test_every_network_is_said_to_read_histories_and_no_padding(first, words):
+    s = settings.load("sample", words)
+    written = json.loads((places.mask(s).path / "mask.json").read_text())
+    assert list(written["models"]) == list(s.models)
+    for model, found in written["models"].items():
+        assert f"55_mask {model} padding pass" in first
+        assert found["padding"]["passed"]
+        assert 0 <= found["shuffled"]["auc_shuffled"] <= 1
+    probed = json.loads((places.probe(s).path / "probe.json").read_text())
+    assert all(f"15_probe warning: {f['text']}" in first for f in probed["findings"])
+
+
 def test_a_second_run_does_nothing_and_says_so(first, words):
     again = run("sample", *words)
     assert "done in" not in again
