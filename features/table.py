@@ -4,12 +4,14 @@ import numpy as np
 import polars as pl
 
 from features import (
+    click_vectors,
     content_similarity,
     covisitation,
     history_length,
     history_levels,
     item_popularity,
     row_levels,
+    standing,
     tag_affinity,
     tag_overlap,
 )
@@ -23,7 +25,7 @@ OF_ROWS = (
     tag_overlap,
     tag_affinity,
 )
-FITTED = (item_popularity, covisitation)
+FITTED = (item_popularity, standing, covisitation, click_vectors)
 KEYS = ("row_id", "user_id", "item_id")
 
 

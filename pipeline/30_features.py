@@ -7,6 +7,7 @@ run     python -m pipeline.30_features PROFILE [key=value ...]
 """
 
 import polars as pl
+from threadpoolctl import threadpool_limits
 
 from features import table
 from features.store import open_store
@@ -20,7 +21,8 @@ def work(s: Settings, force: bool) -> None:
 
     def fill(out: Publication) -> dict:
         fold = pl.read_parquet(need(places.folds(s)) / "folds.parquet").sort("row_id")["fold"]
-        tables = table.build(open_store(need(places.store(s))), fold.to_numpy())
+        with threadpool_limits(1):  # sums of matrix products depend on the number of threads
+            tables = table.build(open_store(need(places.store(s))), fold.to_numpy())
         for name, rows in tables.items():
             rows.write_parquet(out / f"{name}.parquet")
         columns = len(tables["train"].columns) - 3

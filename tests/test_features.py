@@ -8,7 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from features import history_levels, item_popularity, prepare, table
+from features import (
+    click_vectors,
+    covisitation,
+    history_levels,
+    item_popularity,
+    prepare,
+    table,
+)
 from features.challenge import files
 from features.store import open_store
 from tests.worlds import tiny_challenge
@@ -182,6 +189,53 @@ def test_covisitation_counts_the_users_of_other_folds(store, fold, tables):
             assert row["ui_pairs"] == (pytest.approx(np.log1p(sum(pairs))) if items else None)
 
 
+def test_standing_compares_the_target_with_the_history(store, fold, tables):
+    """Of the target, of the history's items, and target less recent, as loops."""
+    item, label = np.asarray(store.train.item), np.asarray(store.train.label)
+    for k in range(N_FOLDS):
+        out = np.flatnonzero(fold != k)
+        counts = together_as_loops(store, out)
+        users = np.array([counts.get((i, i), 0) for i in range(len(store.items))])
+        clicked = np.bincount(item[out], weights=label[out], minlength=len(store.items))
+        clicked = np.minimum(clicked, users)
+        mean, m = item_popularity.prior(users, clicked)
+        late = (clicked + m * mean) / (users + m)
+        rate = item_popularity.fit(store, out)["i_rate"]
+        numbers = {"late": late, "users": np.log1p(users), "rate": rate}
+        for r in np.flatnonzero(fold == k):
+            row, t = tables["train"].row(int(r), named=True), item[r]
+            assert row["i_late"] == pytest.approx(late[t], rel=1e-5)
+            assert row["i_users"] == pytest.approx(np.log1p(users[t]), rel=1e-5)
+            items = history(store.train, store, r)
+            for name, of in numbers.items():
+                _, *want = summed_up(of[items].tolist())
+                got = [row[f"h_{name}_{how}"] for how in ("mean", "last", "recent")]
+                assert got == (pytest.approx(want, rel=1e-4) if len(items) else want)
+                if len(items):
+                    gap = of[t] - want[-1]
+                    assert row[f"ui_{name}_gap"] == pytest.approx(gap, abs=1e-5)
+
+
+def test_click_vectors_are_those_of_the_exact_decomposition(store, fold, tables):
+    """39 items, 32 components: cosines of the rows of V S, whatever the signs of V."""
+    for k in range(N_FOLDS):
+        clicked = covisitation.clicks(store, np.flatnonzero(fold != k)).toarray()
+        scaled = clicked / np.sqrt(np.maximum(clicked.sum(0), 1))
+        _, size, items = np.linalg.svd(scaled, full_matrices=False)
+        vectors = (items.T * size)[:, : click_vectors.WIDTH]
+        for r in np.flatnonzero(fold == k):
+            t, row = vectors[store.train.item[r]], tables["train"].row(int(r), named=True)
+            cosines = [
+                t @ vectors[i] / max(np.linalg.norm(t) * np.linalg.norm(vectors[i]), 1e-12)
+                for i in history(store.train, store, r)
+            ]
+            got = tuple(
+                row[f"ui_click_cosine_{name}"] for name in ("max", "mean", "last", "recent")
+            )
+            want = summed_up(cosines)
+            assert got == (pytest.approx(want, abs=1e-3) if cosines else want)
+
+
 COLUMNS = [(module, name) for module in (*table.OF_ROWS, *table.FITTED) for name in module.COLUMNS]
 
 
@@ -195,8 +249,8 @@ def test_a_fold_cannot_see_its_own_labels(store, fold, tables, k):
         before, after = tables["train"][name].to_numpy(), again[name].to_numpy()
         mine = slice(None) if module in table.OF_ROWS else fold == k
         np.testing.assert_array_equal(after[mine], before[mine], err_msg=name)
-    reads_labels = {"i_rate", *(name for name in table.names() if "together" in name)}
-    for name in reads_labels:  # the flip is seen where it should be
+    fitted = [name for module, name in COLUMNS if module in table.FITTED]
+    for name in {*fitted} - {"i_shows", "i_popularity"}:  # the flip is seen where it should be
         assert not again[name].equals(tables["train"][name])
 
 
