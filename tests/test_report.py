@@ -225,12 +225,16 @@ def drawn() -> str:
     made, axes = drawing.canvas()
     axes.plot([0, 1], [0, 1], "o-", color=drawing.series(9))
     axes.set_xlabel("epoch")
+    axes.annotate("a point", (0.5, 0.5))
     return drawing.svg(made, "a line")
 
 
 def test_a_drawing_takes_every_colour_and_font_from_the_page_and_keeps_text():
     text = drawn()
-    assert not re.search(r"(fill|stroke): (#|rgb)", text)
+    assert not re.search(r"(fill|stroke): (?!none|var\()", text)
+    styles = re.findall(r'<text style="([^"]*)"', text)
+    assert "a point" in text
+    assert all("fill: var(--" in style for style in styles)  # without one it would be black
     assert "var(--c1)" in text  # the ninth colour is the first again, the tenth the second
     assert ">epoch</text>" in text
     assert 'aria-label="a line"' in text
