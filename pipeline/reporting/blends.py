@@ -75,8 +75,11 @@ def _importances(importances: dict[str, float]) -> Html:
     ranked = sorted(importances.items(), key=lambda pair: (-pair[1], pair[0]))
     total = sum(importances.values()) or 1.0
     highest = ranked[0][1] or 1.0
-    rows = [[column, f"{gain / total:.1%}", bar(gain / highest)] for column, gain in ranked[:TOP]]
-    if len(ranked) > TOP:
-        rest = sum(gain for _, gain in ranked[TOP:])
-        rows.append([f"{len(ranked) - TOP} others", f"{rest / total:.1%}", bar(rest / highest)])
+    top = [(column, gain) for column, gain in ranked[:TOP] if gain > 0]
+    rows = [[column, f"{gain / total:.1%}", bar(gain / highest)] for column, gain in top]
+    if len(ranked) > len(top):
+        rest = sum(gain for _, gain in ranked[len(top) :])
+        rows.append(
+            [f"{len(ranked) - len(top)} others", f"{rest / total:.1%}", bar(rest / highest)]
+        )
     return table(["column", "share of gain", ""], rows)

@@ -8,12 +8,14 @@ from pipeline.reporting.page import Html, Section, figure, grid, join, note, tab
 from pipeline.reporting.run import Run
 from pipeline.reporting.wording import auc, cv_words, name
 
+GAINS = {"valid_gain": "official valid", "hidden_gain": "hidden test"}
+
 
 def section(run: Run) -> Section:
     return Section(
         title="Scores",
         said=_said(run),
-        body=join([grid([_figure(run), _table(run)], wide=True), note(_note(run))]),
+        body=join([grid([_figure(run), _table(run)], wide=True), _gains(run), note(_note(run))]),
     )
 
 
@@ -36,14 +38,11 @@ def _said(run: Run) -> str:
 def _note(run: Run) -> str:
     if run.settings.official:
         return scores.FLATTERED.strip()
-    gains = any("valid_gain" in judged for judged in run.blend["blenders"].values())
     return (
         "CV of networks is the mean over folds of whole users; each fold also chose the epoch of"
         " its own fits, which flatters it a little. Blends are judged on folds that they were not"
         " fitted on (nested). Official valid chose nothing. On valid and hidden a network is the"
         " mean of its folds' fits, which CV is not."
-        + " Gains: paired bootstrap of whole users, 95% interval."
-        * gains
     )
 
 
@@ -53,9 +52,7 @@ def _table(run: Run) -> Html:
     columns = {
         "CV ± sd": [cv_words(row) for row in rows],
         "official valid": [auc(row["valid"]) for row in rows],
-        "gain over best single": [_gain(run, row, "valid_gain") for row in rows],
         "hidden test": [auc(row["hidden"]) for row in rows],
-        "gain over it": [_gain(run, row, "hidden_gain") for row in rows],
         "public": [auc(run.public) if _ships(run, row) else "-" for row in rows],
     }
     known = {what: cells for what, cells in columns.items() if set(cells) != {"-"}}
@@ -69,6 +66,20 @@ def _table(run: Run) -> Html:
         bayes = {"hidden test": auc(run.judged["bayes"])}
         lines.append(["Bayes", *(bayes.get(what, "-") for what in known)])
     return table(["", *known], lines, bold)
+
+
+def _gains(run: Run) -> Html:
+    """What blends gain on the best single network, where that was measured."""
+    found = {row["name"]: [_gain(run, row, key) for key in GAINS] for row in run.judged["rows"]}
+    found = {way: cells for way, cells in found.items() if set(cells) != {"-"}}
+    if not found:
+        return Html("")
+    lines = [[name(way), *cells] for way, cells in found.items()]
+    shipped = run.judged["shipped"]
+    bold = list(found).index(shipped) if shipped in found else -1
+    columns = ["gain over the best single network", *GAINS.values()]
+    said = "In brackets the 95% interval of a paired bootstrap that draws whole users."
+    return join([table(columns, lines, bold), note(said)])
 
 
 def _ships(run: Run, row: dict) -> bool:

@@ -79,7 +79,7 @@ def _best(done: list[dict]) -> Html:
     keys = list(dict.fromkeys(key for trial in best for key in trial["params"]))
     rows = [
         [
-            trial["number"],
+            f"{trial['number']}{_origin(trial)}",
             auc(trial["value"]),
             _spread(trial.get("fold_aucs")),
             seconds(trial["seconds"]) if trial.get("seconds") is not None else "-",
@@ -88,6 +88,11 @@ def _best(done: list[dict]) -> Html:
         for trial in best
     ]
     return table(["trial", "mean fold AUC", "sd", "time", *keys], rows, bold=0)
+
+
+def _origin(trial: dict) -> str:
+    """Where the settings of an enqueued trial come from, such as published."""
+    return f", {trial['origin']}" if trial.get("origin") else ""
 
 
 def _spread(folds: list[float] | None) -> str:
