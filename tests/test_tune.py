@@ -3,13 +3,13 @@
 import contextlib
 import json
 import os
-import pwd
 import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import tomllib
 import urllib.request
@@ -556,35 +556,32 @@ def test_settings_that_kill_their_worker_are_given_up(search):
 
 
 @pytest.fixture
-def postgres(tmp_path_factory):
+def postgres():
     """URL of an empty database on the loopback, of a server that dies with the test."""
-    home = shutil.which("initdb") or next(Path("/usr/lib/postgresql").glob("*/bin/initdb"), None)
-    if home is None:
+    found = shutil.which("initdb") or next(Path("/usr/lib/postgresql").glob("*/bin/initdb"), None)
+    if found is None:
         pytest.skip("PostgreSQL (initdb) is not installed; on Debian: apt-get install postgresql")
-    home = Path(home).resolve().parent
-    folder = Path(tmp_path_factory.mktemp("pg"))
-    as_user = []
-    if os.geteuid() == 0:  # which PostgreSQL refuses to run as
-        user = pwd.getpwnam("postgres")
-        os.chown(folder, user.pw_uid, user.pw_gid)
-        for parent in (folder.parent, *list(folder.parents)[1:3]):
-            parent.chmod(parent.stat().st_mode | 0o011)
-        as_user = ["runuser", "-u", "postgres", "--"]
-    with socket.socket() as free:
+    tools, as_user = Path(found).resolve().parent, []
+    with tempfile.TemporaryDirectory() as folder, socket.socket() as free:
+        if os.geteuid() == 0:  # which PostgreSQL refuses to run as
+            as_user = ["runuser", "-u", "postgres", "--"]
+            shutil.chown(folder, "postgres")
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+        free.close()
 
-    def call(*command: str) -> None:
-        done = subprocess.run([*as_user, *command], cwd="/", capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
+        def call(tool: str, *arguments: str) -> None:
+            command = [*as_user, str(tools / tool), "-D", f"{folder}/data", *arguments]
+            done = subprocess.run(
+                command, cwd="/", stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            )
+            assert done.returncode == 0, done.stdout.decode()
 
-    data = str(folder / "data")
-    call(str(home / "initdb"), "-D", data, "-U", "tuner", "-A", "trust", "--no-sync")
-    options = f"-c listen_addresses=127.0.0.1 -p {port} -c unix_socket_directories={folder}"
-    pg_ctl = str(home / "pg_ctl")
-    call(pg_ctl, "-D", data, "-l", f"{folder}/log", "-w", "-o", options, "start")
-    yield f"postgresql+psycopg://tuner@127.0.0.1:{port}/postgres"
-    call(pg_ctl, "-D", data, "-m", "immediate", "stop")
+        options = f"-c listen_addresses=127.0.0.1 -p {port} -c unix_socket_directories={folder}"
+        call("initdb", "-U", "tuner", "-A", "trust", "--no-sync")
+        call("pg_ctl", "start", "-w", "-t", "200", "-l", f"{folder}/log", "-o", options)
+        yield f"postgresql+psycopg://tuner@127.0.0.1:{port}/postgres"
+        call("pg_ctl", "stop", "-m", "immediate")
 
 
 def test_a_database_hears_that_a_worker_was_killed(postgres, own, capsys):
