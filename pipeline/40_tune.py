@@ -92,7 +92,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def _chosen(arguments: argparse.Namespace) -> None:
     given = [arguments.profile, *arguments.words]
-    arguments.profile, *arguments.words = [word for one in given for word in _words(one)]
+    arguments.profile, *arguments.words = [word for one in given for word in spelt_out(one)]
     s = command.load(arguments)
     if arguments.repair:
         repair(s)
@@ -102,7 +102,7 @@ def _chosen(arguments: argparse.Namespace) -> None:
         work(s, arguments.force, arguments.workers)
 
 
-def _words(word: str | None) -> list[str | None]:
+def spelt_out(word: str | None) -> list[str | None]:
     """`model=qin` is short for a run of that network alone, and for its study."""
     key, _, model = (word or "").partition("=")
     return [f"models={model}", f"tune.models={model}"] if key == "model" else [word]

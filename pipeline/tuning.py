@@ -10,6 +10,7 @@ import os
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,11 @@ def pruner(name: str, n_folds: int) -> BasePruner:
             "wilcoxon": WilcoxonPruner,  # against the best trial, fold by fold
             "none": NopPruner,
         }[name]()
+
+
+def reported(aucs: Sequence[float], pruner: str) -> float:
+    """What a pruner is told after a fold: the mean so far; "wilcoxon" compares fold with fold."""
+    return float(aucs[-1]) if pruner == "wilcoxon" else statistics.fmean(aucs)
 
 
 def run(search: Search, workers: int) -> Study:
@@ -224,8 +230,7 @@ def _objective(search: Search, bench: Workbench, trial: Trial, seed: int) -> flo
     try:
         for step, fold in enumerate(folds):
             done.add(*_fit(bench, (search.model, s.train.seeds[0], fold)))
-            own = s.tune.pruner == "wilcoxon"  # which compares fold with fold, not mean with mean
-            trial.report(done.aucs[-1] if own else statistics.fmean(done.aucs), step)
+            trial.report(reported(done.aucs, s.tune.pruner), step)
             if fold != folds[-1] and trial.should_prune():
                 raise optuna.TrialPruned
     except FloatingPointError as error:  # no settings are worse, which the sampler has to know

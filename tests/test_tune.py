@@ -18,10 +18,12 @@ from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
 
+from bench import pruners
 from features.errors import InputError
 from models.settings import NetworkSettings
 from pipeline import artefacts, places, scores, settings, space, studies, tuning, winner
@@ -639,3 +641,29 @@ def test_model_is_short_for_a_run_of_that_network_and_its_study(monkeypatch):
         with pytest.raises(SystemExit):
             stage.main(given)
     assert {(s.models, s.tune.models, s.profile) for s in seen} == {(("din",), ("din",), "sample")}
+
+
+# The bench of pruners
+
+
+def test_a_pruner_that_ends_nothing_loses_nothing_and_one_that_ends_the_worst_saves():
+    aucs = np.arange(40)[:, None] / 100 + np.zeros((1, 5))  # no fold says anything new
+    assert pruners.replay(aucs, "none", 3) == (0, 1, 0)
+    saved, kept, lost = pruners.replay(aucs, "median", 3)
+    assert 0.2 < saved < 0.8
+    assert (kept, lost) == (1, 0)
+    rising = np.linspace(0.5, 0.9, 20)[:, None] * np.ones((1, 5))
+    assert pruners.told_in_order(rising, "median").tolist() == [5] * 20
+    assert pruners.told_in_order(rising[::-1], "median").tolist() == [5] * 5 + [1] * 15
+    misled = np.vstack([rising, np.array([[0.1, 0.99, 0.99, 0.99, 0.99]])])  # the best, by its mean
+    assert pruners.told_in_order(misled, "median").tolist() == [5] * 20 + [1]
+
+
+def test_the_bench_wants_a_study_without_pruning(tuned, capsys):
+    given, _, place = tuned
+    assert pruners.main(["sample", *given, "--orders", "2"]) == 0
+    assert "| none | 0.0% | 100.0% | 0.00000 |" in capsys.readouterr().out
+    told = json.loads((place.path / "tune.json").read_text())
+    told["trials"][2]["state"] = "PRUNED"
+    with pytest.raises(InputError, match=r"begin one with tune\.pruner=none"):
+        pruners.complete(told)
