@@ -106,7 +106,8 @@ def _scored(what: str, rows: pl.DataFrame, features: Path, models: list[str]) ->
 
 def _stages(s: Settings) -> dict[str, list[dict]]:
     """The records of every stage that has been run; the report itself is not done yet."""
-    stages = {stage: of(s) for stage, of in places.STAGES.items() if stage != "80_report"}
+    names = [stage for stage in places.stages(s) if stage != "80_report"]
+    stages = {stage: places.STAGES[stage](s) for stage in names}
     found = {
         stage: [artefacts.record(place.path) for place in made if place.done]
         for stage, made in stages.items()
