@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from features import download
 from features.errors import InputError
 
 REQUIRED = ("train", "valid", "test", "item_info")
@@ -17,6 +18,10 @@ OPTIONAL = ("item_feature",)
 SPLITS = ("train", "valid", "test")
 PUBLISHED_ROWS = {"train": 3_600_000, "valid": 10_000, "test": 379_142, "item_info": 91_718}
 PUBLISHED_TAGS = 11_740  # with 0, the padding
+PUBLISHED_SHA256 = {  # as hdu-yzl/MMCTR-Bench recorded its sources on GitHub
+    "train": "182fba831484d931e3943557cdd1b791861b2f921d0a7ff66bb34d492be7d5b1",
+    "item_feature": "a63d8cbe090a79ee18bdb51a4146a4205339cb4b3b81bcae26035c17a322fc65",
+}
 
 VECTORS = ("txt_emb_BERT", "img_emb_CLIPRN50")  # of item_feature: text, image
 CONTENTS = ("given", "joint_pca", "modality_pca")
@@ -31,6 +36,12 @@ class ChallengeSettings:
 
     dir: str = ""  # folder in the challenge's schema
     published_sizes: bool = False  # enforce the published row counts and vocabularies
+    url: str = ""  # address of such a folder, for 00_data --download
+
+    def __post_init__(self) -> None:
+        problem = download.address_problem(self.url) if self.url else None
+        if problem:
+            raise ValueError(f"url = {self.url!r} {problem}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +98,7 @@ class Column:
     left_padded: bool = False  # zeros may only stand in front
 
 
-def files(folder: Path) -> dict[str, Path]:
+def files(folder: Path, url: str = "") -> dict[str, Path]:
     """Paths by name: all of REQUIRED, and those of OPTIONAL that are there.
 
     Raises InputError with every required file that is missing.
@@ -106,6 +117,8 @@ def files(folder: Path) -> dict[str, Path]:
         raise InputError(
             f"{folder} {what} {', '.join(missing)}; place the challenge's files there,"
             " or name the folder that holds them: data.dir=FOLDER"
+            + f"; 00_data --download fetches them from {url}"
+            * bool(url)
         )
     return found
 

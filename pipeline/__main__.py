@@ -25,6 +25,7 @@ def main() -> None:
     parser.add_argument("--from", dest="first", choices=names, default=names[0], metavar="STAGE")
     parser.add_argument("--to", dest="last", choices=names, default=LAST, metavar="STAGE")
     parser.add_argument("--dry-run", action="store_true", help="say what is done and what is not")
+    parser.add_argument("--download", action="store_true", help="fetch the competition's files")
     parser.epilog = f"stages: {' '.join(names)}"
     arguments = parser.parse_intermixed_args()
     sys.exit(command.exit_code(lambda: work(arguments)))
@@ -33,6 +34,8 @@ def main() -> None:
 def work(arguments) -> None:
     started = time.perf_counter()
     s = command.load(arguments)
+    if arguments.download:
+        run(s, "00_data", False, "--download")
     chosen = selected(s, arguments.first, arguments.last)
     if arguments.dry_run:
         for stage in chosen:
@@ -66,13 +69,13 @@ def state(s: Settings, stage: str) -> str:
     return f"to do, {n_done} of {len(wanted)} done" if n_done else "to do"
 
 
-def run(s: Settings, stage: str, force: bool) -> None:
+def run(s: Settings, stage: str, force: bool, *more: str) -> None:
     """Run a stage in a process of its own, unless it is done; the report always says its table."""
-    if state(s, stage) == "done" and not force and stage != LAST:
+    if not more and state(s, stage) == "done" and not force and stage != LAST:
         for place in places.STAGES[stage](s):
             command.kept(place, force)
         return
-    words = [sys.executable, "-m", f"pipeline.{stage}", *s.words, *["--force"] * force]
+    words = [sys.executable, "-m", f"pipeline.{stage}", *s.words, *["--force"] * force, *more]
     started = time.perf_counter()
     returned, peak_mib = wait(subprocess.Popen(words).pid)
     if returned == -signal.SIGKILL:

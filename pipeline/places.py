@@ -39,7 +39,9 @@ def data(s: Settings) -> Place | None:
 def challenge_files(s: Settings) -> dict[str, Path]:
     """The files in the challenge's schema, wherever they come from."""
     place = data(s)
-    return challenge.files(Path(s.data.dir) if place is None else need(place) / "challenge")
+    if place is None:
+        return challenge.files(Path(s.data.dir), s.data.url)
+    return challenge.files(need(place) / "challenge")
 
 
 def hidden_labels(s: Settings) -> Path | None:
