@@ -400,7 +400,9 @@ def storm(rounds: int, seed: int, folder: Path) -> tuple[int, int]:
                     bring(
                         site,
                         place,
-                        check=lambda part, sure=sure: downloading.check(part, part, None, sure),
+                        check=lambda part, path=path, sure=sure: downloading.check(
+                            part, path, None, sure
+                        ),
                         size=len(DATA),
                     )
                 except InputError as error:
