@@ -64,8 +64,12 @@ class PrepareSettings:
             for name, low in least.items()
             if getattr(self, name) < low
         ]
-        if self.seed >= 2**32:
-            problems.append(f"seed = {self.seed} must be less than 2^32")
+        most = {"content_width": 10_000, "codes": 100, "codebook": 2**20, "seed": 2**32 - 1}
+        problems += [
+            f"{name} = {getattr(self, name)} must be at most {high}"
+            for name, high in most.items()
+            if getattr(self, name) > high
+        ]
         if self.content == "modality_pca" and self.content_width % 2:
             problems.append(
                 f"content_width = {self.content_width} must be even: modality_pca halves it"

@@ -15,7 +15,6 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
@@ -47,7 +46,7 @@ def read(
     names = file.schema_arrow.names if file else []
     absent = [name for name in VECTORS if name not in names]
     for name in absent:
-        found = "columns " + ", ".join(names) if file else "no file to read it from"
+        found = f"columns {parquet.names(file.schema_arrow)}" if file else "no file to read it from"
         expected = f"what prepare.content={content} is made of, or prepare.content=given"
         violations.add(FILE, name, expected, found)
     columns = [_column(file, name, violations) for name in VECTORS] if not absent else [None]
@@ -63,14 +62,14 @@ def read(
 def _column(file: pq.ParquetFile, name: str, violations: Violations) -> Column | None:
     """A column of vectors, its width that of most lists in the first batch; None: not usable."""
     column = Column(name=name, kind=FLOATS, dtype=np.float32)
-    if not parquet.usable_columns(FILE, file.schema_arrow, (column,), violations):
+    if not parquet.usable_columns(FILE, file, (column,), violations):
         return None
     for _, batch in parquet.read_batches(FILE, file, [name], violations, ROWS_AT_ONCE):
-        lengths = pc.drop_null(pc.list_value_length(batch[name])).to_numpy()
-        width = int(np.bincount(lengths, minlength=1).argmax())
-        if width:
+        width = parquet.commonest_length(batch[name])
+        if 0 < width <= parquet.WIDEST:
             return replace(column, width=width)
-        violations.add(FILE, name, "lists of numbers", "empty lists")
+        expected = f"lists of 1 to {parquet.WIDEST} numbers"
+        violations.add(FILE, name, expected, f"lists of {width}")
         break
     return None
 

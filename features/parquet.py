@@ -3,6 +3,10 @@
 Lists go through one Arrow flatten per batch, whatever list type and integer width the file has.
 A reader drops the rows it reports, so that the other checks go on; what is left is only kept when
 nothing was reported.
+
+A file may be damaged, or made to do harm: a few hundred bytes can claim a list of 10^9 elements.
+How many elements a row group holds is in the file's footer; columns that hold more than MOST of
+them in one are not read, and batches have fewer rows where lists are long.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,6 +22,11 @@ from features.challenge import Column
 from features.checks import Report, Violations
 
 BATCH_ROWS = 100_000  # rows in memory at once: 80 MB for 100 int64 items each
+BATCH_ELEMENTS = 128 * BATCH_ROWS  # of lists, where all are equally long
+WIDEST = 10_000  # elements of a list; the challenge's longest have 128, raw vectors 1024
+MOST = 1 << 27  # elements of a column in one row group: 1 GiB of int64
+NAMES = 20  # columns shown of those that a file has
+UNREADABLE = (pa.ArrowException, OSError, MemoryError, UnicodeError)  # from damaged files
 
 Progress = Callable[[str, int, int], None]  # (file name, rows done, rows of the file)
 Values = tuple[np.ndarray, np.ndarray]  # rows int64 (K,), values (K,) or (K, W)
@@ -27,11 +36,31 @@ def open_files(paths: dict[str, Path], violations: Violations) -> dict[str, pq.P
     """Open the files that are parquet; the others become violations."""
     opened = {}
     for name, path in paths.items():
-        try:
-            opened[name] = pq.ParquetFile(path, pre_buffer=False)  # or all it read stays in memory
-        except (pa.ArrowInvalid, OSError) as error:
-            violations.add(path.name, "", "a parquet file", str(error).splitlines()[0])
+        try:  # with pre_buffer, all that was read would stay in memory
+            file = pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True)
+            names(file.schema_arrow)  # decodes them
+        except UNREADABLE as error:
+            violations.add(path.name, "", "a parquet file", reason(error))
+        else:
+            opened[name] = file
     return opened
+
+
+def reason(error: BaseException) -> str:
+    """The first line of an error's text, fit to be shown."""
+    return shown(str(error).partition("\n")[0] or type(error).__name__, 200)
+
+
+def shown(text: str, most: int = 60) -> str:
+    """Text from a file, without line ends and other surprises, cut to `most` characters."""
+    text = text if text.isprintable() else ascii(text)[1:-1]
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
+def names(schema: pa.Schema) -> str:
+    """The columns that a file has, in words."""
+    more = f" and {len(schema) - NAMES} more" if len(schema) > NAMES else ""
+    return ", ".join(map(shown, schema.names[:NAMES])) + more
 
 
 def is_kind(kind: str, dtype: pa.DataType) -> bool:
@@ -56,21 +85,53 @@ WANTED = {
 
 
 def usable_columns(
-    file: str, schema: pa.Schema, columns: tuple[Column, ...], violations: Violations
+    name: str, file: pq.ParquetFile, columns: tuple[Column, ...], violations: Violations
 ) -> list[Column]:
-    """Columns that are there and of their kind; the others become violations."""
-    usable = []
+    """Columns that are there, of their kind and not too much; the others become violations."""
+    usable, schema = [], file.schema_arrow
     for column in columns:
         index = schema.get_field_index(column.name)
         if index < 0:
-            found = "columns " + ", ".join(schema.names)
-            violations.add(file, column.name, "a column of this name", found)
+            found = f"columns {names(schema)}"
+            violations.add(name, column.name, "one column of this name", found)
         elif not is_kind(column.kind, schema.field(index).type):
-            found = f"type {schema.field(index).type}"
-            violations.add(file, column.name, WANTED[column.kind], found)
+            found = f"type {shown(str(schema.field(index).type))}"
+            violations.add(name, column.name, WANTED[column.kind], found)
+        elif elements(file, column.name) > MOST:
+            found = f"{elements(file, column.name)} elements in one row group"
+            expected = f"at most {MOST}; smaller row groups if all lists are right"
+            violations.add(name, column.name, expected, found)
+        elif fixed_size(schema.field(index).type) > WIDEST:
+            found = f"lists of {fixed_size(schema.field(index).type)} elements"
+            violations.add(name, column.name, f"lists of at most {WIDEST} elements", found)
         else:
             usable.append(column)
     return usable
+
+
+def fixed_size(dtype: pa.DataType) -> int:
+    """Elements of every list in a column of this type; 0 where the type does not say."""
+    return dtype.list_size if pa.types.is_fixed_size_list(dtype) else 0
+
+
+def chunks(file: pq.ParquetFile, column: str) -> Iterator[tuple[int, int]]:
+    """Of every row group: elements of a column (an empty list counts as one), and rows."""
+    metadata = file.metadata
+    leaves = [metadata.schema.column(i).path.split(".")[0] for i in range(metadata.num_columns)]
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for leaf in (i for i, name in enumerate(leaves) if name == column):
+            yield group.column(leaf).num_values, group.num_rows
+
+
+def elements(file: pq.ParquetFile, column: str) -> int:
+    """Elements of a column in the row group that has most of them."""
+    return max((values for values, _ in chunks(file, column)), default=0)
+
+
+def batch_rows(file: pq.ParquetFile, columns: list[str]) -> int:
+    """How many rows may be read at once, so that their lists take no more memory than usual."""
+    longest = max((v // max(r, 1) for name in columns for v, r in chunks(file, name)), default=1)
+    return max(1, min(BATCH_ROWS, BATCH_ELEMENTS // max(longest, 1)))
 
 
 def read_batches(
@@ -78,17 +139,20 @@ def read_batches(
     file: pq.ParquetFile,
     columns: list[str],
     violations: Violations,
-    rows: int = BATCH_ROWS,
+    rows: int | None = None,
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Batches with the number of their first row; damaged rows end them with a violation."""
-    start = 0
+    start, total = 0, file.metadata.num_rows
     try:
-        for batch in file.iter_batches(rows, columns=columns):
+        for batch in file.iter_batches(rows or batch_rows(file, columns), columns=columns):
             yield start, batch
             start += len(batch)
-    except (pa.ArrowInvalid, OSError) as error:
-        found = f"{str(error).splitlines()[0]} (after {start} rows)"
+    except UNREADABLE as error:
+        found = f"{reason(error)} (after {start} rows)"
         violations.add(name, "", "rows that can be read", found)
+    else:
+        if start != total and columns:
+            violations.add(name, "", f"{total} rows, as its footer says", f"{start} rows")
 
 
 def list_width(name: str, file: pq.ParquetFile, column: str, violations: Violations) -> int | None:
@@ -96,10 +160,22 @@ def list_width(name: str, file: pq.ParquetFile, column: str, violations: Violati
     index = file.schema_arrow.get_field_index(column)
     if index < 0 or not is_kind(challenge.INTEGERS, file.schema_arrow.field(index).type):
         return None
+    dtype = file.schema_arrow.field(index).type
+    if elements(file, column) > MOST or fixed_size(dtype) > WIDEST:
+        return None  # usable_columns says so
     for _, batch in read_batches(f"{name}.parquet", file, [column], violations):
-        lengths = pc.drop_null(pc.list_value_length(batch[column])).to_numpy()
-        return int(np.bincount(lengths).argmax()) if len(lengths) else None
+        width = commonest_length(batch[column])
+        if width > WIDEST:
+            expected = f"lists of at most {WIDEST} elements"
+            violations.add(f"{name}.parquet", column, expected, f"lists of {width} elements")
+        return width or None
     return None
+
+
+def commonest_length(array: pa.Array) -> int:
+    """The length that most lists have, the smallest of several; 0 where there are none."""
+    lengths, counts = np.unique(pc.drop_null(pc.list_value_length(array)), return_counts=True)
+    return int(lengths[counts.argmax()]) if len(lengths) else 0
 
 
 def read_scalars(array: pa.Array, start: int, report: Report) -> Values:
@@ -161,14 +237,15 @@ def read_table(
     the column's dtype.
     """
     name = f"{name}.parquet"
-    usable = usable_columns(name, file.schema_arrow, columns, violations)
+    usable = usable_columns(name, file, columns, violations)
     pieces = {column.name: [] for column in usable}
     for start, batch in read_batches(name, file, list(pieces), violations):
         for column in usable:
             report = violations.column(name, column.name)
             rows, values = read_column(column, batch[column.name], start, report)
             kept = keep[column.name](values) if column.name in keep else values
-            pieces[column.name].append((rows, kept.astype(column.dtype, copy=False)))
+            with np.errstate(over="ignore", invalid="ignore"):  # reported, and then not kept
+                pieces[column.name].append((rows, kept.astype(column.dtype, copy=False)))
         if progress:
             progress(name, start + len(batch), file.metadata.num_rows)
     return {column: concatenate(parts) for column, parts in pieces.items() if parts}

@@ -27,7 +27,7 @@ from features.release_rows import (
 )
 
 MODALITIES = ("txt_emb_BERT", "img_emb_CLIPRN50")
-BATCH_ROWS = 100_000  # rows whose padded histories are in memory at once
+BATCH_ITEMS = 10_000_000  # of padded histories that are in memory at once
 
 
 def write(settings: ReleaseSettings, folder: Path) -> dict[str, int]:
@@ -75,8 +75,9 @@ def _write_rows(
     test = path.stem == "test"
     schema = pa.schema({"ID": pa.int64()} | fields if test else fields | {"label": pa.int64()})
     with pq.ParquetWriter(path, schema) as file:
-        for begin in range(0, len(rows.item), BATCH_ROWS):
-            target, item, label = (column[begin : begin + BATCH_ROWS] for column in rows)
+        n_rows = BATCH_ITEMS // settings.history_width
+        for begin in range(0, len(rows.item), n_rows):
+            target, item, label = (column[begin : begin + n_rows] for column in rows)
             columns = {
                 "ID": np.arange(begin, begin + len(item)),
                 "user_id": events.user[target],

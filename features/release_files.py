@@ -94,16 +94,17 @@ def read_counts(path: Path) -> pl.DataFrame:
 def read_array(path: Path, n_rows: int) -> np.ndarray:
     """One modality float32 (1 + n_rows, width): row 0 zeros, row i the array's row i - 1."""
     try:
-        array = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise InputError(f"{path}: found no plain .npy array ({error})") from error
+        array = np.lib.format.open_memmap(path, mode="r")  # no more than the file holds, no pickle
+    except Exception as error:  # whatever a damaged or hostile header makes numpy raise
+        found = str(error).partition("\n")[0][:200]
+        raise InputError(f"{path}: found no plain .npy array ({found})") from error
     if array.ndim != 2 or len(array) != n_rows or array.dtype.kind != "f":
         raise InputError(
             f"{path}: found {array.dtype} {array.shape}; expected floats ({n_rows}, width),"
             f" a row for every item id from 1 to {n_rows}"
         )
-    if not np.isfinite(array).all():
-        raise InputError(f"{path}: found NaN or infinity; expected finite numbers")
+    if not (np.abs(array) <= np.finfo(np.float32).max).all():
+        raise InputError(f"{path}: found NaN or infinity; expected finite float32 numbers")
     return np.concatenate([np.zeros((1, array.shape[1])), array], dtype=np.float32)
 
 

@@ -41,6 +41,13 @@ class ReleaseSettings:
             for name, low in least.items()
             if getattr(self, name) < low
         ]
+        most = {"negatives_per_positive": 1000, "train_targets": 10**6, "history_width": 10_000}
+        most |= {"tags": 10**7, "seed": 2**32 - 1}
+        problems += [
+            f"{name} = {getattr(self, name)} must be at most {high}"
+            for name, high in most.items()
+            if getattr(self, name) > high
+        ]
         if self.negatives not in NEGATIVES:
             known = ", ".join(NEGATIVES)
             problems.append(f"negatives = {self.negatives!r} must be one of {known}")

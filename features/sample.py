@@ -40,7 +40,7 @@ HIDDEN = ["label", "click_probability"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleSettings:
-    """How large the world is. Raises ValueError, naming every value that is too small."""
+    """How large the world is. Raises ValueError, naming every value that is too small or large."""
 
     users: int = 8000  # train users, four rows each
     valid_users: int = 1000  # users of the official valid
@@ -57,6 +57,13 @@ class SampleSettings:
             f"{name} must be at least {bound}, got {getattr(self, name)}"
             for name, bound in least.items()
             if getattr(self, name) < bound
+        ]
+        most = {"users": 10**8, "valid_users": 10**8, "test_users": 10**8}  # ids are int32
+        most |= {"items": 10**7, "tags": 10**7, "seed": 2**63 - 1}
+        problems += [
+            f"{name} must be at most {bound}, got {getattr(self, name)}"
+            for name, bound in most.items()
+            if getattr(self, name) > bound
         ]
         known = (plants.NONE, *plants.KINDS)
         if self.plant not in known:

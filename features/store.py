@@ -73,14 +73,23 @@ def open_store(folder: Path) -> Store:
     """Map the arrays of a store, read-only; raises InputError where it is missing or damaged."""
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{folder} holds no store ({error}); {REMEDY}") from error
     parts: dict[str, dict[str, np.ndarray]] = {}
-    for name, described in manifest["arrays"].items():
-        part, field = name.split("/")
-        parts.setdefault(part, {})[field] = _load(folder / f"{name}.npy", described)
-    splits = {name: Split(**parts[name]) for name in ("train", "valid", "test")}
-    return Store(**splits, **parts["histories"], items=Items(**parts["items"]), manifest=manifest)
+    try:
+        for name, described in manifest["arrays"].items():
+            part, field = name.split("/")
+            if not (part.isidentifier() and field.isidentifier()):  # a path out of the folder
+                raise ValueError(f"array {name!r}")
+            parts.setdefault(part, {})[field] = _load(folder / f"{name}.npy", described)
+        splits = {name: Split(**parts[name]) for name in ("train", "valid", "test")}
+        items = Items(**parts["items"])
+        return Store(**splits, **parts["histories"], items=items, manifest=manifest)
+    except InputError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        path = folder / "manifest.json"
+        raise InputError(f"{path} describes no store ({error!r}); {REMEDY}") from error
 
 
 REMEDY = "it is written by: python -m pipeline.10_prepare"
@@ -88,8 +97,8 @@ REMEDY = "it is written by: python -m pipeline.10_prepare"
 
 def _load(path: Path, described: dict) -> np.ndarray:
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+        array = np.lib.format.open_memmap(path, mode="r")  # no more than the file holds, no pickle
+    except Exception as error:  # whatever a damaged or hostile header makes numpy raise
         raise InputError(f"{path} cannot be read ({error}); {REMEDY}") from error
     found = describe(array)
     if found != described:

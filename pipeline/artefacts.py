@@ -9,6 +9,7 @@ so that equal bytes upstream leave everything downstream in place.
 """
 
 import contextlib
+import errno
 import functools
 import hashlib
 import importlib.metadata
@@ -31,6 +32,10 @@ from pipeline.settings import REPOSITORY
 
 RECORD = "artefact.json"
 CODE, ENDINGS = ("pipeline", "features", "models", "cv", "submissions"), ("py", "toml", "css")
+LEAST_FREE = 1 << 16  # bytes: a disk with less is full, whatever the error says
+SHORT_WRITE = (  # as polars, numpy and torch put it
+    r"os error (27|28|122)\b|\d+ requested and \d+ written|unexpected pos \d+ vs \d+"
+)
 PACKAGES = ("torch", "numpy", "polars", "pyarrow", "scikit-learn", "lightgbm")
 
 
@@ -122,9 +127,27 @@ def publish(place: Place) -> Iterator[Publication]:
             shutil.rmtree(old)
         else:
             scratch.rename(place.path)
-    except BaseException:
+    except BaseException as error:
+        full = disk_full(error, place.folder)
         shutil.rmtree(scratch, ignore_errors=True)
+        if full:
+            raise InputError(f"{place.folder} {full}") from error
         raise
+
+
+def disk_full(error: BaseException, folder: Path) -> str:
+    """What to say where `error` comes of a disk that takes no more; else nothing."""
+    numbers = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    told = isinstance(error, OSError) and error.errno in numbers
+    free = shutil.disk_usage(folder).free
+    if not isinstance(error, Exception) or not (
+        told or free < LEAST_FREE or re.search(SHORT_WRITE, str(error))
+    ):
+        return ""
+    return (
+        f"takes no more: the disk is full or a limit is reached ({free} bytes are free); make space"
+        " and run the same command again, what is finished is kept"
+    )
 
 
 def _write_record(place: Place, publication: Publication, seconds: float) -> None:

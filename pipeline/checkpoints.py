@@ -252,6 +252,7 @@ def load_state(path: Path) -> dict[str, Tensor]:
         and isinstance(value, Tensor)
         and value.layout == torch.strided
         and not (value.is_complex() or value.is_quantized)
+        and value.nbytes <= value.untyped_storage().nbytes()  # a few bytes may claim any shape
         for name, value in state.items()
     )
     if not fine or not state:

@@ -1,6 +1,7 @@
 """What the stages' command lines share: PROFILE, key=value, --force, errors, one line a unit."""
 
 import argparse
+import errno
 import signal
 import sys
 import time
@@ -12,6 +13,12 @@ from features.errors import InputError
 from pipeline import artefacts, settings
 from pipeline.artefacts import Place, Publication
 from pipeline.settings import Settings
+
+FULL = "; the disk is full or a limit is reached: make space and run the same command again"
+DENIED = "; mend its permissions, or name others: artefacts=DIR submissions=DIR data.dir=DIR"
+REMEDIES = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), FULL)
+REMEDIES |= dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), DENIED)
+NO_MEMORY = "this machine's memory is not enough for these inputs and settings; numpy says:"
 
 
 def parser(doc: str) -> argparse.ArgumentParser:
@@ -45,12 +52,20 @@ def exit_code(work: Callable[[], None]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except OSError as error:  # a full disk, a folder that may not be written, a broken pipe
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error}{remedy(error)}", file=sys.stderr)
+        return 2
+    except MemoryError as error:
+        print(f"error: {NO_MEMORY} {str(error).partition(chr(10))[0]}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted: what is finished is kept; run the same command again", file=sys.stderr)
         return 130
     return 0
+
+
+def remedy(error: OSError) -> str:
+    """What to do about it, where that can be told."""
+    return REMEDIES.get(error.errno, "")
 
 
 def stage(doc: str, work: Callable[[Settings, bool], None], argv: list[str] | None = None) -> None:

@@ -53,9 +53,10 @@ def set_word(raw: dict, word: str) -> None:
     if not equals or not key:
         raise InputError(f"got {word!r}, expected key=value, such as train.seeds=0,1,2")
     try:
-        value = tomllib.loads(f"v = {text}")["v"]
-    except tomllib.TOMLDecodeError:
-        value = text
+        tree = parse(f"v = {text}")
+    except ValueError:
+        tree = {}
+    value = tree["v"] if tree.keys() == {"v"} else text  # a line end could bring other keys along
     *path, last = key.split(".")
     table = raw
     for part in path:
@@ -63,6 +64,16 @@ def set_word(raw: dict, word: str) -> None:
         if not isinstance(table, dict):
             raise InputError(f"{word!r}: {part!r} is a value, not a section")
     table[last] = value
+
+
+def parse(text: str) -> dict:
+    """The tree of a TOML. Raises ValueError where it is none, or one that no setting needs."""
+    try:
+        tree = tomllib.loads(text)
+        repr(tree)  # whatever is wrong with it is going to be shown
+    except RecursionError:
+        raise ValueError("tables or lists in one another, too deep") from None
+    return tree
 
 
 def _table(value: Any, name: str, problems: list[str]) -> dict:
@@ -83,7 +94,14 @@ def typed(value: Any, kind: Any, name: str, problems: list[str]) -> Any:
         return float(value)
     if type(value) is not kind:
         problems.append(f"{name} = {value!r} must be {kind.__name__}")
+    elif kind is str and not _is_plain(value):
+        problems.append(f"{name} = {value!r} must be plain UTF-8 text, without NUL")
     return value
+
+
+def _is_plain(text: str) -> bool:
+    """Whether files can be named by it, and records hold it."""
+    return "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _element(item: Any, kind: type, name: str, problems: list[str]) -> Any:

@@ -19,7 +19,7 @@ from models.network import Network
 from models.settings import NetworkSettings
 from models.table import Rows
 from pipeline import command
-from pipeline.artefacts import RECORD
+from pipeline.artefacts import RECORD, disk_full
 from pipeline.checkpoints import Checkpoint, open_fuxictr, open_ours, read_json
 from pipeline.training import item_table, pick_device
 
@@ -93,7 +93,7 @@ def check_values(job: Job) -> None:
         raise InputError(f"--latency {' '.join(job.latency)}: no names beside --checkpoint")
     if job.history is not None and job.history < 0:
         raise InputError(f"--history {job.history} must be 0 or more")
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", job.device):
+    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", job.device):
         raise InputError(f"--device {job.device} must be auto, cpu, cuda or cuda:<n>")
     if job.out is None and job.device not in ("auto", "cpu"):
         raise InputError(f"--device {job.device}: --export and --latency run on the CPU")
@@ -207,8 +207,11 @@ def write(scored: pl.DataFrame, path: Path) -> None:
     try:
         ENDINGS[path.suffix](scored, scratch)
         scratch.replace(path)
-    except BaseException:
+    except BaseException as error:
+        full = disk_full(error, path.parent)
         scratch.unlink(missing_ok=True)
+        if full:
+            raise InputError(f"{path.parent} {full}") from error
         raise
 
 

@@ -7,7 +7,6 @@ types and impossible values are all reported in one message that names the neare
 
 import dataclasses
 import re
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from features.errors import InputError
 from features.release_rows import ReleaseSettings
 from features.sample import SampleSettings
 from models.settings import NetworkSettings
-from pipeline.config import build, merge, near, set_word, typed
+from pipeline.config import build, merge, near, parse, set_word, typed
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PROFILES = REPOSITORY / "pipeline" / "profiles"
@@ -199,8 +198,8 @@ def _read(path: Path, seen: tuple[Path, ...] = ()) -> dict:
 
 def read_toml(path: Path) -> dict:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return parse(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # UnicodeDecodeError among them
         raise InputError(f"{path}: not TOML: {error}") from None
 
 
@@ -326,7 +325,7 @@ def _rules(s: Settings) -> list[str]:
             for word in s.words
             if word.startswith(("blend.extra_weight=", "blend.extra_mean="))
         ]
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", s.train.device):
+    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", s.train.device):
         problems.append(f"train.device = {s.train.device!r} must be auto, cpu, cuda or cuda:<n>")
     if not 2 <= s.folds.n <= 127:
         problems.append(f"folds.n = {s.folds.n} must lie in 2 .. 127")

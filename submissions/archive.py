@@ -8,7 +8,10 @@ from pathlib import PurePosixPath
 from features.errors import InputError
 
 NAME = "prediction.csv"
-MAX_BYTES = 2 << 30  # uncompressed; a real submission has about 10 MB
+MAX_BYTES = 512 << 20  # uncompressed; a real submission has about 10 MB
+MAX_FILE = MAX_BYTES + (1 << 16)  # on the disk: a zip adds its directory
+MAX_ENTRIES = 1000  # listed in an error; a real submission has one
+ENTRY = b"PK\x01\x02"  # how each begins in the directory of a zip
 ENCRYPTED = 0x1  # bit 0 of a zip entry's flags
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what every unzip can read
 BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError)  # by fuzzing
@@ -24,15 +27,23 @@ def extract(data: bytes) -> bytes:
 
     Raises InputError, one line a problem.
     """
+    if data.count(ENTRY) > MAX_ENTRIES:
+        raise InputError(f"the zip holds more than {MAX_ENTRIES} files; expected only {NAME}")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             problems = _problems(archive.infolist())
-            content = b"" if problems else archive.read(NAME)
+            content = b"" if problems else _read(archive)
     except BROKEN as error:
         raise InputError(f"the zip is broken ({error}); zip {NAME} again") from error
     if problems:
         raise InputError("\n".join(problems))
     return content
+
+
+def _read(archive: zipfile.ZipFile) -> bytes:
+    """As many bytes as the directory says, and no more in memory: a zip may unpack to others."""
+    with archive.open(NAME) as stream:
+        return stream.read(archive.getinfo(NAME).file_size + 1)
 
 
 def _problems(entries: list[zipfile.ZipInfo]) -> list[str]:

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pyarrow import csv
 
 from features.errors import InputError
@@ -76,11 +77,17 @@ def read_scores(path: Path, ids: np.ndarray) -> np.ndarray:
 
 def read_ids(path: Path) -> np.ndarray:
     """Column ID (N,) int64 of a parquet or csv file. Raises InputError when there is none."""
-    read = pl.read_csv if path.suffix == ".csv" else pl.read_parquet
     try:
-        ids = read(path, columns=[ID])[ID].cast(pl.Int64)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        reason = str(error).splitlines()[0]
+        if path.suffix == ".csv":
+            options = csv.ConvertOptions(include_columns=[ID], column_types={ID: pa.int64()})
+            found = csv.read_csv(path, convert_options=options)[ID]
+        else:
+            found = pq.ParquetFile(path).read([ID])[ID]
+        if not pa.types.is_integer(found.type):
+            raise InputError(f"{path}: expected integers in {ID}; got {str(found.type)[:60]}")
+        ids = pl.from_arrow(found.cast(pa.int64()))
+    except (OSError, KeyError, UnicodeError, MemoryError, pa.ArrowException) as error:
+        reason = str(error).partition("\n")[0][:200]
         raise InputError(f"{path}: expected a parquet or csv with column {ID}; {reason}") from error
     if ids.null_count() or not ids.is_unique().all():
         raise InputError(f"{path}: expected distinct values of {ID}; got empty or doubled ones")
@@ -89,6 +96,11 @@ def read_ids(path: Path) -> np.ndarray:
 
 def _bytes(path: Path) -> bytes:
     try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} is no file; give a csv, or a zip with {archive.NAME} in it")
+        size = path.stat().st_size
+        if size > archive.MAX_FILE:
+            raise InputError(f"{path} has {size} bytes; expected at most {archive.MAX_FILE}")
         return path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error

@@ -324,7 +324,7 @@ DATA = {
     "level": (changed("test", "likes_level", 3, 11), "likes_level: found 11 in row 3"),
     "the same id twice": (changed("test", "ID", 3, 0), "ID: found 0 in row 3"),
     "no history": (without("test", "item_seq"), "test.parquet: item_seq: found columns ID, user"),
-    "no levels": (without("test", "views_level"), "expected a column of this name"),
+    "no levels": (without("test", "views_level"), "expected one column of this name"),
     "no tags": (without("item_info", "item_tags"), "item_info.parquet: item_tags: found columns"),
     "no rows": (no_rows, "test.parquet: found 0 rows; expected at least one row"),
     "tag beyond the table": (
