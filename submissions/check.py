@@ -11,6 +11,7 @@ exit    0 fine (warnings included), 2 refused; one line a problem
 """
 
 import argparse
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,6 +149,10 @@ def _check_text(data: bytes) -> None:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise InputError(f"line {line} is not UTF-8; save the file as UTF-8") from error
+    alone = re.search(rb"\r(?!\n)", data)
+    if alone:
+        line = data.count(b"\n", 0, alone.start()) + 1
+        raise InputError(f"line {line} holds a carriage return alone; end lines with a newline")
 
 
 def _check_header(header: str) -> None:
