@@ -162,7 +162,8 @@ def _check_header(header: str) -> None:
     missing = [name for name in (ID, SCORE) if name not in names]
     extra = [name for i, name in enumerate(names) if name not in (ID, SCORE) or name in names[:i]]
     parts = [f"missing: {', '.join(missing)}"] * bool(missing)
-    parts += [f"not expected: {', '.join(extra)}"] * bool(extra)
+    shown = [name if name.isprintable() else repr(name)[1:-1] for name in extra[:10]]
+    parts += [f"not expected: {', '.join(shown)[:200]}"] * bool(extra)
     detail = "; ".join(parts) or "in another order"
     raise InputError(f"line 1: got the columns {header[:200]!r}; expected {HEADER} ({detail})")
 
