@@ -18,7 +18,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import Function
 
-PRECISIONS = ("auto", "float32", "bf16")
 WIDE = 256  # least width of both sides of a map that oneDNN multiplies by
 
 

@@ -5,11 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from models.precision import PRECISIONS
-
 INTERESTS = ("mean", "din", "asta", "transformer")
 INTERACTIONS = ("mlp", "qnn", "final", "cross")
 ACTIVATIONS = ("none", "relu", "sigmoid", "tanh")
+PRECISIONS = ("auto", "float32", "bf16")
 LOSSES = ("bce", "bce_bpr", "focal", "contrastive")
 
 

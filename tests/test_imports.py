@@ -1,6 +1,7 @@
 """Imports go one way.   run: ./run_tests.sh tests/test_imports.py"""
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -42,3 +43,10 @@ def test_the_store_opens_with_numpy_alone():
     for name in ("store", "errors"):
         others = imported(ROOT / "features" / f"{name}.py") - set(sys.stdlib_module_names)
         assert others <= {"numpy", "features"}, name
+
+
+def test_a_run_starts_without_the_heavy_libraries():
+    heavy = "{'torch', 'sklearn', 'scipy', 'lightgbm', 'matplotlib', 'optuna'}"
+    code = f"import pipeline.__main__, sys; print({heavy} & sys.modules.keys() or 'none')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "none", done.stderr
