@@ -166,7 +166,8 @@ def load(profile: str, words: list[str]) -> Settings:
         problems += _rules(settings)
     problems += _unread(networks, words)
     if problems:
-        raise InputError(f"{' '.join([str(profile), *words])}: " + "; ".join(problems))
+        said = " ".join(w if w.isprintable() else ascii(w) for w in (str(profile), *words))
+        raise InputError(f"{said}: " + "; ".join(problems))
     return settings
 
 
