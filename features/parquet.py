@@ -6,7 +6,8 @@ nothing was reported.
 
 A file may be damaged, or made to do harm: a few hundred bytes can claim a list of 10^9 elements.
 How many elements a row group holds is in the file's footer; columns that hold more than MOST of
-them in one are not read, and batches have fewer rows where lists are long.
+them in one are not read, and batches have fewer rows where lists are long. A footer may lie:
+then features.memory makes the read fail in time.
 """
 
 from collections.abc import Callable, Iterator

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from features import challenge, checks, content, parquet
+from features import challenge, checks, content, memory, parquet
 from features.challenge import Column, PrepareSettings
 from features.checks import Violations
 from features.codes import quantise
@@ -50,16 +50,17 @@ def write_store(
     for; and then writes nothing.
     """
     violations, histories = Violations(), Histories()
-    opened = parquet.open_files(files, violations)
-    check_row_counts(opened, published_sizes, violations)
-    width = history_width(opened, violations)
-    read = {}
-    for name, columns in columns_of(opened, width, published_sizes).items():
-        keep = {"item_seq": histories.add}
-        read[name] = parquet.read_table(name, opened[name], columns, keep, violations, progress)
-    check_splits(read, violations)
-    check_items(read, violations)
-    raw = content.read(opened.get("item_feature"), settings.content, violations, progress)
+    with memory.bounded():
+        opened = parquet.open_files(files, violations)
+        check_row_counts(opened, published_sizes, violations)
+        width = history_width(opened, violations)
+        read = {}
+        for name, columns in columns_of(opened, width, published_sizes).items():
+            keep = {"item_seq": histories.add}
+            read[name] = parquet.read_table(name, opened[name], columns, keep, violations, progress)
+        check_splits(read, violations)
+        check_items(read, violations)
+        raw = content.read(opened.get("item_feature"), settings.content, violations, progress)
     violations.raise_if_any()
 
     arrays = split_arrays(read) | item_arrays(read, raw, settings)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from features import challenge, checks, parquet, prepare
+from features import challenge, checks, memory, parquet, prepare
 from features.challenge import Column
 from features.checks import Report, Violations
 from features.histories import Histories
@@ -60,8 +60,9 @@ def read(
     Raises InputError with every violation of either.
     """
     violations, histories = Violations(), Histories()
-    table = read_rows(rows, known, histories, violations, progress)
-    info = item_info and read_item_tables(item_info, known, violations, progress)
+    with memory.bounded():
+        table = read_rows(rows, known, histories, violations, progress)
+        info = item_info and read_item_tables(item_info, known, violations, progress)
     violations.raise_if_any(REMEDY)
     n_rows = len(table["item"])
     width = table.pop("width")

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from features import challenge, parquet, release_files
+from features import challenge, memory, parquet, release_files
 from features.errors import InputError
 from features.prepare import write_store
 from features.store import open_store
@@ -84,6 +84,59 @@ def test_a_list_that_no_memory_holds_is_refused_by_the_footer(folder, monkeypatc
     counts = [names.count("item_seq") for names in read]
     assert sum(counts) <= 3  # of valid, for the width and for the rows, and of test
     assert not any("item_tags" in names for names in read)
+
+
+def varint(number: int) -> bytes:
+    """As a footer has it: zigzag, seven bits a byte."""
+    number, made = 2 * number, b""
+    while number > 127:
+        number, made = number >> 7, made + bytes([number & 127 | 128])
+    return made + bytes([number])
+
+
+READER = """
+import sys
+from pathlib import Path
+from features import challenge, memory
+from features.errors import InputError
+from features.prepare import write_store
+
+memory.available = lambda: 100 << 20
+try:
+    write_store(Path(sys.argv[1]) / "store", challenge.files(Path(sys.argv[1])), False)
+except InputError as error:
+    print(error)
+"""
+
+
+def test_a_footer_that_lies_about_a_long_list_costs_no_more_than_there_is(folder):
+    path, length = folder / "train.parquet", 2**26
+    table, lists = pq.read_table(path), long_list(24, length)
+    table = table.set_column(table.schema.get_field_index("item_seq"), "item_seq", lists)
+    pq.write_table(table, path, data_page_size=2**40)
+    data = path.read_bytes()
+    (size,) = struct.unpack("<I", data[-8:-4])
+    footer = data[-8 - size : -8].replace(varint(length + 4 * 23), varint(2**20))
+    path.write_bytes(data[: -8 - size] + footer + data[-8:])
+    assert parquet.elements(pq.ParquetFile(path), "item_seq") == 2**20
+    command = [sys.executable, "-c", READER, str(folder)]  # this process has memory to reuse
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    said = done.stdout + done.stderr
+    assert "train.parquet: found " in said
+    assert "failed (after 0 rows); expected rows that can be read" in said
+    assert not (folder / "store").exists()
+
+
+def test_the_bound_on_memory_ends_where_it_should(monkeypatch):
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    monkeypatch.setattr(memory, "available", lambda: 100 << 20)
+    with memory.bounded():
+        with pytest.raises(MemoryError):
+            np.empty(1 << 33)
+        assert resource.getrlimit(resource.RLIMIT_DATA) != before
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+    monkeypatch.undo()
+    assert memory.available() > 0
 
 
 def test_a_list_that_memory_holds_is_refused_while_reading(folder):
@@ -350,37 +403,42 @@ def test_a_folder_that_may_not_be_written_is_named(tmp_path, capsys):
     assert not list(closed.iterdir())
 
 
-WRITERS = {
-    "numpy": "import numpy; numpy.save(out / 'a.npy', numpy.zeros(10**6))",
-    "polars": "import polars; polars.DataFrame({'a': range(10**5)}).write_parquet(out / 'a')",
-    "torch": "import torch; torch.save({'a': torch.rand(10**6)}, out / 'a.pt')",
-    "pyarrow": "import pyarrow as p, pyarrow.parquet as q; "
-    "q.write_table(p.table({'a': list(range(10**5))}), out / 'a')",
-    "text": "(out / 'a').write_text('x' * 10**6)",
-}
-
-
-@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
-def test_a_disk_that_takes_no_more_is_said_and_nothing_is_published(tmp_path, write):
-    """A limit on the size of files stands for a full disk: writes come back short as there."""
-    code = f"""
+WRITERS = """
 import resource, sys
-sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
+import numpy, polars, pyarrow, pyarrow.parquet, torch
 from pipeline import artefacts, command
 from pipeline.artefacts import Place
-def work():
-    with artefacts.publish(Place("10_prepare", "store", Path({str(tmp_path / "there")!r}))) as out:
-        out = out.path
-        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))
-        {write}
-sys.exit(command.exit_code(work))
+
+TABLE = pyarrow.table({"a": numpy.random.rand(10**5)})
+WRITE = {
+    "numpy": lambda path: numpy.save(path, numpy.zeros(10**6)),
+    "polars": lambda path: polars.DataFrame({"a": range(10**5)}).write_parquet(path),
+    "torch": lambda path: torch.save({"a": torch.rand(10**6)}, path),
+    "pyarrow": lambda path: pyarrow.parquet.write_table(TABLE, path),
+    "text": lambda path: path.write_text("x" * 10**6),
+}
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))
+for name, write in WRITE.items():
+    def work():
+        with artefacts.publish(Place("10_prepare", name, Path(sys.argv[1]))) as out:
+            write(out / "a.npy")
+    print(name, command.exit_code(work))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 2, done.stderr
-    assert len(done.stderr.splitlines()) == 1
-    assert f"error: {tmp_path / 'there'} takes no more: the disk is full or a limit" in done.stderr
-    assert not list((tmp_path / "there").iterdir())
+
+
+def test_a_disk_that_takes_no_more_is_said_and_nothing_is_published(tmp_path):
+    """A limit on the size of files stands for a full disk: writes come back short as there."""
+    there = tmp_path / "there"
+    command = [sys.executable, "-c", WRITERS, str(there)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    names = ("numpy", "polars", "torch", "pyarrow", "text")
+    assert done.stdout.splitlines() == [f"{name} 2" for name in names], done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == len(names)
+    said = f"error: {there} takes no more: the disk is full or a limit is reached"
+    assert all(line.startswith(said) for line in lines)
+    assert not list(there.iterdir())
 
 
 def test_a_stage_on_a_full_disk_says_so(tmp_path):

@@ -1,0 +1,39 @@
+"""No more memory than there is: what would be too much fails as a MemoryError, in the one place
+that asked for it, and not by the kernel's choice of a process to kill.
+"""
+
+import contextlib
+import re
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+CGROUP = Path("/sys/fs/cgroup")
+
+
+def available() -> int:
+    """Bytes that this process may still take: of the machine, and of its container."""
+    free = _kib("/proc/meminfo", "MemAvailable")
+    with contextlib.suppress(OSError, ValueError):  # no container, or one without a limit
+        limit, used = ((CGROUP / f"memory.{name}").read_text() for name in ("max", "current"))
+        free = min(free, int(limit) - int(used))
+    return max(free, 0)
+
+
+@contextlib.contextmanager
+def bounded() -> Iterator[None]:
+    """Within it, allocations beyond what is available now fail."""
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = _kib("/proc/self/status", "VmData") + available()
+    if before[0] != resource.RLIM_INFINITY:
+        limit = min(limit, before[0])
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
+
+
+def _kib(path: str, name: str) -> int:
+    """A line `name: N kB`, in bytes."""
+    return int(re.search(rf"{name}:\s+(\d+) kB", Path(path).read_text())[1]) * 1024
