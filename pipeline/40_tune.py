@@ -11,7 +11,9 @@ run     python -m pipeline.40_tune PROFILE model=qin tune.trials=50 [--workers N
 """
 
 import argparse
+import signal
 import sys
+import threading
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import optuna
@@ -62,11 +64,12 @@ def serve(s: Settings, port: int) -> None:
         server = make_server(HERE, port, app, handler_class=_Quiet)
     except OSError as error:
         raise InputError(f"--port {port}: {error}; try another, or 0 for any") from None
+    # Not KeyboardInterrupt, which wsgiref swallows where it comes in the middle of an answer.
+    # shutdown() waits for the loop that this handler interrupts: hence the thread.
+    signal.signal(signal.SIGINT, lambda *_: threading.Thread(target=server.shutdown).start())
     print(f"40_tune dashboard at http://{HERE}:{server.server_port}/ until Ctrl-C", flush=True)
-    try:
+    with server:
         server.serve_forever()
-    except KeyboardInterrupt:
-        server.server_close()
 
 
 def _existing(s: Settings):
