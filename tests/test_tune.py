@@ -453,6 +453,9 @@ def test_every_pruner_can_be_built(name, n_folds):
 # Workers that are killed
 
 
+LONG = ["tune.trials=6", "network.fit.max_epochs=20", "network.fit.patience=20"]  # a second each
+
+
 def begin(*words: str) -> subprocess.Popen:
     """The stage by its command line, in a process group of its own."""
     command = [sys.executable, "-m", "pipeline.40_tune", "sample", *words]
@@ -466,29 +469,29 @@ def two_workers(words: list[str]):
     with ThreadPoolExecutor(1) as pool:
         done = pool.submit(stage.work, load("sample", words), force=False, workers=2)
         yield done
-        done.result(timeout=200)
+        done.result(timeout=300)
 
 
 def caught(words: list[str], n: int, ended) -> list[int]:
-    """Processes of `n` workers, stopped (SIGSTOP) in the midst of a trial of theirs."""
-    deadline, lock = time.monotonic() + 200, Path(f"{studies.journal(load('sample', words))}.lock")
-    stopped: list[int] = []
-    while time.monotonic() < deadline and not ended():
-        with contextlib.suppress(KeyError, InputError):  # no such study yet
-            for pid in running(words) - set(stopped):
-                os.kill(pid, signal.SIGSTOP)
-                if pid in running(words) and not lock.is_symlink():
-                    stopped.append(pid)
-                    if len(stopped) == n:
-                        return stopped
-                else:
-                    os.kill(pid, signal.SIGCONT)
-        time.sleep(0.02)
-    raise AssertionError(f"no {n} workers were seen at work")
+    """Processes of `n` workers, stopped (SIGSTOP) in a trial of theirs; the study is there."""
+    lock = Path(f"{studies.journal(load('sample', words))}.lock")
+    deadline, stopped, study = time.monotonic() + 300, [], study_of(words)
+    while len(stopped) < n:
+        assert time.monotonic() < deadline, f"no {n} workers were seen at work"
+        assert not ended(), f"the study ended before {n} workers were seen at work"
+        for pid in [pid for pid in running(study) if pid not in stopped][:1]:
+            os.kill(pid, signal.SIGSTOP)
+            if pid in running(study) and not lock.is_symlink():
+                stopped.append(pid)
+            else:  # its trial has just ended, or it holds what the others wait for
+                os.kill(pid, signal.SIGCONT)
+        time.sleep(0.01)
+    return stopped
 
 
-def running(words: list[str]) -> set[int]:
-    trials = study_of(words).get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+def running(study: optuna.Study) -> set[int]:
+    """Processes of the trials that have drawn all their settings and are not at their end."""
+    trials = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     drawn = [trial for trial in trials if len(trial.params) == 6]
     return {int(trial.user_attrs[studies.WORKER].split(":")[1]) for trial in drawn}
 
@@ -503,7 +506,8 @@ def ends_well(words: list[str], wanted: int) -> list[str]:
 
 
 def test_the_other_worker_does_what_a_killed_one_left(own, capsys):
-    given = [*own, "tune.trials=6"]
+    given = [*own, *LONG]
+    Search.of(load("sample", given), "qin").create()
     with two_workers(given) as done:
         (victim,) = caught(given, 1, done.done)
         os.kill(victim, signal.SIGKILL)
@@ -517,7 +521,8 @@ def test_the_other_worker_does_what_a_killed_one_left(own, capsys):
 
 
 def test_a_study_whose_processes_were_all_killed_is_repaired_and_goes_on(own, capsys):
-    given = [*own, "tune.trials=6"]
+    given = [*own, *LONG]
+    Search.of(load("sample", given), "qin").create()
     process = begin(*given, "--workers", "2")
     caught(given, 2, lambda: process.poll() is not None)
     os.killpg(process.pid, signal.SIGKILL)
@@ -590,8 +595,8 @@ def postgres():
 
 
 def test_a_database_hears_that_a_worker_was_killed(postgres, own, capsys):
-    given = [*own, "tune.trials=6", f"tune.storage={postgres}", "tune.heartbeat=1"]
-    Search.of(load("sample", given), "qin").create()  # before anyone looks: tables are made once
+    given = [*own, *LONG, f"tune.storage={postgres}", "tune.heartbeat=1"]
+    Search.of(load("sample", given), "qin").create()
     with two_workers(given) as done:
         (victim,) = caught(given, 1, done.done)
         os.kill(victim, signal.SIGKILL)
