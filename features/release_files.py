@@ -9,6 +9,7 @@ A value stays text until it is checked, so that a fault can be shown with its li
 Releases: https://github.com/westlake-repl/MicroLens (research use, no redistribution).
 """
 
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -128,10 +129,10 @@ def _table(path: Path, columns: str, *, header: bool = True) -> pl.DataFrame:
     wrong header and a line with too many values can be shown.
     """
     separator = "\t" if "\t" in columns else ","
-    names = columns.split(separator)
+    names, data = columns.split(separator), _utf8(path)
     try:
         table = pl.read_csv(
-            _utf8(path),
+            data,
             separator=separator,
             has_header=False,
             schema=dict.fromkeys([*names, "extra"], pl.String),
@@ -141,7 +142,7 @@ def _table(path: Path, columns: str, *, header: bool = True) -> pl.DataFrame:
             extra_columns="ignore",
         )
     except pl.exceptions.ComputeError as error:
-        found = str(error).splitlines()[0]
+        found = ascii(str(error).partition("\n")[0])[1:-1]
         raise InputError(f"{path}: {found}; expected closed quotes") from error
     breaks = pl.sum_horizontal(pl.col(names).str.count_matches("\n").fill_null(0))
     table = table.with_columns(line=pl.int_range(1, pl.len() + 1) + breaks.cum_sum() - breaks)
@@ -151,9 +152,21 @@ def _table(path: Path, columns: str, *, header: bool = True) -> pl.DataFrame:
             raise InputError(f"{path}: line 1 is not the header; expected {columns!r}")
         table = table[1:]
     problems = _fault(path, table, "extra", pl.col("extra").is_not_null(), f"{len(names)} columns")
+    line = _overfull(data, separator, len(names), quotes=header)
+    if line is not None and not problems:
+        problems = [f"{path}: line {line} holds something behind its {len(names)} columns"]
     if problems:
         raise InputError(*problems)
     return table.drop("extra").filter(~pl.all_horizontal(pl.col(names).is_null()))
+
+
+def _overfull(data: bytes, separator: str, n_columns: int, quotes: bool) -> int | None:
+    """The line of the first row with text further behind than the one more column that is read."""
+    if quotes:  # of quoted text, a letter and its line ends are enough
+        data = re.sub(rb'"[^"]*"', lambda found: b"q" + b"\0" * found[0].count(b"\n"), data)
+    cell, gap = f"[^{separator}\n]*".encode(), separator.encode()
+    found = re.search(b"^(?:" + cell + gap + b"){%d}[^\n]*[^\\s%b]" % (n_columns, gap), data, re.M)
+    return found and 1 + sum(data.count(end, 0, found.start()) for end in (b"\n", b"\0"))
 
 
 def _utf8(path: Path) -> bytes:

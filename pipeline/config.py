@@ -76,10 +76,16 @@ def parse(text: str) -> dict:
     return tree
 
 
+def plain(text: str, most: int = 200) -> str:
+    """What somebody typed, on one line and not too long of it."""
+    text = text if text.isprintable() else ascii(text)[1:-1]
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
 def _table(value: Any, name: str, problems: list[str]) -> dict:
     if isinstance(value, dict):
         return value
-    problems.append(f"{name} = {value!r} must be a section")
+    problems.append(f"{name} = {plain(repr(value))} must be a section")
     return {}
 
 
@@ -93,7 +99,7 @@ def typed(value: Any, kind: Any, name: str, problems: list[str]) -> Any:
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:
-        problems.append(f"{name} = {value!r} must be {kind.__name__}")
+        problems.append(f"{name} = {plain(repr(value))} must be {kind.__name__}")
     elif kind is str and not _is_plain(value):
         problems.append(f"{name} = {value!r} must be plain UTF-8 text, without NUL")
     return value

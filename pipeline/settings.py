@@ -15,7 +15,7 @@ from features.errors import InputError
 from features.release_rows import ReleaseSettings
 from features.sample import SampleSettings
 from models.settings import NetworkSettings
-from pipeline.config import build, merge, near, parse, set_word, typed
+from pipeline.config import build, merge, near, parse, plain, set_word, typed
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PROFILES = REPOSITORY / "pipeline" / "profiles"
@@ -166,8 +166,8 @@ def load(profile: str, words: list[str]) -> Settings:
         problems += _rules(settings)
     problems += _unread(networks, words)
     if problems:
-        said = " ".join(w if w.isprintable() else ascii(w) for w in (str(profile), *words))
-        raise InputError(f"{said}: " + "; ".join(problems))
+        said = [plain(word) for word in (profile, *words)]
+        raise InputError(f"{' '.join(said)}: " + plain("; ".join(problems), 10_000))
     return settings
 
 

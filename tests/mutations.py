@@ -357,6 +357,35 @@ def _line_problem(lines: list[str], ids: list[int]) -> str | None:
     return "equal scores" if len(set(scores)) == 1 else None
 
 
+# ---- a release ----
+
+GARBAGE = st.sampled_from(
+    b'\x00|\xff\xfe|"|""|,|\t|\n|\r|\r\n|#|1e9|-1|999999999999999999999|\xc2|\xe2\x80\xa8|nan|inf'
+    b"| |'|\\|PAR1|\n\n\n|,,,,,,,,,|0|+1|1.0|0x1|\xd9\xa3".split(b"|")
+)
+
+
+@st.composite
+def garbled(draw, data: bytes) -> bytes:
+    """Text with garbage put in, or in the place of something."""
+    for _ in range(draw(st.integers(0, 3))):
+        at, gone = draw(st.integers(0, len(data))), draw(st.sampled_from([0, 0, 1, 3, 8]))
+        data = data[:at] + draw(GARBAGE) + data[at + gone :]
+    return draw(damaged(data)) if data and draw(st.integers(0, 5)) == 0 else data
+
+
+def cells(data: bytes, separator: str) -> list[list[str]] | None:
+    """The cells of every line that holds any; None where quotes make them a matter of taste."""
+    text = data.decode()
+    if '"' in text:
+        return None
+    lines = [line.removesuffix("\r").split(separator) for line in text.split("\n")]
+    for line in lines:
+        while line and not line[-1].strip():
+            line.pop()
+    return [line for line in lines if line]
+
+
 # ---- settings ----
 
 LIKELY = """

@@ -15,8 +15,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from features import challenge
+from features import challenge, release_files
 from features.errors import InputError
 from features.prepare import write_store
 from features.store import open_store
@@ -55,7 +56,8 @@ def bounded(tally: Counter):
         tally["refused"] += 1
         text = str(error)
         assert text.strip()
-        assert text.isprintable() or "\n" in text
+        assert text.replace("\n", "").isprintable()
+        assert len(text) < 20_000
     except Exception:
         tally["traceback"] += 1
         raise
@@ -178,6 +180,59 @@ def test_submissions(tmp_path, capsys, size):
         run()
     with capsys.disabled():
         print(mu.count("submissions", tally))
+
+
+TITLES = "item,title\n" + "".join(f"{i},video {i} about # thing\n" for i in range(1, 30))
+PAIRS = "user,item,timestamp\n" + "".join(f"{i},{i % 7 + 1},{i * 10}\n" for i in range(30))
+HISTORIES = "".join(f"{i}\t{i % 7 + 1} {i % 5 + 1} 9\r\n" for i in range(20))
+COUNTS = "".join(f"{i}\t{i * 10}\t{5000 - i}\n" for i in range(1, 30))
+RELEASE = {  # file name: reader, bytes, separator
+    "a_titles.csv": (release_files.read_titles, TITLES.encode(), ","),
+    "a_pairs.csv": (release_files.read_pairs, PAIRS.encode(), ","),
+    "a_pairs.tsv": (release_files.read_pairs, HISTORIES.encode(), "\t"),
+    "a_likes_and_views.txt": (release_files.read_counts, COUNTS.encode(), "\t"),
+}
+
+
+def expected(name: str, lines: list[list[str]]) -> list[tuple]:
+    """What a release's file must become, read without its quotes."""
+    if name == "a_pairs.tsv":
+        events = [(int(u), int(i)) for u, items in lines for i in items.split()]
+        return [(*event, time) for time, event in enumerate(events)]
+    if name == "a_titles.csv":
+        return [(int(item), *(title or [None])) for item, *title in lines[1:]]
+    if name == "a_pairs.csv":
+        return sorted({tuple(map(int, line)) for line in lines[1:]})
+    return [tuple(int(x) if x else None for x in line + [""] * (3 - len(line))) for line in lines]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_files_of_a_release(tmp_path, capsys, size):
+    tally = Counter()
+    files = st.sampled_from(sorted(RELEASE))
+
+    @many(200 if size == "quick" else 6000)
+    @given(files.flatmap(lambda name: st.tuples(st.just(name), mu.garbled(RELEASE[name][1]))))
+    def run(named):
+        name, data = named
+        read, _, separator = RELEASE[name]
+        (tmp_path / name).write_bytes(data)
+        table = None
+        with bounded(tally):
+            found = read(tmp_path / name)
+            table = found[0] if isinstance(found, tuple) else found
+        lines = mu.cells(data, separator) if table is not None else None
+        if lines is None:
+            return
+        rows = table.drop("line", strict=False).rows()
+        rows = sorted(rows) if name == "a_pairs.csv" else rows
+        same = rows == expected(name, lines)
+        tally["wrong"] += not same
+        assert same, (rows, expected(name, lines))
+
+    run()
+    with capsys.disabled():
+        print(mu.count("files of a release", tally))
 
 
 def setting(s, key: str) -> list:
