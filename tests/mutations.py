@@ -39,7 +39,7 @@ def list_values(draw, wide: int, good, elements: list) -> list | None:
 
 
 CELLS = {
-    "item_seq": list_values(WIDTH, 3, NUMBERS),
+    "item_seq": list_values(WIDTH, 3, [0, 0, 0, 0, *NUMBERS]),
     "item_tags": list_values(5, 2, NUMBERS),
     "item_emb_d128": list_values(128, 0.5, REALS),
 }
@@ -266,7 +266,7 @@ def plainly(files: dict[str, bytes]) -> dict:
 HEADER = b"ID,Task2"
 PIECES = st.sampled_from(
     b"0|1|-1|+1|01| 1|1 |1.0|1e0|1_0|0x1|NaN|nan|inf|-inf|infinity|null|None|0.5|.5|5e-1|1e-400"
-    b"|1e400|-0|-0.0|1.0000000000000002|9223372036854775807|9223372036854775808|0.5f|\"0.5\"|'0.5'"
+    b"|1.5|2|-0.25|1.01|1e400|-0|-0.0|1.0000000000000002|9223372036854775807|9223372036854775808|0.5f|\"0.5\"|'0.5'"
     b"|\xff|\x00|\xef\xbb\xbf|\xd9\xa3|\xc2\xbd|0,5|,|\r|\n|\r\n|\t|=1+1|true|1d0|0.5L|1.|"
     b"|1111111111111111111111111111111111111111111111111111111111111111111111111".split(b"|")
 )
@@ -278,7 +278,7 @@ def submissions(draw, ids: list[int]) -> tuple[str, bytes]:
     rows = [[str(i).encode(), b"%.6f" % draw(st.floats(0, 1))] for i in ids]
     for _ in range(draw(st.integers(0, 2))):
         row = draw(st.integers(0, len(rows) - 1))
-        kind = draw(st.sampled_from(["cell"] * 5 + ["drop", "double", "swap", "more"]))
+        kind = draw(st.sampled_from(["cell"] * 8 + ["drop", "double", "swap", "more"]))
         if kind == "cell":
             rows[row][draw(st.integers(0, len(rows[row]) - 1))] = draw(PIECES)
         elif kind == "drop" and len(rows) > 1:
@@ -289,11 +289,11 @@ def submissions(draw, ids: list[int]) -> tuple[str, bytes]:
             rows[0], rows[row] = rows[row], rows[0]
         elif kind == "more":
             rows[row].append(draw(PIECES))
-    header = draw(st.sampled_from([HEADER] * 12 + [b"ID,Task1", b"id,task2", b"Task2,ID", b""]))
-    ending = draw(st.sampled_from([b"\n"] * 8 + [b"\r\n", b"\r"]))
+    header = draw(st.sampled_from([HEADER] * 30 + [b"ID,Task1", b"id,task2", b"Task2,ID", b""]))
+    ending = draw(st.sampled_from([b"\n"] * 20 + [b"\r\n", b"\r"]))
     data = ending.join([header, *(b",".join(row) for row in rows)])
-    data += draw(st.sampled_from([ending] * 6 + [b"", ending * 2, b"\x00", b"\x1a", b" "]))
-    if draw(st.integers(0, 4)) == 0:
+    data += draw(st.sampled_from([ending] * 20 + [b"", ending * 2, b"\x00", b"\x1a", b" "]))
+    if draw(st.integers(0, 7)) == 0:
         data = draw(damaged(data)) if data else data
     if draw(st.integers(0, 2)):
         return "p.csv", data
@@ -407,7 +407,7 @@ SAID = """
 LIKELY_WORDS = [tuple(word.split("=", 1)) for word in LIKELY.split()]
 TEXTS = st.sampled_from(SAID.split()) | st.text(max_size=12)
 LONG = st.sampled_from(
-    ["9" * 5000, "[" * 3000, "0x" + "f" * 5000, "{a=" * 2000, "1\nfolds.n=4", '"\\u0000"']
+    ["9" * 5000, "[" * 3000, "0x" + "f" * 5000, "{a=" * 2000, "1\nfolds.n=4", "7\nx=1", '"\\u0000"']
 )
 
 
