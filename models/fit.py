@@ -27,10 +27,6 @@ from models.table import Rows
 
 Score = Callable[[Tensor, Tensor], float]  # (label, logits) -> the figure that should rise
 Progress = Callable[[Iterable, str], Iterable]
-PREDICTED_AT_ONCE = {
-    "cpu": 1024,
-    "cuda": 8192,
-}  # rows; a CPU's cache holds what lies between layers
 EachEpoch = Callable[[int, dict], None]  # (epoch from 1, its record in FitReport.epochs)
 PREDICTED_AT_ONCE = {"cpu": 1024, "cuda": 8192}  # rows; so few that a CPU's cache holds a layer's
 
