@@ -90,6 +90,7 @@ def _tuning(s: Settings, model: str) -> Place:
         "space": {key: asdict(one) for key, one in searched.items()},
         "train_seed": s.train.seeds[0],
         "seed": s.tune.seed,
+        "users": s.tune.users,
     }
     name = f"{model}-{folds(s).name}"
     folder = Path(s.artefacts) / s.profile / "40_tune"

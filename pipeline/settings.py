@@ -66,11 +66,12 @@ class TrainSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuneSettings:
-    """How 40_tune searches. Only `models` and `seed` tell studies apart."""
+    """How 40_tune searches. Only `models`, `seed` and `users` tell studies apart."""
 
     models: tuple[str, ...] = ("qin",)  # of the run's networks, a study each
     trials: int = 0  # finished ones that a study should come to; 0: no tuning in this run
     seed: int = 0  # another seed, another study
+    users: float = 1.0  # share of the train users whose rows trials see: fewer, and quicker trials
     pruner: str = "median"  # after a fold: median | hyperband | wilcoxon | none
     storage: str = ""  # an Optuna URL, for several machines; empty: a journal beside the results
     heartbeat: int = 60  # seconds between a database's signs of life; after two, a trial is dead
@@ -370,6 +371,8 @@ def _tuning(s: Settings) -> list[str]:
         problems.append(
             "tune.trials must be at least 0, tune.heartbeat at least 1, tune.seed in 0 .. 2^63 - 1"
         )
+    if not 0 < s.tune.users <= 1:
+        problems.append(f"tune.users = {s.tune.users:g} must be a share, above 0 and at most 1")
     if re.match(r"[^/]*://[^/@]*:[^/@]*@", s.tune.storage):
         problems.append(
             "tune.storage must not hold a password, since words are written beside results: put it"

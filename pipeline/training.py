@@ -101,6 +101,23 @@ class Workbench:
             raise InputError(f"{model}: {error}") from None
         return made.to(self.device)
 
+    def of_users(self, share: float, seed: int) -> "Workbench":
+        """The train rows of a random `share` of the users alone, numbered anew.
+
+        Raises InputError when a fold is left without clicks or without anything else.
+        """
+        if share == 1:
+            return self
+        user = np.asarray(self.store.train.user)
+        drawn = np.random.default_rng(seed).random(int(user.max()) + 1) < share
+        index = torch.from_numpy(drawn[user].nonzero()[0]).to(self.fold.device)
+        label, fold = self.label["train"][index], self.fold[index]
+        for k in self.fold.unique().tolist():
+            if len(label[fold == k].unique()) < 2:
+                raise InputError(f"tune.users = {share:g} leaves fold {k} without both labels")
+        rows = self.rows | {"train": self.rows["train"].take(index)}
+        return replace(self, rows=rows, label=self.label | {"train": label}, fold=fold)
+
     def fit(self, key: Key, out: Publication, progress: Progress) -> dict:
         """Train one model, write what 50_train publishes, return what its line says."""
         model, seed, fold = key

@@ -188,6 +188,7 @@ def work(search: Search, device: str, worker: int) -> None:
     s = replace(s, train=replace(s.train, device=device, settings="given"))
     torch.set_num_threads(s.train.threads)
     bench = Workbench.open(s, need(places.store(s)), need(places.folds(s)))
+    bench = bench.of_users(s.tune.users, s.tune.seed)
     study, seed = search.load(worker)
     waits = False
     while studies.count(study, *FINISHED) < s.tune.trials:

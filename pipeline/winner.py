@@ -34,6 +34,7 @@ def write(search: Search, study: Study, folder: Path) -> dict[str, Any]:
         "model": search.model,
         "direction": "maximize",
         "folds": len(search.folds),
+        "users": search.settings.tune.users,
         "pruner": search.settings.tune.pruner,
         "commit": artefacts.commit(),
         "best": {"number": best.number, "value": best.value, "params": best.params},
@@ -59,12 +60,16 @@ def best_toml(search: Search, best: FrozenTrial, finished: list[FrozenTrial]) ->
     said = (
         f"# To change in models/{model}: trial {best.number} of study {search.name},",
         f"# mean AUC {best.value:.5f} over {len(search.folds)} folds, the best of {len(finished)}"
-        f" trials ({n_pruned} pruned).",
+        f" trials ({n_pruned} pruned)" + of_users(search.settings.tune.users) + ".",
         "# Searched: " + ", ".join(search.space) + ".",
         "# The folds have chosen these settings: judge them by rows that have not.",
     )
     changed = difference(asdict(network), asdict(settings.published(search.model)))
     return "\n".join(said) + "\n\n" + toml(changed)
+
+
+def of_users(share: float) -> str:
+    return "" if share == 1 else f", on {share:.3g} of the users"
 
 
 def difference(tree: dict, base: dict) -> dict:

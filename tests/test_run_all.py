@@ -254,7 +254,7 @@ def test_a_study_of_this_run_enters_the_report_and_one_of_other_rows_does_not(fi
         for name, inputs in (("mine", known), ("other", known | {"folds": "of other rows"})):
             place = artefacts.Place("40_tune", name, folder, {}, inputs)
             with artefacts.publish(place) as out:
-                study = {"study": f"study {name}", "trials": [trial], "importances": {}}
+                study = {"study": f"study {name}", "users": 1, "trials": [trial], "importances": {}}
                 (out / "tune.json").write_text(json.dumps(study))
         run("pipeline.80_report", "sample", *words, shell=False)
         report = (places.report(s).path / "report.html").read_text()

@@ -21,15 +21,18 @@ from pathlib import Path
 import numpy as np
 import optuna
 import pytest
+import torch
 from optuna.trial import TrialState
 
 from bench import pruners
 from features.errors import InputError
 from models.settings import NetworkSettings
 from pipeline import artefacts, places, scores, settings, space, studies, tuning, winner
+from pipeline.artefacts import need
 from pipeline.config import merge
 from pipeline.settings import load
 from pipeline.studies import FINISHED
+from pipeline.training import Workbench
 from pipeline.tuning import Search
 from tests.test_run_all import ROOT, TINY
 
@@ -166,6 +169,7 @@ def test_a_space_is_no_network():
     ("given", "said"),
     [
         (["tune.trials=-1"], "tune.trials must be at least 0"),
+        (["tune.users=1.5"], "tune.users = 1.5 must be a share, above 0 and at most 1"),
         (["tune.pruner=asha"], "tune.pruner = 'asha' must be one of median, hyperband"),
         (["train.settings=best"], "train.settings = 'best' must be one of given, tuned"),
         (["tune.trials=3", "tune.models=dni"], "tune.models: 'dni' is not among models=qin,final,"),
@@ -242,7 +246,29 @@ def test_studies_differ_where_trials_could_not_be_compared(words):
     assert name() == name("tune.trials=9", "tune.pruner=none", "train.workers=3")
     assert name() == name("qin.fit.learning_rate=3e-3")  # searched: another present trial
     others = ["qin.max_len=3", "tune.seed=1", "train.seeds=1", "network.fit.max_epochs=3"]
-    assert len({name(), *map(name, others)}) == 5
+    others.append("tune.users=0.5")
+    assert len({name(), *map(name, others)}) == 6
+
+
+def test_trials_may_see_a_share_of_the_users(words, own):
+    s = load("sample", [*own, "tune.trials=1", "tune.users=0.5"])
+    bench = Workbench.open(s, need(places.store(s)), need(places.folds(s)))
+    few = bench.of_users(0.5, seed=0)
+    users, kept = bench.rows["train"].user, few.rows["train"].user
+    assert 0.4 < len(kept) / len(users) < 0.6
+    assert len(few.label["train"]) == len(few.fold) == len(kept)
+    for user in kept.unique():  # whole, with its own labels and fold
+        of_all, of_few = users == user, kept == user
+        assert torch.equal(few.label["train"][of_few], bench.label["train"][of_all])
+        assert torch.equal(few.fold[of_few], bench.fold[of_all])
+    stage.work(s, force=False, workers=1)
+    place = places.tunings(s)["qin"]
+    assert "of 1 trials (0 pruned), on 0.5 of the users." in (place.path / "best.toml").read_text()
+    row = json.loads((place.path / "tune.json").read_text())["trials"][0]
+    rate = len(kept) / 2 * sum(row["epochs"]) / row["seconds"]  # of two folds, one is trained on
+    assert row["rows_per_second"] == pytest.approx(rate, 0.2)
+    with pytest.raises(InputError, match=r"tune.users = 0.0001 leaves fold 0 without both labels"):
+        bench.of_users(0.0001, seed=0)
 
 
 def test_present_settings_that_change_are_another_trial(tuned, own):

@@ -33,6 +33,8 @@ def _study(study: dict) -> Html:
     done, trials = completed(study), study["trials"]
     states = [trial["state"].lower() for trial in trials]
     counts = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
+    if study["users"] < 1:
+        counts += f", on {study['users']:.3g} of the users"
     head = Html(f"<h3>{markup(study['study'])}: {len(trials)} trials ({markup(counts)})</h3>")
     if not done:
         return head
