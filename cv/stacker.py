@@ -15,8 +15,8 @@ from cv.folds import grouped_folds
 SETTINGS = {
     "objective": "binary",
     "metric": "auc",
-    "learning_rate": 0.05,
-    "num_leaves": 8,
+    "learning_rate": 0.15,
+    "num_leaves": 31,
     "min_data_in_leaf": 200,
     "lambda_l2": 10.0,
     "max_bin": 127,
@@ -25,7 +25,7 @@ SETTINGS = {
     "force_row_wise": True,
     "verbosity": -1,
 }
-MOST_TREES, PATIENCE = 500, 20
+MOST_TREES, PATIENCE = 300, 15
 PARTS = 5  # of the users; one of them says how many trees
 
 
