@@ -13,7 +13,7 @@ A blender is `fit(inputs, label, user) -> weights` and `predict(weights, inputs)
 else looks inside the weights: an array of a number a model (and an intercept), or a model's text.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -203,21 +203,17 @@ BLENDERS = (  # simplest first
 )
 
 
-def compare(inputs: Inputs, label: np.ndarray, fold: np.ndarray, user: np.ndarray) -> list[Row]:
+def compare(inputs: Inputs, label: np.ndarray, fold: np.ndarray, user: np.ndarray) -> Iterator[Row]:
     """A row for each of `BLENDERS`, in that order. Arguments and errors as `nested`."""
-    rows = []
     for blender in BLENDERS:
         score = nested(blender, inputs, label, fold, user)
-        rows.append(
-            Row(
-                name=blender.name,
-                mean=score.mean,
-                sd=score.sd,
-                folds=score.folds,
-                weights=blender.fit(inputs, label, user),
-            )
+        yield Row(
+            name=blender.name,
+            mean=score.mean,
+            sd=score.sd,
+            folds=score.folds,
+            weights=blender.fit(inputs, label, user),
         )
-    return rows
 
 
 def winner(rows: list[Row]) -> Row:

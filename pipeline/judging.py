@@ -40,7 +40,10 @@ def nested(
                 for seed, column in seeds.items()
             }
     label, fold, user = (oof[name].to_numpy() for name in ("label", "fold", "user_id"))
-    rows = blend.compare(given, label, fold, user)
+    rows = []
+    for row in blend.compare(given, label, fold, user):
+        print(f"60_blend {row.name} cv={row.mean:.5f}", flush=True)
+        rows.append(row)
     blenders = {row.name: {"cv": row.mean, "sd": row.sd, "folds": list(row.folds)} for row in rows}
     return {"models": models, "blenders": blenders}, {row.name: row.weights for row in rows}
 

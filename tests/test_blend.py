@@ -251,7 +251,7 @@ def test_logistic_regression_finds_the_weights_and_the_base_rate():
 
 def test_compare_has_a_row_a_blender_and_ships_weights_of_all_rows():
     inputs, label, fold, user = stacked(n=1500)
-    rows = blend.compare(inputs, label, fold, user)
+    rows = list(blend.compare(inputs, label, fold, user))
     assert [r.name for r in rows] == [b.name for b in blend.BLENDERS]
     for r, blender in zip(rows, blend.BLENDERS, strict=True):
         assert np.array_equal(r.weights, blender.fit(inputs, label, user))
