@@ -62,7 +62,7 @@ def serve(s: Settings, port: int) -> None:
     app = optuna_dashboard.wsgi(_existing(s))
     try:
         server = make_server(HERE, port, app, handler_class=_Quiet)
-    except OSError as error:
+    except (OSError, OverflowError) as error:  # taken, forbidden, or no port at all
         raise InputError(f"--port {port}: {error}; try another, or 0 for any") from None
     # Not KeyboardInterrupt, which wsgiref swallows where it comes in the middle of an answer.
     # shutdown() waits for the loop that this handler interrupts: hence the thread.

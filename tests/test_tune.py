@@ -660,6 +660,12 @@ def test_the_dashboard_serves_the_studies_on_the_loopback_alone(tuned):
         process.kill()
 
 
+def test_a_port_that_cannot_be_served_is_named(tuned):
+    for port in (-1, 65536):
+        with pytest.raises(InputError, match=f"--port {port}: .* try another, or 0 for any"):
+            stage.serve(load("sample", tuned[0]), port)
+
+
 def test_a_dashboard_without_studies_says_so(tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
         stage.main(["sample", f"artefacts={tmp_path}", "model=din", "--dashboard"])
