@@ -66,7 +66,7 @@ def _database(url: str, heartbeat: int) -> RDBStorage:
                 grace_period=2 * heartbeat,
                 heartbeat_stale_trial_callback=retry,
             )
-    except (SQLAlchemyError, ImportError) as error:
+    except (SQLAlchemyError, ImportError, ValueError) as error:  # ValueError: the port
         raise InputError(
             f"tune.storage = {url!r} cannot be opened: {' '.join(str(error).split())}; expected an"
             " Optuna URL such as postgresql+psycopg://user@host/database"

@@ -636,6 +636,7 @@ def test_a_storage_that_cannot_be_opened_is_named(own):
         ("postgresql+psycopg://me@127.0.0.1:1/none", "cannot be opened"),
         ("redis://localhost", "expected an Optuna URL such as postgresql+psycopg://"),
         ("nonsense", "Could not parse"),
+        ("postgresql+psycopg://me@127.0.0.1:port/none", "cannot be opened"),
     ):
         with pytest.raises(InputError, match=re.escape(said)):
             studies.storage(load("sample", [*own, f"tune.storage={url}"]))
