@@ -59,9 +59,9 @@ def replay(aucs: np.ndarray, name: str, n_orders: int) -> tuple[float, float, fl
     """Shares saved and kept, and the AUC lost, over `n_orders` orders of `aucs` (trials, folds)."""
     random, mean = np.random.default_rng(0), aucs.mean(1)
     saved, kept, lost = [], [], []
-    for _ in range(n_orders):
+    for number in range(n_orders):
         order = random.permutation(len(aucs))
-        n_fits = told_in_order(aucs[order], name)
+        n_fits = told_in_order(aucs[order], name, f"order {number}")
         ended = order[n_fits == aucs.shape[1]]
         saved.append(1 - n_fits.sum() / aucs.size)
         kept.append(mean.argmax() in ended)
@@ -69,10 +69,14 @@ def replay(aucs: np.ndarray, name: str, n_orders: int) -> tuple[float, float, fl
     return float(np.mean(saved)), float(np.mean(kept)), float(np.mean(lost))
 
 
-def told_in_order(aucs: np.ndarray, name: str) -> np.ndarray:
-    """How many folds of each trial (trials,) the pruner lets pass, one trial after another."""
+def told_in_order(aucs: np.ndarray, name: str, study_name: str) -> np.ndarray:
+    """How many folds of each trial (trials,) the pruner lets pass, one trial after another.
+
+    Hyperband makes its brackets of the study's name.
+    """
     n_folds = aucs.shape[1]
-    study = optuna.create_study(direction="maximize", pruner=tuning.pruner(name, n_folds))
+    pruner = tuning.pruner(name, n_folds)
+    study = optuna.create_study(study_name=study_name, direction="maximize", pruner=pruner)
     passed = []
     for row in aucs:
         trial = study.ask()

@@ -14,6 +14,7 @@ import argparse
 import signal
 import sys
 import threading
+from pathlib import Path
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import optuna
@@ -47,7 +48,8 @@ def repair(s: Settings) -> None:
     """Fail the trials that nobody runs any more, in every study of the profile."""
     storage = _existing(s)
     left = 0
-    for name in optuna.get_all_study_names(storage):
+    names = optuna.get_all_study_names(storage)
+    for name in (n for n in names if n.startswith(f"{s.profile}-")):
         study = optuna.load_study(study_name=name, storage=storage)
         for trial in studies.repair(study):
             print(f"40_tune {name} trial {trial.number} failed, its settings are queued again")
@@ -73,8 +75,9 @@ def serve(s: Settings, port: int) -> None:
 
 
 def _existing(s: Settings):
-    if not s.tune.storage and not studies.journal(s).exists():
-        raise InputError(f"{studies.journal(s)} is missing: no study of this profile was begun")
+    file = studies.sqlite_file(s.tune.storage) if s.tune.storage else studies.journal(s)
+    if file and not Path(file).exists():
+        raise InputError(f"{file} is missing: no study of this profile was begun")
     return studies.storage(s)
 
 
@@ -88,7 +91,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--workers", type=int, default=0, help="processes; 0: one a GPU or core")
     parser.add_argument("--repair", action="store_true", help="fail trials of killed workers")
     parser.add_argument("--dashboard", action="store_true", help=f"serve the studies on {HERE}")
-    parser.add_argument("--port", type=int, default=8080, help="of the dashboard; 0: any")
+    parser.add_argument("--port", type=int, help="of the dashboard, 8080; 0: any")
     arguments = parser.parse_intermixed_args(argv)
     sys.exit(command.exit_code(lambda: _chosen(arguments)))
 
@@ -97,10 +100,14 @@ def _chosen(arguments: argparse.Namespace) -> None:
     given = [arguments.profile, *arguments.words]
     arguments.profile, *arguments.words = [word for one in given for word in spelt_out(one)]
     s = command.load(arguments)
+    if arguments.repair and arguments.dashboard:
+        raise InputError("--repair and --dashboard are two things: one at a time")
+    if arguments.port is not None and not arguments.dashboard:
+        raise InputError(f"--port {arguments.port} is not read without --dashboard")
     if arguments.repair:
         repair(s)
     elif arguments.dashboard:
-        serve(s, arguments.port)
+        serve(s, 8080 if arguments.port is None else arguments.port)
     else:
         work(s, arguments.force, arguments.workers)
 

@@ -14,6 +14,9 @@ from pipeline.settings import Settings
 def work(s: Settings, force: bool) -> None:
     todo = [key for key, place in places.fits(s).items() if not command.kept(place, force)]
     if todo:
+        for word in places.outvoted(s):
+            said = "where a study began; train.settings=tuned takes what it found"
+            print(f"50_train {word}: {said}", flush=True)
         training.run([(s, key) for key in todo], force)
 
 

@@ -52,6 +52,7 @@ def manifest_of(s: Settings, blend: dict) -> dict:
         "chosen_by": blend["chosen_by"],
         "weights": shipped.get("weights", shipped.get("file")),
         "runs": runs,
+        "tuned": list(s.tuned),  # their settings were chosen by what cv, or official valid, is of
         "extra": extra,  # if there is one, no figure below would be the mixture's
         "cv": None if extra else shipped.get("cv"),
         "valid": None if extra else shipped["valid"],

@@ -24,8 +24,7 @@ def work(
     if public is not None and not 0 <= public <= 1:
         raise InputError(f"--public {public:g} must be an AUC, between 0 and 1")
     submission, board = need(places.submission(s)), places.board(s)
-    judged = scores.judge(need(places.blend(s)), places.hidden_labels(s))
-    judged["tuned"] = list(s.tune.models) if s.train.settings == "tuned" else []
+    judged = scores.judge(need(places.blend(s)), places.hidden_labels(s), s.tuned)
     leaderboard.record(board, submission, judged, public, sentence)
     if public is not None:
         print(f"80_report noted public={public:.5f} for {submission} in {board}")

@@ -10,6 +10,7 @@ import polars as pl
 from cv import blend
 from cv.blend import Inputs
 from cv.oof import assemble
+from features.errors import InputError
 from features.store import Store
 from features.table import KEYS
 
@@ -72,6 +73,9 @@ def single_seeds(fits: Fits, model: str) -> dict[int, str]:
 def inputs(rows: pl.DataFrame, models: tuple[str, ...], features: pl.DataFrame | None) -> Inputs:
     """What blenders read of `rows`: the models' logits, and the columns of 30_features."""
     known = [] if features is None else features.drop(KEYS).get_columns()
+    for column in known:
+        if column.name in models:
+            raise InputError(f"models: {column.name!r} is a column of 30_features: rename its TOML")
     return Inputs.of(
         {model: rows[model].to_numpy() for model in models},
         {column.name: column.cast(pl.Float32).to_numpy() for column in known},

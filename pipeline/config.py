@@ -5,6 +5,7 @@ Nothing here knows a setting by name. Problems are collected, so that all are re
 
 import dataclasses
 import difflib
+import re
 import tomllib
 from typing import Any, get_origin
 
@@ -80,6 +81,17 @@ def plain(text: str, most: int = 200) -> str:
     """What somebody typed, on one line and not too long of it."""
     text = text if text.isprintable() else ascii(text)[1:-1]
     return text if len(text) <= most else f"{text[:most]}..."
+
+
+def without_passwords(text: str) -> str:
+    """As it may be kept: no password in a URL."""
+    text = re.sub(r"(://[^/:@\s]*):\S*@", r"\1:…@", text)
+    return re.sub(r"(?i)([?&][^=&\s]*(?:pass|pwd|secret)[^=&\s]*=)[^&\s]+", r"\1…", text)
+
+
+def without_secrets(text: str) -> str:
+    """As it may be shown to others: no user in a URL either."""
+    return re.sub(r"://[^/@\s]*@", "://…@", without_passwords(text))
 
 
 def _table(value: Any, name: str, problems: list[str]) -> dict:

@@ -8,6 +8,8 @@ import json
 import re
 from pathlib import Path
 
+from pipeline import scores
+
 TITLE = """# Leaderboard
 
 One row a submission, written by `80_report`; `--public` adds the public score, `--sentence` a word.
@@ -81,7 +83,7 @@ def _row(name: str, submission: Path, judged: dict) -> Row:
         "commit": manifest["commit"],
         "rules": manifest["rules"],
         "blend": manifest["blend"],
-        "runs": f"{len(manifest['runs'])} fits: {', '.join(_models(manifest))}",
+        "runs": f"{len(manifest['runs'])} fits: {', '.join(_models(manifest)) or 'no network'}",
         "CV ± sd": UNKNOWN if best["cv"] is None else f"{best['cv']:.5f} ± {best['sd']:.5f}",
         **{k: UNKNOWN if value is None else f"{value:.5f}" for k, value in figures.items()},
         "public": UNKNOWN,
@@ -90,20 +92,24 @@ def _row(name: str, submission: Path, judged: dict) -> Row:
 
 
 def _sentence(manifest: dict, judged: dict) -> str:
-    """What ships, and how far it lies above the best single network by the figure that chose."""
+    """What ships, how far it lies above the best single network by the figure that chose, and what
+    flatters it."""
     weights = manifest["weights"] if isinstance(manifest["weights"], dict) else {}
     used = [model for model in _models(manifest) if weights.get(model)]
     used.sort(key=lambda model: -abs(weights[model]))
     what = " + ".join(f"{model} {weights[model]:.2f}" for model in used) or manifest["blend"]
+    extra = manifest["extra"]
+    if extra:
+        what += f", mixed with {extra['file']}, which was judged by nothing"
     best = shipped(judged)
     single = next((row for row in judged["rows"] if row["name"] == "best_single"), None)
-    if single is None or single is best or best["cv"] is None:
-        return what
-    return f"{what}; nested CV {best['cv'] - single['cv']:+.5f} against the best single network"
+    if single is not None and single is not best and best["cv"] is not None:
+        what += f"; nested CV {best['cv'] - single['cv']:+.5f} against the best single network"
+    return f"{what}. {scores.of_tuned(judged)}" if judged["tuned"] else what
 
 
 def _models(manifest: dict) -> list[str]:
-    return sorted({run.split("-")[0] for run in manifest["runs"]})
+    return sorted({run.partition("-")[0] for run in manifest["runs"]})
 
 
 def _read(board: Path) -> tuple[list[str], list[Row], list[str]]:

@@ -6,7 +6,7 @@ stages before it to be done, and says which one is not.
 
 import itertools
 import tomllib
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from features import challenge, release_files
@@ -18,7 +18,7 @@ from models.settings import NetworkSettings
 from pipeline import leaderboard, space
 from pipeline.artefacts import MissingArtefact, Place, digest, need, record
 from pipeline.config import merge
-from pipeline.settings import Settings, checked, published
+from pipeline.settings import Settings, checked, published, refuse
 
 OFFICIAL = -1  # the one "fold" of official mode: train on all train rows, judge on official valid
 EXTRAS = ("probe.json", "mask.json", "tune.json")  # what the report shows where it is there
@@ -99,8 +99,20 @@ def _tuning(s: Settings, model: str) -> Place:
 
 def networks(s: Settings) -> dict[str, NetworkSettings]:
     """The networks of the run; with train.settings=tuned, those of tune.models as 40_tune found."""
-    tuned = tunings(s) if s.train.settings == "tuned" else {}
-    return s.networks | {model: _best(s, model, place) for model, place in tuned.items()}
+    places = tunings(s) if s.tuned else {}
+    used = s.networks | {model: _best(s, model, place) for model, place in places.items()}
+    refuse(replace(s, networks=used))
+    return used
+
+
+def outvoted(s: Settings) -> list[str]:
+    """Words that 50_train does not follow, since a study has searched what they set."""
+    found = []
+    for model in s.tuned:
+        searched = space.load(model, s.networks[model])
+        keys = [f"{above}.{key}" for above in (model, "network") for key in searched]
+        found += [word for word in s.words if word.partition("=")[0] in keys]
+    return list(dict.fromkeys(found))
 
 
 def _best(s: Settings, model: str, place: Place) -> NetworkSettings:

@@ -14,12 +14,14 @@ COLUMNS = ("cv", "sd", "valid", "hidden", "valid_gain", "hidden_gain")
 WITH_EXTRA = "with_extra"
 FLATTERED_CV = "  CV: a fold also chose the epoch of its own fits, which flatters it a little."
 FLATTERED = "  Official valid chose epochs and network, so it flatters them; hidden chose nothing."
-TUNED_CV = "  CV: the folds have also chosen the settings of {}; official valid is the yard-stick."
-TUNED = "  Official valid has also chosen the settings of {}: hidden is the yard-stick."
+TUNED_CV = "The folds have also chosen the settings of {}: official valid is the yard-stick."
+TUNED = "Official valid has also chosen the settings of {}: only the test can judge them."
 
 
-def judge(blend: Path, hidden_labels: Path | None) -> dict:
+def judge(blend: Path, hidden_labels: Path | None, tuned: tuple[str, ...] = ()) -> dict:
     """Rows (COLUMNS by name), what shipped, and the Bayes AUC; None where unknown.
+
+    `tuned` are the networks whose settings a study chose, by the rows that also judge here.
 
     `blend` is the folder of 60_blend. `hidden_labels` (ID, label and, for the sample,
     click_probability) are the test labels: this function alone opens them. A gain is
@@ -47,6 +49,7 @@ def judge(blend: Path, hidden_labels: Path | None) -> dict:
         "shipped": WITH_EXTRA if "extra" in table else table["chosen"],
         "chosen_by": _chosen_by(table),
         "bayes": bayes,
+        "tuned": list(tuned),
     }
 
 
@@ -99,11 +102,20 @@ def as_text(judged: dict) -> str:
         figures = "".join(_cell(v) for v in (row["valid"], row["hidden"], judged["bayes"]))
         lines.append(f"{_star(row, judged)} {row['name']:<{width}}{cv:>19}{figures}")
     lines += _gains(judged, width)
-    kfold = judged["rows"][0]["cv"] is not None
-    lines += [f"* ships, chosen by {judged['chosen_by']}.", FLATTERED_CV if kfold else FLATTERED]
-    if judged.get("tuned"):
-        lines.append((TUNED_CV if kfold else TUNED).format(", ".join(judged["tuned"])))
+    flattered = FLATTERED_CV if _kfold(judged) else FLATTERED
+    lines += [f"* ships, chosen by {judged['chosen_by']}.", flattered]
+    if judged["tuned"]:
+        lines.append(f"  {of_tuned(judged)}")
     return "\n".join(lines)
+
+
+def of_tuned(judged: dict) -> str:
+    """What tuning has used up, and what it has left to judge by."""
+    return (TUNED_CV if _kfold(judged) else TUNED).format(", ".join(judged["tuned"]))
+
+
+def _kfold(judged: dict) -> bool:
+    return judged["rows"][0]["cv"] is not None
 
 
 def _gains(judged: dict, width: int) -> list[str]:

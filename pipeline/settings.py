@@ -15,7 +15,17 @@ from features.errors import InputError
 from features.release_rows import ReleaseSettings
 from features.sample import SampleSettings
 from models.settings import NetworkSettings
-from pipeline.config import build, merge, near, parse, plain, set_word, typed
+from pipeline.config import (
+    build,
+    merge,
+    near,
+    parse,
+    plain,
+    set_word,
+    typed,
+    without_passwords,
+    without_secrets,
+)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PROFILES = REPOSITORY / "pipeline" / "profiles"
@@ -38,6 +48,7 @@ BLENDERS = (
     "features_only",
     "lightgbm",
 )
+COLUMNS = ("row_id", "user_id", "ID", "fold", "label", "probability")  # beside logits, in 60_blend
 MEANS = ("rank", "logit")
 ORIGINS = ("given", "tuned")
 PRUNERS = ("median", "hyperband", "wilcoxon", "none")
@@ -112,6 +123,11 @@ class Settings:
             self.folds.mode == "auto" and self.rules == "strict"
         )
 
+    @property
+    def tuned(self) -> tuple[str, ...]:
+        """The networks that train with the settings of their study."""
+        return self.tune.models if self.train.settings == "tuned" else ()
+
 
 def model_names() -> list[str]:
     """The networks that can be trained: a TOML each, the papers' ablations among them."""
@@ -167,7 +183,7 @@ def load(profile: str, words: list[str]) -> Settings:
         problems += _rules(settings)
     problems += _unread(networks, words)
     if problems:
-        said = [plain(word) for word in (profile, *words)]
+        said = [plain(without_secrets(word)) for word in (profile, *words)]
         raise InputError(f"{' '.join(said)}: " + plain("; ".join(problems), 10_000))
     return settings
 
@@ -296,6 +312,13 @@ def _data(raw: dict, problems: list[str]):
     return build(SOURCES[source], raw, "data", problems)
 
 
+def refuse(s: Settings) -> None:
+    """Raises InputError with all of its choices that are not on offer, as for those typed."""
+    problems = _rules(s)
+    if problems:
+        raise InputError("; ".join(problems))
+
+
 def _rules(s: Settings) -> list[str]:
     """Choices that are not on offer, or that rules=strict excludes."""
     problems = []
@@ -335,6 +358,12 @@ def _rules(s: Settings) -> list[str]:
         problems.append(f"train.seeds = {list(s.train.seeds)} must be distinct and at least one")
     if not s.models or len(set(s.models)) < len(s.models):
         problems.append(f"models = {list(s.models)} must be distinct and at least one")
+    problems += [
+        f"models: {m!r} cannot name a network: letters, digits and _ only, and no name of a blender"
+        " or of a column"
+        for m in s.models
+        if not re.fullmatch(r"\w+", m) or m in (*BLENDERS, *COLUMNS)
+    ]
     known = model_names()
     problems += [
         f"models: no model {m!r}{near(m, known)}; there are {', '.join(known)}"
@@ -373,7 +402,7 @@ def _tuning(s: Settings) -> list[str]:
         )
     if not 0 < s.tune.users <= 1:
         problems.append(f"tune.users = {s.tune.users:g} must be a share, above 0 and at most 1")
-    if re.match(r"[^/]*://[^/@]*:[^/@]*@", s.tune.storage):
+    if without_passwords(s.tune.storage) != s.tune.storage:
         problems.append(
             "tune.storage must not hold a password, since words are written beside results: put it"
             " into ~/.pgpass or PGPASSWORD"

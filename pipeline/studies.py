@@ -26,6 +26,7 @@ from optuna.storages import (
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from features.errors import InputError
@@ -57,6 +58,9 @@ def storage(s: Settings) -> BaseStorage:
 
 
 def _database(url: str, heartbeat: int) -> RDBStorage:
+    file = sqlite_file(url)
+    if file in ("", ":memory:"):
+        raise InputError(f"tune.storage = {url!r} would be forgotten: name a file, sqlite:///FILE")
     try:
         with experiments():
             retry = RetryHeartbeatStaleTrialCallback(max_retry=MAX_RETRY)
@@ -71,6 +75,15 @@ def _database(url: str, heartbeat: int) -> RDBStorage:
             f"tune.storage = {url!r} cannot be opened: {' '.join(str(error).split())}; expected an"
             " Optuna URL such as postgresql+psycopg://user@host/database"
         ) from None
+
+
+def sqlite_file(url: str) -> str | None:
+    """The file of an SQLite database, empty for one in memory; None for any other database."""
+    try:
+        parsed = make_url(url)
+    except (SQLAlchemyError, ValueError):  # which opening it will say
+        return None
+    return (parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
 
 
 def _cut_torn_line(path: Path) -> None:

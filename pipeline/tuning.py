@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import optuna
 import torch
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, WilcoxonPruner
 from optuna.samplers import TPESampler
 from optuna.study import Study
@@ -56,7 +57,13 @@ class Search:
 
     @classmethod
     def of(cls, s: Settings, model: str) -> "Search":
-        return cls(s, model, space.load(model, s.networks[model]), places.tunings(s)[model])
+        network, place = s.networks[model], places.tunings(s)[model]
+        searched = space.load(model, network)
+        for key, parameter in searched.items():
+            for value in parameter.ends:  # as if they had been typed: rules=strict refuses some
+                tried = space.apply(network, {key: value}, f"{model}.{key}")
+                settings.refuse(replace(s, networks=s.networks | {model: tried}))
+        return cls(s, model, searched, place)
 
     @property
     def name(self) -> str:
@@ -205,13 +212,23 @@ def work(search: Search, device: str, worker: int) -> None:
 def _one(search: Search, study: Study, bench: Workbench, seed: int) -> None:
     """Run one trial. When it is interrupted, its settings are queued again."""
     begun: list[int] = []
+    lost: list[int] = []
 
     def objective(trial: Trial) -> float:
         begun.append(trial.number)
-        return _objective(search, bench, trial, seed)
+        try:
+            return _objective(search, bench, trial, seed)
+        except UpdateFinishedTrialError:
+            lost.append(trial.number)
+            raise
 
     try:
         study.optimize(objective, n_trials=1, catch=SurplusTrial, callbacks=[_say])
+    except (UpdateFinishedTrialError, ValueError):  # Optuna cannot tell what has been told
+        if not lost:
+            raise
+        said = "was failed by another worker, or by --repair, while it ran; on to the next"
+        print(f"40_tune trial {lost[0]} {said}", flush=True)
     except KeyboardInterrupt:  # Optuna has failed the trial
         for number in begun:
             studies.requeue(study, study.trials[number])

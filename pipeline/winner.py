@@ -57,12 +57,13 @@ def best_toml(search: Search, best: FrozenTrial, finished: list[FrozenTrial]) ->
     network = space.apply(search.base, best.params, search.name)
     n_pruned = sum(trial.state == TrialState.PRUNED for trial in finished)
     model = settings.model_path(search.model).relative_to(settings.MODELS)
+    where = "official valid" if search.settings.official else f"{len(search.folds)} folds"
     said = (
         f"# To change in models/{model}: trial {best.number} of study {search.name},",
-        f"# mean AUC {best.value:.5f} over {len(search.folds)} folds, the best of {len(finished)}"
+        f"# mean AUC {best.value:.5f} over {where}, the best of {len(finished)}"
         f" trials ({n_pruned} pruned)" + of_users(search.settings.tune.users) + ".",
         "# Searched: " + ", ".join(search.space) + ".",
-        "# The folds have chosen these settings: judge them by rows that have not.",
+        f"# {where[0].upper()}{where[1:]} chose these settings: judge them by rows that did not.",
     )
     changed = difference(asdict(network), asdict(settings.published(search.model)))
     return "\n".join(said) + "\n\n" + toml(changed)

@@ -13,6 +13,7 @@ JUDGED = {
     ],
     "shipped": "hill_climbing",
     "bayes": None,
+    "tuned": [],
 }
 OLD = """# Ours
 
@@ -31,6 +32,7 @@ def submission(tmp_path):
     manifest = {
         "commit": "abc", "rules": "research", "blend": "hill_climbing",
         "weights": {"din": 0.3, "qin": 0.7, "final": 0.0}, "runs": ["qin-seed0-fold0-1", "din-2"],
+        "extra": None,
     }  # fmt: skip
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
@@ -47,6 +49,17 @@ def test_a_row_says_what_ships_and_what_it_gained(tmp_path, submission):
     before = board.read_bytes()
     leaderboard.record(board, submission, JUDGED)
     assert board.read_bytes() == before
+
+
+def test_a_row_says_what_flatters_it(tmp_path, submission):
+    manifest = json.loads((submission / "manifest.json").read_text())
+    manifest |= {"extra": {"file": "theirs.csv"}}
+    (submission / "manifest.json").write_text(json.dumps(manifest))
+    board = tmp_path / "LEADERBOARD.md"
+    leaderboard.record(board, submission, JUDGED | {"tuned": ["qin"]})
+    sentence = leaderboard.rows_of(board, "sample")[0]["sentence"]
+    assert "mixed with theirs.csv, which was judged by nothing" in sentence
+    assert sentence.endswith("settings of qin: official valid is the yard-stick.")
 
 
 @pytest.mark.parametrize("weights", [None, "lightgbm.txt"])

@@ -13,6 +13,7 @@ from sklearn import metrics
 from cv.auc import auc
 from cv.calibration import log_loss, reliability
 from pipeline import reporting, settings
+from pipeline.config import without_secrets
 from pipeline.reporting import (
     blends,
     calibration,
@@ -20,7 +21,6 @@ from pipeline.reporting import (
     groups,
     learning_curves,
     probes,
-    provenance,
     public,
     tuning,
 )
@@ -73,6 +73,7 @@ def made_run(**changed) -> Run:
         "settings": settings.load("sample", ["models=qin,din", "folds.n=2"]),
         "judged": {
             "rows": rows, "shipped": "hill_climbing", "chosen_by": "nested CV", "bayes": 0.91,
+            "tuned": [],
         },
         "blend": {"models": models, "blenders": blenders, "chosen": "hill_climbing"},
         "submission": "sample/research-1",
@@ -362,6 +363,7 @@ def test_one_network_of_the_official_split_has_no_cv_and_no_blend():
         blend=blend,
         judged={
             "rows": rows, "shipped": "best_single", "chosen_by": "official valid", "bayes": None,
+            "tuned": ["qin"],
         },
         fits={("qin", 0, -1): record()},
         held=dataclasses.replace(scored(("qin",)), what="official valid"),
@@ -371,6 +373,7 @@ def test_one_network_of_the_official_split_has_no_cv_and_no_blend():
     assert "hidden test" not in document
     assert "The blend" not in titles(run)
     assert "Official valid chose epochs" in document
+    assert "Official valid has also chosen the settings of qin: only the test" in document
 
 
 def test_a_gain_is_shown_with_its_interval():
@@ -385,8 +388,11 @@ def test_rows_without_both_classes_in_any_group_still_make_a_page():
 
 
 def test_passwords_in_words_are_not_shown():
-    word = "tune.storage=postgresql+psycopg://me:secret@host/db"
-    assert provenance.without_secrets(word) == "tune.storage=postgresql+psycopg://…@host/db"
+    for who in ("me", "me:secret", "me:se/cret", "me:s@cret"):
+        word = f"tune.storage=postgresql+psycopg://{who}@host/db"
+        assert without_secrets(word) == "tune.storage=postgresql+psycopg://…@host/db"
+    word = "tune.storage=postgresql://host/db?password=secret&a=b"
+    assert without_secrets(word) == "tune.storage=postgresql://host/db?password=…&a=b"
 
 
 def test_the_report_knows_no_way_to_the_hidden_labels():

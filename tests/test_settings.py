@@ -88,6 +88,8 @@ def test_every_problem_is_reported_at_once_with_the_nearest_key():
         (["blend.extra=x.csv", "blend.extra_weight=1"], "blend.extra_weight = 1 must lie between"),
         (["blend.extra=x.csv", "blend.extra_mean=vote"], "must be one of rank, logit"),
         (["blend.extra_weight=0.1"], "blend.extra_weight=0.1: not read without blend.extra=FILE"),
+        (["models=rank_mean"], "'rank_mean' cannot name a network"),
+        (["models=my-net"], "'my-net' cannot name a network: letters, digits and _ only"),
         (["networks=3"], "unknown key 'networks', did you mean 'network'?"),
         (
             ["qin.fit.focal_gamma=3"],

@@ -96,7 +96,8 @@ def test_a_space_holds_the_published_settings_and_every_profiles(path, profile):
 def write_space(tmp_path, monkeypatch):
     shutil.copytree(settings.MODELS, tmp_path / "models", ignore=shutil.ignore_patterns("*.py"))
     monkeypatch.setattr(settings, "MODELS", tmp_path / "models")
-    return (tmp_path / "models" / "spaces" / "din.toml").write_text
+    spaces = tmp_path / "models" / "spaces"
+    return lambda text, model="din": (spaces / f"{model}.toml").write_text(text)
 
 
 def test_every_problem_of_a_space_is_reported_at_once(write_space):
@@ -174,6 +175,11 @@ def test_a_space_is_no_network():
         (["train.settings=best"], "train.settings = 'best' must be one of given, tuned"),
         (["tune.trials=3", "tune.models=dni"], "tune.models: 'dni' is not among models=qin,final,"),
         (["tune.storage=postgresql://me:secret@host/db"], "put it into ~/.pgpass or PGPASSWORD"),
+        (["tune.storage=postgresql://me:se/cret@host/db"], "put it into ~/.pgpass or PGPASSWORD"),
+        (
+            ["tune.storage=postgresql://me@host/db?password=se"],
+            "put it into ~/.pgpass or PGPASSWORD",
+        ),
     ],
 )
 def test_words_that_cannot_be_are_refused(given, said):
@@ -356,6 +362,77 @@ def test_a_run_tunes_before_it_trains_and_says_what_that_used_up(tuned, words):
     assert runner.state(load("sample", [*given, "tune.trials=9"]), "50_train") == "to do"
 
 
+def test_strict_rules_hold_for_what_a_study_may_draw_and_for_what_it_found(own, write_space):
+    levels = "item_levels = { type = 'categorical', choices = [false, true] }"
+    write_space(levels, "qin")
+    official = [word for word in own if not word.startswith("folds.n=")]
+    s = load("sample", [*official, "tune.trials=1", "rules=strict"])
+    import_module("pipeline.20_folds").work(s, False)
+    with pytest.raises(InputError, match=r"rules=strict refuses qin\.item_levels"):
+        stage.work(s, force=False, workers=1)
+    s = load("sample", [*official, "train.settings=tuned", "rules=strict"])
+    place = places.tunings(s)["qin"]
+    place.path.mkdir(parents=True)
+    (place.path / "best.toml").write_text("item_levels = true")
+    known = {"bytes": {}, "report": {}}
+    (place.path / "artefact.json").write_text(json.dumps(known))
+    with pytest.raises(InputError, match=r"rules=strict refuses qin\.item_levels"):
+        places.networks(s)
+
+
+def test_words_that_a_study_has_searched_are_said_to_be_its_beginning(tuned, capsys):
+    given, _, _ = tuned
+    words = [*given, "qin.fit.learning_rate=0.5", "network.fit.decay=0.5"]
+    assert places.outvoted(load("sample", words)) == words[-2:]
+    assert places.outvoted(load("sample", [*words, "train.settings=given"])) == []
+    words = [*words, "train.seeds=0,1"]  # of two seeds, one is left to train
+    import_module("pipeline.50_train").work(load("sample", words), False)
+    assert "qin.fit.learning_rate=0.5: where a study began" in capsys.readouterr().out
+
+
+def test_a_submission_says_whose_settings_the_folds_chose(tuned):
+    s = load("sample", tuned[0])
+    manifest = json.loads((places.submission(s).path / "manifest.json").read_text())
+    assert manifest["tuned"] == ["qin"]
+    assert "folds have also chosen the settings of qin" in places.board(s).read_text()
+
+
+def test_a_trial_that_another_worker_fails_while_it_runs_is_left_to_it(own, monkeypatch, capsys):
+    s = load("sample", [*own, "tune.trials=2"])
+    honest, failed = tuning._fit, []
+
+    def fit(bench, key):
+        if not failed:
+            study = study_of([*own, "tune.trials=2"])
+            (trial,) = study.get_trials(states=[TrialState.RUNNING])
+            failed.append(trial.number)
+            assert studies.release(study, trial)
+        return honest(bench, key)
+
+    monkeypatch.setattr(tuning, "_fit", fit)
+    stage.work(s, force=False, workers=1)
+    assert "trial 0 was failed by another worker" in capsys.readouterr().out
+    assert sorted(states(study_of(own))) == ["COMPLETE", "COMPLETE", "FAIL"]
+
+
+def test_a_database_that_is_not_there_is_not_made_to_be_repaired(own, tmp_path):
+    s = load("sample", [*own, f"tune.storage=sqlite:///{tmp_path}/typo.db"])
+    with pytest.raises(InputError, match=r"typo.db is missing"):
+        stage.repair(s)
+    assert not (tmp_path / "typo.db").exists()
+
+
+def test_options_that_would_not_be_read_are_refused(own, capsys):
+    for options, said in (
+        (["--port", "1"], "--port 1 is not read without --dashboard"),
+        (["--repair", "--dashboard"], "one at a time"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            stage.main(["sample", *own, *options])
+        assert ended.value.code == 2
+        assert said in capsys.readouterr().err
+
+
 def test_the_table_says_what_tuning_has_used_up():
     row = {"name": "qin", "cv": 0.8, "sd": 0.1, "valid": 0.8, "hidden": None}
     row |= {"valid_gain": None, "hidden_gain": None}
@@ -366,7 +443,7 @@ def test_the_table_says_what_tuning_has_used_up():
         "bayes": None,
         "tuned": ["qin"],
     }
-    assert "folds have also chosen the settings of qin; official valid" in scores.as_text(judged)
+    assert "folds have also chosen the settings of qin: official valid" in scores.as_text(judged)
     judged["rows"] = [row | {"cv": None}]
     assert "Official valid has also chosen the settings of qin" in scores.as_text(judged)
     assert "settings" not in scores.as_text(judged | {"tuned": []})
@@ -636,6 +713,7 @@ def test_a_storage_that_cannot_be_opened_is_named(own):
         ("postgresql+psycopg://me@127.0.0.1:1/none", "cannot be opened"),
         ("redis://localhost", "expected an Optuna URL such as postgresql+psycopg://"),
         ("nonsense", "Could not parse"),
+        ("sqlite://", "would be forgotten: name a file"),
         ("postgresql+psycopg://me@127.0.0.1:port/none", "cannot be opened"),
     ):
         with pytest.raises(InputError, match=re.escape(said)):
@@ -694,10 +772,10 @@ def test_a_pruner_that_ends_nothing_loses_nothing_and_one_that_ends_the_worst_sa
     assert 0.2 < saved < 0.8
     assert (kept, lost) == (1, 0)
     rising = np.linspace(0.5, 0.9, 20)[:, None] * np.ones((1, 5))
-    assert pruners.told_in_order(rising, "median").tolist() == [5] * 20
-    assert pruners.told_in_order(rising[::-1], "median").tolist() == [5] * 5 + [1] * 15
+    assert pruners.told_in_order(rising, "median", "any").tolist() == [5] * 20
+    assert pruners.told_in_order(rising[::-1], "median", "any").tolist() == [5] * 5 + [1] * 15
     misled = np.vstack([rising, np.array([[0.1, 0.99, 0.99, 0.99, 0.99]])])  # the best, by its mean
-    assert pruners.told_in_order(misled, "median").tolist() == [5] * 20 + [1]
+    assert pruners.told_in_order(misled, "median", "any").tolist() == [5] * 20 + [1]
 
 
 def test_the_bench_wants_a_study_without_pruning(tuned, capsys):

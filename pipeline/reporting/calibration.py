@@ -63,7 +63,8 @@ def _said(run: Run, tables: dict[str, Reliability]) -> str:
     best, worst = by_ece[0], by_ece[-1]
     text = f"Probabilities of {best} are off by {tables[best].ece:.3f} on average (ECE)"
     text += f", those of {worst} by {tables[worst].ece:.3f}" if worst != best else ""
-    text += f"; of what ships, on official valid, by {tables[SHIPPED].ece:.3f}."
+    mixed = f" before {run.blend['extra']['file']} is mixed in" if "extra" in run.blend else ""
+    text += f"; of what ships{mixed}, on official valid, by {tables[SHIPPED].ece:.3f}."
     ranks = run.blend["chosen"].startswith("rank")
     return text + " Mean ranks are no probabilities: AUC does not mind, bids would." * ranks
 

@@ -1,10 +1,9 @@
 """What made this run: words, settings in force, versions, commits."""
 
-import re
 from dataclasses import asdict
 
 from models.settings import NetworkSettings
-from pipeline.config import build
+from pipeline.config import build, without_secrets
 from pipeline.reporting.page import Html, Section, folded, join, markup, table
 from pipeline.reporting.run import Run
 
@@ -28,11 +27,6 @@ def section(run: Run) -> Section:
             table(["version", ""], sorted(versions.items())),
         ]),
     )  # fmt: skip
-
-
-def without_secrets(word: str) -> str:
-    """A word as it may be shown to others: no user and password in a URL."""
-    return re.sub(r"://[^/@\s]*@", "://…@", word)
 
 
 def _agreed(what: str, values: list[str]) -> str:

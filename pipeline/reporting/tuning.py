@@ -13,12 +13,14 @@ TOP = 5  # trials and parameters that are listed
 def section(run: Run) -> Section | None:
     if not run.tuning:
         return None
+    said = "A study maximises the mean fold AUC, so its best value flatters itself: "
+    said += "the folds have been used up. Judge a tuned network by official valid and hidden test."
+    if run.settings.official:
+        said = "A study maximises the AUC on official valid, which has so been used up: judge a"
+        said += " tuned network by the test."
     return Section(
         title="Tuning",
-        said=(
-            "A study maximises the mean fold AUC, so its best value flatters itself: the folds have"
-            " been used up. Judge a tuned network by official valid (and the hidden test)."
-        ),
+        said=said,
         body=join(_study(study) for study in run.tuning),
     )
 
