@@ -1,25 +1,33 @@
-"""Batches on the network's device, from rows that lie there or that stay on the host.
+"""Batches on the network's device, from rows that lie there, on the host or on disk.
 
 Rows on the device are sliced there, and nothing is copied. Rows that stay on the host (see
 `Rows.on_host`) are sliced by a thread, one batch ahead of the network, into pinned memory where the
 device is a GPU, and copied while the batch before is worked on. The batches are the same, in the
 same order.
+Rows on disk (models.stream) are read into memory a window ahead, and from there on are such rows.
 """
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from models.ahead import ahead
+from models.column import Column
+from models.stream import Order, StreamRows
+
 
 def feed(
-    rows: Any, label: Tensor | None, batches: Sequence[Tensor], device: torch.device
+    rows: Any,
+    label: Tensor | Column | None,
+    batches: Sequence[Tensor] | Order,
+    device: torch.device,
 ) -> Iterator[tuple[Any, Tensor | None]]:
-    """A batch of `rows` and its labels, on `device`, for each tensor of row positions.
+    """A batch of `rows` and its labels, on `device`, for each of `batches`.
 
-    Shapes: label (N,), where the rows are; each of `batches` (B,) int64, likewise
+    label    (N,), where the rows are: a Column for rows on disk
+    batches  positions of rows (B,) int64, likewise; of rows on disk, their Order
     """
     if not getattr(rows, "on_host", False):
         for index, batch in zip(batches, rows.batches(batches), strict=True):
@@ -27,23 +35,17 @@ def feed(
         return
     pinned = device.type == "cuda"
 
-    def slice_of(index: Tensor) -> tuple[Any, Tensor | None]:
+    def slice_of(part: tuple[Any, Tensor | None, Tensor]) -> tuple[Any, Tensor | None]:
+        rows, label, index = part
         batch, labels = rows.batch(index), None if label is None else label[index]
         if not pinned:
             return batch, labels
         return batch.pin_memory(), None if labels is None else labels.pin_memory()
 
-    with ThreadPoolExecutor(1) as thread:
-        ahead = None
-        for index in batches:
-            sliced, ahead = ahead, thread.submit(slice_of, index)
-            if sliced is not None:
-                yield _moved(sliced.result(), device)
-        if ahead is not None:
-            yield _moved(ahead.result(), device)
-
-
-def _moved(sliced: tuple[Any, Tensor | None], device: torch.device) -> tuple[Any, Tensor | None]:
-    batch, labels = sliced
-    labels = None if labels is None else labels.to(device, non_blocking=True)
-    return batch.to(device), labels
+    if isinstance(rows, StreamRows):
+        parts = rows.read(batches, label)
+    else:
+        parts = ((rows, label, index) for index in batches)
+    for batch, labels in ahead(map(slice_of, parts)):
+        labels = None if labels is None else labels.to(device, non_blocking=True)
+        yield batch.to(device), labels

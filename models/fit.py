@@ -10,7 +10,7 @@ Transformer need to know sizes, and rows on the host are copied.
 import copy
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,11 +18,13 @@ import torch
 from torch import Tensor
 from torch.profiler import record_function
 
+from models.column import Column
 from models.feed import feed
 from models.losses import loss
 from models.network import Network
 from models.precision import products
 from models.settings import FitSettings
+from models.stream import Order, StreamRows
 from models.table import Rows
 
 Score = Callable[[Tensor, Tensor], float]  # (label, logits) -> the figure that should rise
@@ -49,9 +51,9 @@ class FitReport:
 
 def fit(
     network: Network,
-    train: Rows,
-    label: Tensor,
-    held: Rows,
+    train: Rows | StreamRows,
+    label: Tensor | Column,
+    held: Rows | StreamRows,
     held_label: Tensor,
     s: FitSettings,
     *,
@@ -62,7 +64,8 @@ def fit(
 ) -> FitReport:
     """Train until the held-out score stops rising; leave the best weights in `network`.
 
-    Shapes: label (N,) and held_label (M,) float, on the device of the rows and the network.
+    Shapes: label (N,) and held_label (M,) float, on the device of the rows and the network; of rows
+    on disk, label is a Column.
     Raises FloatingPointError, naming epoch and learning rate, when loss or logits are not finite.
     """
     optimiser = torch.optim.Adam(network.parameters(), lr=s.learning_rate, fused=True)
@@ -72,8 +75,7 @@ def fit(
     report, best_state, stale = FitReport(), {}, 0
     for epoch in range(1, s.max_epochs + 1):
         started, learning_rate = time.perf_counter(), optimiser.param_groups[0]["lr"]
-        order = torch.randperm(len(train), generator=shuffle).to(label.device)
-        batches = split(order, s.batch_size)
+        batches = in_batches(train, s.batch_size, shuffle)
         fed = feed(train, label, batches, device)
         steps = (next(fed) for _ in progress(batches, f"epoch {epoch}"))
         mean_loss = train_epoch(network, steps, optimiser, s)
@@ -100,6 +102,17 @@ def fit(
             optimiser.param_groups[0]["lr"] = lower
     network.load_state_dict(best_state)
     return report
+
+
+def in_batches(
+    rows: Rows | StreamRows, batch_size: int, shuffle: torch.Generator | None = None
+) -> Sequence[Tensor] | Order:
+    """The batches of a pass over `rows`, as models.feed wants them; in random order to train."""
+    if isinstance(rows, StreamRows):
+        return rows.order(batch_size, shuffle)
+    if shuffle is None:
+        return torch.arange(len(rows), device=rows.device).split(batch_size)
+    return split(torch.randperm(len(rows), generator=shuffle).to(rows.device), batch_size)
 
 
 def split(order: Tensor, batch_size: int) -> list[Tensor]:
@@ -148,9 +161,9 @@ def add_embedding_l2(network: Network, weight: float) -> None:
 
 
 @torch.no_grad()
-def predict(network: Network, rows: Rows, batch_size: int | None = None) -> Tensor:
+def predict(network: Network, rows: Rows | StreamRows, batch_size: int | None = None) -> Tensor:
     """Logits (N,) float32 of `rows`, in eval mode; never rounded, whatever the training did."""
     score, device = network.eval().folded(), next(network.parameters()).device
     batch_size = batch_size or PREDICTED_AT_ONCE[device.type]
-    batches = torch.arange(len(rows), device=rows.device).split(batch_size)
+    batches = in_batches(rows, batch_size)
     return torch.cat([score(batch) for batch, _ in feed(rows, None, batches, device)])

@@ -6,7 +6,7 @@ entries point at them, so that each item's representation is computed once a bat
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from itertools import repeat
+from itertools import accumulate, repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -111,6 +111,17 @@ class Rows:
         """The same rows, with batches that hold the last `max_len` items of each history."""
         return replace(self, max_len=max_len)
 
+    def compact(self) -> "Rows":
+        """The same rows, each with a history of its own, as far as a batch holds it."""
+        every = torch.arange(len(self), device=self.device)
+        values, _, offsets = self.entries(every, None)
+        return replace(
+            self,
+            history=every.to(torch.int32),
+            values=values.to(self.values.dtype),
+            offsets=offsets,
+        )
+
     def batches(self, indices: Sequence[Tensor]) -> Iterator[Batch]:
         """`batch` of each. A GPU is waited for twice in all, before the first one."""
         sizes = repeat(None) if self.device.type == "cpu" else self.sizes(indices)
@@ -174,6 +185,21 @@ def rows(split, values: np.ndarray, offsets: np.ndarray, n_items: int, max_len: 
     columns = {name: tensor(getattr(split, name)) for name in COLUMNS}
     shared = {"values": tensor(values), "offsets": tensor(offsets)}
     return Rows(**columns, **shared, n_items=n_items, max_len=max_len)
+
+
+def join(parts: Sequence[Rows]) -> Rows:
+    """The rows of `parts`, of one store, one part after the other."""
+    columns = {name: torch.cat([getattr(part, name) for part in parts]) for name in COLUMNS}
+    number = accumulate((len(part.offsets) - 1 for part in parts), initial=0)
+    begin = accumulate((len(part.values) for part in parts), initial=0)
+    columns["history"] = torch.cat(
+        [part.history + n for part, n in zip(parts, number, strict=False)]
+    )
+    offsets = [part.offsets[1:] + n for part, n in zip(parts, begin, strict=False)]
+    values = torch.cat([part.values for part in parts])
+    return replace(
+        parts[0], **columns, values=values, offsets=torch.cat([parts[0].offsets[:1], *offsets])
+    )
 
 
 def tensor(array: np.ndarray) -> Tensor:

@@ -20,7 +20,7 @@ MOVED = 0.5  # share of logits that other items must move; a sparse attention ma
 
 def valid_rows(bench: Workbench) -> tuple[Rows, np.ndarray]:
     """Rows and labels of whole users of official valid, about ROWS."""
-    rows, label = bench.rows["valid"], bench.label["valid"]
+    rows, label = bench.loaded("valid")
     users, user, count = torch.unique(rows.user, return_inverse=True, return_counts=True)
     order = torch.randperm(len(users), generator=torch.Generator().manual_seed(0)).to(rows.device)
     before = torch.empty_like(count)

@@ -91,7 +91,7 @@ def _tuning(s: Settings, model: str) -> Place:
         "train_seed": s.train.seeds[0],
         "seed": s.tune.seed,
         "users": s.tune.users,
-    }
+    } | s.order
     name = f"{model}-{folds(s).name}"
     folder = Path(s.artefacts) / s.profile / "40_tune"
     return Place("40_tune", name, folder, given, _rows(s), least=s.tune.trials)
@@ -136,7 +136,7 @@ def fits(s: Settings) -> dict[tuple[str, int, int], Place]:
     """50_train: every fit of the run by (model, seed, fold)."""
     places, inputs, used = {}, _rows(s), networks(s)
     for model, seed, fold in itertools.product(s.models, s.train.seeds, fold_numbers(s)):
-        given = {"network": asdict(used[model]), "seed": seed, "fold": fold}
+        given = {"network": asdict(used[model]), "seed": seed, "fold": fold} | s.order
         name = f"{model}-seed{seed}-{'official' if fold == OFFICIAL else f'fold{fold}'}"
         places[model, seed, fold] = _place(s, "50_train", name, given, inputs)
     return places

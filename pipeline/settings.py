@@ -37,7 +37,8 @@ SOURCES = {"sample": SampleSettings, "release": ReleaseSettings, "challenge": Ch
 DEFAULT_MODELS = ("qin", "final", "din")
 RULES = ("research", "strict")
 FOLD_MODES = ("auto", "kfold", "official")
-HOMES = ("auto", "device", "host")
+HOMES = ("auto", "device", "host", "stream")
+MOST_MEMORY = 1 << 24  # MiB
 BLENDERS = (
     "auto",
     "best_single",
@@ -65,13 +66,15 @@ class FoldsSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings:
-    """How fits run. Only `seeds` and `settings` change what they are; the device, the rounding."""
+    """How fits run. Only `seeds`, `settings` and streamed rows change what they are; the device,
+    the rounding."""
 
     seeds: tuple[int, ...] = (0,)
     device: str = "auto"  # cpu | cuda | cuda:1 | auto: cuda where there is one
     workers: int = 0  # fits at a time; 0: one on a GPU, one a core on a CPU
     threads: int = 1  # of each fit; more than one changes the rounding
-    rows: str = "auto"  # device | host: one batch ahead | auto: on the device where they fit
+    rows: str = "auto"  # device | host: one batch ahead | stream | auto: device where they fit
+    memory: int = 512  # MiB for rows in flight that are streamed from disk; they change the order
     settings: str = "given"  # given: profile and words | tuned: of tune.models, as 40_tune found
 
 
@@ -115,6 +118,12 @@ class Settings:
     blend: BlendSettings
     networks: dict[str, NetworkSettings]
     words: tuple[str, ...]  # as typed: what repeats this run
+
+    @property
+    def order(self) -> dict[str, str | int]:
+        """What makes the order of training rows another than by default."""
+        streamed = self.train.rows == "stream"
+        return {"rows": "stream", "memory": self.train.memory} if streamed else {}
 
     @property
     def official(self) -> bool:
@@ -335,6 +344,14 @@ def _rules(s: Settings) -> list[str]:
             problems.append(f"{name} = {value!r} must be one of {', '.join(known)}")
     if s.train.workers < 0 or s.train.threads < 1:
         problems.append("train.workers must be at least 0, train.threads at least 1")
+    if not 1 <= s.train.memory <= MOST_MEMORY:
+        problems.append(f"train.memory = {s.train.memory} must lie in 1 .. {MOST_MEMORY} (MiB)")
+    if s.train.rows != "stream":
+        problems += [
+            f"{word}: not read without train.rows=stream"
+            for word in s.words
+            if word.startswith("train.memory=")
+        ]
     if s.folds.seed < 0 or not all(0 <= seed < 2**63 for seed in s.train.seeds):
         problems.append("folds.seed and train.seeds must lie in 0 .. 2^63 - 1")
     if s.official and s.blend.method not in ("auto", "best_single"):

@@ -1,8 +1,10 @@
 """The fits of 50_train: from the store's arrays to weights and logits on disk."""
 
+import functools
 import itertools
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,11 +19,13 @@ from cv.auc import auc
 from features.errors import InputError
 from features.store import Items, Store, open_store
 from models import table
-from models.fit import EachEpoch, FitReport, Progress, fit, predict
+from models.column import Column
+from models.fit import PREDICTED_AT_ONCE, EachEpoch, FitReport, Progress, fit, predict
 from models.items import ItemTable
 from models.network import Network
 from models.precision import resolve
 from models.settings import NetworkSettings
+from models.stream import StreamRows, least_memory, stream
 from models.table import Rows
 from pipeline import command, places
 from pipeline.artefacts import Publication, need
@@ -57,14 +61,19 @@ def _run_one(s: Settings, key: Key, force: bool, alone: bool) -> None:
 
 @dataclass(frozen=True)
 class Workbench:
-    """The rows of a run on one device."""
+    """The rows of a run on one device, or on disk.
+
+    rows   of train, valid and test
+    label  of train and valid: (N,) float32, on disk uint8
+    fold   of the train rows: (N,) int8; of rows on disk, a function of where they begin and end
+    """
 
     settings: Settings
     store: Store
     device: torch.device
-    rows: dict[str, Rows]  # train, valid, test
-    label: dict[str, Tensor]  # train, valid: (N,) float32
-    fold: Tensor  # (N,) int8, of the train rows
+    rows: dict[str, Rows] | dict[str, StreamRows]
+    label: dict[str, Tensor] | dict[str, Column]
+    fold: Tensor | Callable[[int, int], np.ndarray]
 
     @classmethod
     def open(cls, s: Settings, store_folder: Path, folds_folder: Path) -> "Workbench":
@@ -75,6 +84,16 @@ class Workbench:
             torch.use_deterministic_algorithms(True, warn_only=True)
         splits = {"train": store.train, "valid": store.valid, "test": store.test}
         n_items, width = len(store.items), store.manifest["found"]["width"]
+        if s.train.rows == "stream":
+            check_memory(s, device)
+            histories, memory = (store.values, store.offsets), s.train.memory << 20
+            rows = {
+                name: stream(split, *histories, n_items, width, memory)
+                for name, split in splits.items()
+            }
+            label = {name: Column.of(splits[name].label) for name in ("train", "valid")}
+            fold = functools.partial(folds_of, folds_folder / "folds.parquet")
+            return cls(s, store, device, rows, label, fold)
         rows = {
             name: table.rows(split, store.values, store.offsets, n_items, width)
             for name, split in splits.items()
@@ -94,7 +113,7 @@ class Workbench:
         """A freshly initialised network; the same for the same seed."""
         torch.manual_seed(seed)
         s, splits = self.settings.networks[model], (self.store.train, self.store.valid)
-        n_users = 1 + max(int(split.user.max()) for split in (*splits, self.store.test))
+        n_users = 1 + max(Column.of(split.user).max() for split in (*splits, self.store.test))
         try:
             made = Network(s, item_table(self.store.items, s, model), n_users)
         except ValueError as error:
@@ -179,14 +198,51 @@ class Workbench:
 
     def _split(
         self, fold: int, max_len: int
-    ) -> tuple[Rows, Tensor, Rows, Tensor, np.ndarray | None]:
+    ) -> tuple[Rows | StreamRows, Tensor | Column, Rows | StreamRows, Tensor, np.ndarray | None]:
         """Rows and labels to train on, rows and labels that judge, and the latter's row_ids."""
         rows, label = self.rows["train"].cut(max_len), self.label["train"]
+        held = self.rows["valid"].cut(max_len)
         if fold == OFFICIAL:
-            return rows, label, self.rows["valid"].cut(max_len), self.label["valid"], None
+            return rows, label, held, _labels(held, self.label["valid"]), None
+        if isinstance(rows, StreamRows):
+            inside = rows.where(lambda start, stop: self.fold(start, stop) != fold)
+            held = rows.where(lambda start, stop: self.fold(start, stop) == fold)
+            return inside, label, held, _labels(held, label), held.positions()
         inside = (self.fold != fold).nonzero().squeeze(1)
         held = (self.fold == fold).nonzero().squeeze(1)
         return rows.take(inside), label[inside], rows.take(held), label[held], held.cpu().numpy()
+
+    def loaded(self, split: str) -> tuple[Rows, Tensor]:
+        """All rows of train or valid and their labels, in memory."""
+        rows, label = self.rows[split], self.label[split]
+        if isinstance(rows, StreamRows):
+            return rows.load(), _labels(rows, label)
+        return rows, label
+
+
+def _labels(rows: Rows | StreamRows, label: Tensor | Column) -> Tensor:
+    """The labels (N,) float32 of `rows`, in memory."""
+    if isinstance(rows, StreamRows):
+        return torch.from_numpy(rows.pick(label).astype(np.float32))
+    return label
+
+
+def folds_of(path: Path, start: int, stop: int) -> np.ndarray:
+    """The fold of train rows `start` to `stop`, int8, read from 20_folds' file."""
+    rows = pl.scan_parquet(path).slice(start, stop - start).select("fold")
+    return rows.collect()["fold"].to_numpy()
+
+
+def check_memory(s: Settings, device: torch.device) -> None:
+    """Raises InputError where train.memory may not hold a batch of one of the networks."""
+    for model, network in s.networks.items():
+        batch = max(network.fit.batch_size, PREDICTED_AT_ONCE[device.type])
+        needed = -(-least_memory(batch, network.max_len) >> 20)
+        if s.train.memory < needed:
+            raise InputError(
+                f"train.memory={s.train.memory} (MiB) may not hold what batches of {batch} rows of"
+                f" {model} need: set train.memory={needed} or more"
+            )
 
 
 def _say(key: Key, epoch: int, record: dict) -> None:
