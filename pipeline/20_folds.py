@@ -2,7 +2,7 @@
 
 reads   artefacts/<profile>/10_prepare/
 writes  artefacts/<profile>/20_folds/<mode>-<hash>/folds.parquet: row_id, fold
-        (fold -1: never held out; official valid judges)
+        (fold -1: never held out; official valid judges); fold.npy: the same, for train.rows=stream
 run     python -m pipeline.20_folds PROFILE [folds.n=5 folds.mode=kfold|official ...]
 """
 
@@ -27,6 +27,7 @@ def work(s: Settings, force: bool) -> None:
             fold = grouped_folds(train.user, train.label, s.folds.n, s.folds.seed)
         table = pl.DataFrame({"row_id": np.arange(len(fold)), "fold": fold})
         table.write_parquet(out / "folds.parquet")
+        np.save(out / "fold.npy", fold)
         users = len(np.unique(train.user))
         return {"rows": len(fold), "users": users, "folds": len(np.unique(fold))}
 

@@ -1,10 +1,8 @@
 """The fits of 50_train: from the store's arrays to weights and logits on disk."""
 
-import functools
 import itertools
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -65,7 +63,7 @@ class Workbench:
 
     rows   of train, valid and test
     label  of train and valid: (N,) float32, on disk uint8
-    fold   of the train rows: (N,) int8; of rows on disk, a function of where they begin and end
+    fold   of the train rows: (N,) int8
     """
 
     settings: Settings
@@ -73,7 +71,7 @@ class Workbench:
     device: torch.device
     rows: dict[str, Rows] | dict[str, StreamRows]
     label: dict[str, Tensor] | dict[str, Column]
-    fold: Tensor | Callable[[int, int], np.ndarray]
+    fold: Tensor | Column
 
     @classmethod
     def open(cls, s: Settings, store_folder: Path, folds_folder: Path) -> "Workbench":
@@ -92,8 +90,7 @@ class Workbench:
                 for name, split in splits.items()
             }
             label = {name: Column.of(splits[name].label) for name in ("train", "valid")}
-            fold = functools.partial(folds_of, folds_folder / "folds.parquet")
-            return cls(s, store, device, rows, label, fold)
+            return cls(s, store, device, rows, label, fold_column(folds_folder / "fold.npy"))
         rows = {
             name: table.rows(split, store.values, store.offsets, n_items, width)
             for name, split in splits.items()
@@ -205,8 +202,8 @@ class Workbench:
         if fold == OFFICIAL:
             return rows, label, held, _labels(held, self.label["valid"]), None
         if isinstance(rows, StreamRows):
-            inside = rows.where(lambda start, stop: self.fold(start, stop) != fold)
-            held = rows.where(lambda start, stop: self.fold(start, stop) == fold)
+            inside = rows.where(lambda start, stop: self.fold.read(start, stop) != fold)
+            held = rows.where(lambda start, stop: self.fold.read(start, stop) == fold)
             return inside, label, held, _labels(held, label), held.positions()
         inside = (self.fold != fold).nonzero().squeeze(1)
         held = (self.fold == fold).nonzero().squeeze(1)
@@ -227,10 +224,14 @@ def _labels(rows: Rows | StreamRows, label: Tensor | Column) -> Tensor:
     return label
 
 
-def folds_of(path: Path, start: int, stop: int) -> np.ndarray:
-    """The fold of train rows `start` to `stop`, int8, read from 20_folds' file."""
-    rows = pl.scan_parquet(path).slice(start, stop - start).select("fold")
-    return rows.collect()["fold"].to_numpy()
+def fold_column(path: Path) -> Column:
+    """The fold of every train row, int8, on disk. Raises InputError where it is not there."""
+    if not path.is_file():
+        raise InputError(
+            f"{path} is missing, which train.rows=stream reads: an earlier version wrote this"
+            " folder; write it again with python -m pipeline.20_folds and --force"
+        )
+    return Column.of(np.load(path, mmap_mode="r"))
 
 
 def check_memory(s: Settings, device: torch.device) -> None:
