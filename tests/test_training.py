@@ -1,16 +1,20 @@
 """What 50_train says and refuses.   run: ./run_tests.sh tests/test_training.py"""
 
+import importlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from features.errors import InputError
 from features.store import Items
-from models.fit import FitReport
+from models.fit import FitReport, predict
 from models.settings import NetworkSettings
-from pipeline import training
-from pipeline.training import item_table, rises
+from pipeline import masking, places, settings, training
+from pipeline.artefacts import need
+from pipeline.places import OFFICIAL
+from pipeline.training import Workbench, item_table, rises
 
 PLAIN = NetworkSettings(interest="asta", interaction="qnn")
 ITEMS = Items(tags=np.array([[0, 0], [0, 3]]), content=np.zeros((2, 4), np.float32))
@@ -40,3 +44,66 @@ def test_items_without_levels_or_codes_are_refused_where_a_network_wants_them():
         item_table(ITEMS, replace(PLAIN, item_levels=True), "qin")
     with pytest.raises(InputError, match=r"qin.item_codes = true needs .* prepare.codes=3"):
         item_table(ITEMS, replace(PLAIN, item_codes=True), "qin")
+
+
+def opened(words, *more):
+    s = settings.load("sample", [*words, *more])
+    return Workbench.open(s, need(places.store(s)), need(places.folds(s)))
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory):
+    """Words of a tiny run whose rows are prepared."""
+    sizes = [f"data.{name}=60" for name in ("users", "valid_users", "test_users")]
+    tiny = ["data.items=200", "network.embedding_dim=4", "network.fit.batch_size=32", "folds.n=2"]
+    fits = ["models=din", "network.fit.max_epochs=1", f"artefacts={tmp_path_factory.mktemp('a')}"]
+    given = [*sizes, *tiny, *fits]
+    for stage in ("00_data", "10_prepare", "20_folds"):
+        importlib.import_module(f"pipeline.{stage}").work(settings.load("sample", given), False)
+    return given
+
+
+def test_rows_on_disk_are_held_out_and_predicted_as_rows_in_memory_are(words):
+    memory, disk = (opened(words, *more) for more in ((), ("train.rows=stream",)))
+    network = memory.network("din", 0)
+    for fold in (0, 1, OFFICIAL):
+        train, _, held, held_label, ids = memory._split(fold, 16)
+        train_on_disk, _, held_on_disk, same_label, same_ids = disk._split(fold, 16)
+        assert torch.equal(train_on_disk.load().user, train.user)
+        assert torch.equal(predict(network, held_on_disk), predict(network, held))
+        assert torch.equal(same_label, held_label)
+        assert np.array_equal(same_ids, ids) if fold != OFFICIAL else same_ids is None
+    for split in ("valid", "test"):
+        want = memory._predict(network, split, memory.settings.networks["din"])
+        assert torch.equal(disk._predict(network, split, disk.settings.networks["din"]), want)
+    (rows, label), (same_rows, same) = (masking.valid_rows(bench) for bench in (memory, disk))
+    assert np.array_equal(label, same)
+    assert torch.equal(rows.user, same_rows.user)
+    assert torch.equal(disk.network("din", 0).embedding_tables()[0], network.embedding_tables()[0])
+
+
+def test_a_fit_on_rows_on_disk_is_one_of_its_own_and_repeats_itself(words):
+    places_of = [
+        places.fits(settings.load("sample", [*words, *more]))["din", 0, 0].path
+        for more in ((), ["train.rows=host"], ["train.rows=stream"])
+    ]
+    assert places_of[0] == places_of[1] != places_of[2]
+    quiet = {"progress": lambda items, _: items, "each_epoch": lambda epoch, record: None}
+    fits = [opened(words, "train.rows=stream").train(("din", 0, 0), **quiet) for _ in range(2)]
+    (_, first, n_rows, ids), (_, second, _, _) = fits
+    assert torch.equal(first.held_logits, second.held_logits)
+    assert n_rows + len(ids) == 4 * 60
+
+
+def test_memory_that_may_not_hold_a_batch_names_what_does(words):
+    more = ["train.rows=stream", "train.memory=1", "network.max_len=64"]
+    with pytest.raises(InputError, match=r"train.memory=1 .* batches of 1024 rows of din") as error:
+        opened(words, *more)
+    enough = str(error.value).split()[-3]
+    assert opened(words, more[0], enough, more[2]).rows["train"].memory == 2 << 20
+
+
+def test_folds_of_an_earlier_version_say_what_writes_them_again(words, tmp_path):
+    s = settings.load("sample", [*words, "train.rows=stream"])
+    with pytest.raises(InputError, match=r"fold.npy is missing.*20_folds and --force"):
+        Workbench.open(s, need(places.store(s)), tmp_path)
