@@ -1,7 +1,7 @@
 """Memory and speed of rows that are streamed from disk, beside rows in memory, as rows grow.
 
 reads   nothing: rows are drawn, four of them to a user and to a history (bench.challenge_like)
-writes  OUT/streaming-<random>/ (27 bytes a row), removed at the end
+writes  OUT/streaming-<random>/ (25 bytes a row), removed at the end
 run     python -m bench.streaming [key=value ...] [--rows 1000000,3000000,10000000]
         [--homes stream,host] [--items 10000] [--clock cpu] [--out artefacts/bench] [--json]
 

@@ -13,7 +13,7 @@ meet in a window. Blocks are small for that reason: a window holds at least `BLO
     memory >= a window in use + the next one's blocks + these joined + work space: `SHARES` windows
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -40,8 +40,7 @@ class Order(Sequence[range]):
 
     n_rows: int
     batch_size: int
-    blocks: Sequence[int]
-    seed: int | None  # of the shuffling within windows; None: none
+    seed: int | None  # of the order of blocks and within windows; None: as on disk
 
     def __len__(self) -> int:
         whole, rest = divmod(self.n_rows, self.batch_size)
@@ -92,10 +91,14 @@ class StreamRows:
         return max(1, min(LARGEST, self.window // (BLOCKS * row_bytes(self.max_len))))
 
     @property
-    def bounds(self) -> list[tuple[int, int]]:
-        """Where each block begins and ends."""
-        n_rows = len(self.columns["item"])
-        return [(a, min(a + self.block, n_rows)) for a in range(0, n_rows, self.block)]
+    def n_blocks(self) -> int:
+        return -(-len(self.columns["item"]) // self.block)
+
+    def bounds(self, blocks: Iterable[int] | None = None) -> Iterator[tuple[int, int]]:
+        """Where each of `blocks` begins and ends; where none are given, of all in their order."""
+        size, n_rows = self.block, len(self.columns["item"])
+        for block in range(self.n_blocks) if blocks is None else blocks:
+            yield int(block) * size, min((int(block) + 1) * size, n_rows)
 
     def cut(self, max_len: int) -> "StreamRows":
         """The same rows, with batches that hold the last `max_len` items of each history."""
@@ -103,7 +106,7 @@ class StreamRows:
 
     def where(self, keep: Keep) -> "StreamRows":
         """The rows that `keep` says, of all those of the split."""
-        n_kept = sum(int(keep(a, b).sum()) for a, b in self.bounds)
+        n_kept = sum(int(keep(a, b).sum()) for a, b in self.bounds())
         return replace(self, keep=keep, n_kept=n_kept)
 
     def order(self, batch_size: int, shuffle: torch.Generator | None = None) -> Order:
@@ -113,12 +116,9 @@ class StreamRows:
         """
         if self.memory < least_memory(batch_size, self.max_len):
             raise ValueError(f"{self.memory} bytes are too few for batches of {batch_size} rows")
-        n_blocks = len(self.bounds)
         if shuffle is None:
-            return Order(len(self), batch_size, range(n_blocks), None)
-        blocks = torch.randperm(n_blocks, generator=shuffle).tolist()
-        seed = int(torch.randint(2**63 - 1, (), generator=shuffle))
-        return Order(len(self), batch_size, blocks, seed)
+            return Order(len(self), batch_size, None)
+        return Order(len(self), batch_size, int(torch.randint(2**63 - 1, (), generator=shuffle)))
 
     def read(self, order: Order, label: Column | None) -> Iterator[tuple[*Piece, Tensor]]:
         """Of each batch: rows in memory, their labels (float32), and which of them (B,) int64."""
@@ -128,23 +128,25 @@ class StreamRows:
 
     def windows(self, order: Order, label: Column | None) -> Iterator[tuple[*Piece, list[Tensor]]]:
         """Rows in memory, their labels, and the batches that are cut from them."""
-        shuffle = None if order.seed is None else torch.Generator().manual_seed(order.seed)
-        sizes, bounds = list(map(len, order))[::-1], self.bounds
-        pieces, n_bytes = [], 0
-        for place, block in enumerate(order.blocks, start=1):
-            pieces.append(self.piece(*bounds[block], label))
+        shuffle = blocks = None
+        if order.seed is not None:
+            shuffle = torch.Generator().manual_seed(order.seed)
+            blocks = torch.randperm(self.n_blocks, generator=shuffle).numpy()
+        sizes = map(len, order)
+        size, pieces, n_bytes = next(sizes, 0), [], 0
+        for place, (start, stop) in enumerate(self.bounds(blocks), start=1):
+            pieces.append(self.piece(start, stop, label))
             n_bytes += _bytes(pieces[-1])
-            if n_bytes < self.window and place < len(order.blocks):
+            if n_bytes < self.window and place < self.n_blocks:
                 continue
             rows, labels = _joined(pieces)
             index = torch.arange(len(rows))
             if shuffle is not None:
                 index = torch.randperm(len(rows), generator=shuffle)
             batches, begun = [], 0
-            while sizes and begun + sizes[-1] <= len(rows):
-                batches.append(index[begun : begun + sizes[-1]])
-                begun += len(batches[-1])
-                sizes.pop()
+            while size and begun + size <= len(rows):
+                batches.append(index[begun : begun + size])
+                begun, size = begun + size, next(sizes, 0)
             rest = index[begun:]
             pieces = [(rows.take(rest).compact(), None if labels is None else labels[rest])]
             n_bytes = _bytes(pieces[0])
@@ -172,7 +174,7 @@ class StreamRows:
 
     def load(self) -> Rows:
         """All rows, in memory."""
-        return _joined([self.piece(a, b, None) for a, b in self.bounds])[0]
+        return _joined([self.piece(a, b, None) for a, b in self.bounds()])[0]
 
     def pick(self, column: Column) -> np.ndarray:
         """Of a column of the split, the elements of the rows that count."""
@@ -184,7 +186,7 @@ class StreamRows:
 
     def _kept(self, of: Callable[[int, int], np.ndarray]) -> np.ndarray:
         mask = self.keep or (lambda a, b: slice(None))
-        return np.concatenate([of(a, b)[mask(a, b)] for a, b in self.bounds])
+        return np.concatenate([of(a, b)[mask(a, b)] for a, b in self.bounds()])
 
 
 def stream(split, values: np.memmap, offsets: np.memmap, n_items: int, max_len: int, memory: int):
