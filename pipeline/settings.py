@@ -419,6 +419,8 @@ def _tuning(s: Settings) -> list[str]:
         )
     if not 0 < s.tune.users <= 1:
         problems.append(f"tune.users = {s.tune.users:g} must be a share, above 0 and at most 1")
+    if s.tune.users < 1 and s.train.rows == "stream":
+        problems.append("tune.users below 1 picks rows in memory: not with train.rows=stream")
     if without_passwords(s.tune.storage) != s.tune.storage:
         problems.append(
             "tune.storage must not hold a password, since words are written beside results: put it"

@@ -170,6 +170,7 @@ def test_a_space_is_no_network():
     ("given", "said"),
     [
         (["tune.trials=-1"], "tune.trials must be at least 0"),
+        (["tune.users=0.5", "train.rows=stream"], "not with train.rows=stream"),
         (["tune.users=1.5"], "tune.users = 1.5 must be a share, above 0 and at most 1"),
         (["tune.pruner=asha"], "tune.pruner = 'asha' must be one of median, hyperband"),
         (["train.settings=best"], "train.settings = 'best' must be one of given, tuned"),
