@@ -5,13 +5,16 @@ tables, gradient clipped by its total norm, Adam. Learning rate times `decay` wh
 rising.
 A GPU is waited for before and after an epoch (models.table), never in it; but "bce_bpr" and a
 Transformer need to know sizes, and rows on the host are copied.
+
+A fit may be stopped after any epoch and go on from `Course.state_dict()`, in another process too:
+it ends with the bytes of one that was never stopped.
 """
 
 import copy
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
@@ -30,6 +33,7 @@ from models.table import Rows
 Score = Callable[[Tensor, Tensor], float]  # (label, logits) -> the figure that should rise
 Progress = Callable[[Iterable, str], Iterable]
 EachEpoch = Callable[[int, dict], None]  # (epoch from 1, its record in FitReport.epochs)
+Save = Callable[[Callable[[], dict]], None]  # may call what it is given for the state to keep
 PREDICTED_AT_ONCE = {"cpu": 1024, "cuda": 8192}  # rows; so few that a CPU's cache holds a layer's
 
 
@@ -49,6 +53,78 @@ class FitReport:
     epochs: list[dict] = field(default_factory=list)
 
 
+class NotThisFit(ValueError):
+    """A state to go on from that was kept by another fit."""
+
+
+class Course:
+    """A fit between two epochs: all that the next ones depend on, and what came of the others."""
+
+    def __init__(self, network: Network, s: FitSettings, seed: int) -> None:
+        self.network, self.s = network, s
+        self.device = next(network.parameters()).device
+        self.optimiser = torch.optim.Adam(network.parameters(), lr=s.learning_rate, fused=True)
+        self.shuffle = torch.Generator().manual_seed(seed)  # the order depends on nothing else
+        torch.manual_seed(seed)  # dropout
+        self.report = FitReport()
+        self.best: dict[str, Tensor] = {}  # the weights of the best epoch
+        self.stale = 0  # epochs since then
+
+    @property
+    def over(self) -> bool:
+        return len(self.report.epochs) >= self.s.max_epochs or self.stale >= self.s.patience
+
+    def add(self, record: dict, logits: Tensor) -> None:
+        """Take in what an epoch came to: its record and the held-out logits (M,)."""
+        report, s = self.report, self.s
+        report.epochs.append(record)
+        if record["score"] > report.best_score:
+            report.best_epoch, report.best_score = len(report.epochs), record["score"]
+            report.held_logits, self.stale = logits, 0
+            self.best = copy.deepcopy(self.network.state_dict())
+            return
+        self.stale += 1
+        if self.stale < s.patience and self.stale % s.decay_patience == 0:
+            now = record["learning_rate"]
+            lower = max(now * s.decay, min(now, s.min_learning_rate))
+            self.optimiser.param_groups[0]["lr"] = lower
+
+    def state_dict(self) -> dict:
+        """Tensors and plain values, as torch.load(weights_only=True) takes them; no copies."""
+        on_gpu = self.device.type == "cuda"
+        return {
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "best": self.best,
+            "stale": self.stale,
+            "report": {f.name: getattr(self.report, f.name) for f in fields(FitReport)},
+            "shuffle": self.shuffle.get_state(),
+            "random": torch.get_rng_state(),
+            "random_gpu": torch.cuda.get_rng_state(self.device) if on_gpu else None,
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        """Go on from `state`, whose tensors lie on the CPU.
+
+        Raises NotThisFit where it is of another network; this fit is then of no use any more.
+        """
+        try:
+            self.network.load_state_dict(state["network"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.best, self.stale = state["best"], state["stale"]
+            self.report = FitReport(**state["report"])
+            self.report.held_logits = self.report.held_logits.to(self.device)
+            self.shuffle.set_state(state["shuffle"])
+            torch.set_rng_state(state["random"])
+            if self.device.type == "cuda":
+                torch.cuda.set_rng_state(state["random_gpu"], self.device)
+        except torch.OutOfMemoryError:
+            raise
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            first = str(error).strip().partition("\n")[0]
+            raise NotThisFit(f"{type(error).__name__}: {first}") from None
+
+
 def fit(
     network: Network,
     train: Rows | StreamRows,
@@ -61,24 +137,27 @@ def fit(
     score: Score,
     progress: Progress = lambda batches, _: batches,
     each_epoch: EachEpoch = lambda epoch, record: None,
+    state: dict | None = None,
+    save: Save = lambda state: None,
 ) -> FitReport:
     """Train until the held-out score stops rising; leave the best weights in `network`.
 
     Shapes: label (N,) and held_label (M,) float, on the device of the rows and the network; of rows
     on disk, label is a Column.
-    Raises FloatingPointError, naming epoch and learning rate, when loss or logits are not finite.
+    Begins at `state` where there is one; `save` is called after every epoch.
+    Raises FloatingPointError, naming epoch and learning rate, when loss or logits are not finite;
+    NotThisFit where `state` is of another.
     """
-    optimiser = torch.optim.Adam(network.parameters(), lr=s.learning_rate, fused=True)
-    device = next(network.parameters()).device
-    shuffle = torch.Generator().manual_seed(seed)  # the order of batches depends on nothing else
-    torch.manual_seed(seed)  # dropout
-    report, best_state, stale = FitReport(), {}, 0
-    for epoch in range(1, s.max_epochs + 1):
-        started, learning_rate = time.perf_counter(), optimiser.param_groups[0]["lr"]
-        batches = in_batches(train, s.batch_size, shuffle)
-        fed = feed(train, label, batches, device)
+    course = Course(network, s, seed)
+    if state is not None:
+        course.load_state_dict(state)
+    while not course.over:
+        epoch, started = len(course.report.epochs) + 1, time.perf_counter()
+        learning_rate = course.optimiser.param_groups[0]["lr"]
+        batches = in_batches(train, s.batch_size, course.shuffle)
+        fed = feed(train, label, batches, course.device)
         steps = (next(fed) for _ in progress(batches, f"epoch {epoch}"))
-        mean_loss = train_epoch(network, steps, optimiser, s)
+        mean_loss = train_epoch(network, steps, course.optimiser, s)
         logits = predict(network, held)
         if not (math.isfinite(mean_loss) and torch.isfinite(logits).all()):
             n_bad = int((~torch.isfinite(logits)).sum())
@@ -88,20 +167,12 @@ def fit(
             )
         reached = score(held_label, logits)
         record = {"loss": mean_loss, "score": reached, "learning_rate": learning_rate}
-        report.epochs.append(record | {"seconds": time.perf_counter() - started})
-        each_epoch(epoch, report.epochs[-1])
-        if reached > report.best_score:
-            report.best_epoch, report.best_score, report.held_logits = epoch, reached, logits
-            best_state, stale = copy.deepcopy(network.state_dict()), 0
-            continue
-        stale += 1
-        if stale >= s.patience:
-            break
-        if stale % s.decay_patience == 0:
-            lower = max(learning_rate * s.decay, min(learning_rate, s.min_learning_rate))
-            optimiser.param_groups[0]["lr"] = lower
-    network.load_state_dict(best_state)
-    return report
+        record["seconds"] = time.perf_counter() - started
+        course.add(record, logits)
+        each_epoch(epoch, record)
+        save(course.state_dict)
+    network.load_state_dict(course.best)
+    return course.report
 
 
 def in_batches(

@@ -41,7 +41,7 @@ def work(s: Settings, force: bool, workers: int = 0) -> None:
             out.report["finished"] = facts["trials"]
             return facts
 
-        command.make(search.place, force, fill)
+        command.make(search.place, force, fill, shared=True)
 
 
 def repair(s: Settings) -> None:

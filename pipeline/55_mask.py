@@ -15,8 +15,11 @@ import torch
 
 from pipeline import command, masking, places
 from pipeline.artefacts import Publication, need
+from pipeline.memory import enough_memory
 from pipeline.settings import Settings
-from pipeline.training import Workbench
+from pipeline.training import Workbench, pick_device
+
+REMEDY = "keep the rows on the host, train.rows=host; then take the CPU, train.device=cpu"
 
 
 def work(s: Settings, force: bool) -> None:
@@ -24,19 +27,26 @@ def work(s: Settings, force: bool) -> None:
 
     def fill(out: Publication) -> dict:
         torch.set_num_threads(s.train.threads)
-        bench = Workbench.open(s, need(places.store(s)), need(places.folds(s)))
-        rows, label = masking.valid_rows(bench)
-        fits, found = places.one_fit_each(s), {}
-        for (model, seed, _), fit in command.progress(list(fits.items()), "55_mask"):
-            network = bench.network(model, seed)
-            network.load_state_dict(torch.load(need(fit) / "model.pt", weights_only=True))
-            found[model] = masking.examine(network, rows.cut(s.networks[model].max_len), label)
-            say(model, found[model])
-        written = {"rows": len(rows), "models": found}
+        with enough_memory(pick_device(s.train.device), "55_mask", REMEDY):
+            found, n_rows = examine(s)
+        written = {"rows": n_rows, "models": found}
         (out / "mask.json").write_text(json.dumps(written, indent=1) + "\n")
-        return {"rows": len(rows), "models": len(found)}
+        return {"rows": n_rows, "models": len(found)}
 
     command.make(place, force, fill)
+
+
+def examine(s: Settings) -> tuple[dict[str, dict], int]:
+    """What was found of each model, and on how many rows."""
+    bench = Workbench.open(s, need(places.store(s)), need(places.folds(s)))
+    rows, label = masking.valid_rows(bench)
+    fits, found = places.one_fit_each(s), {}
+    for (model, seed, _), fit in command.progress(list(fits.items()), "55_mask"):
+        network = bench.network(model, seed)
+        network.load_state_dict(torch.load(need(fit) / "model.pt", weights_only=True))
+        found[model] = masking.examine(network, rows.cut(s.networks[model].max_len), label)
+        say(model, found[model])
+    return found, len(rows)
 
 
 def say(model: str, found: dict) -> None:

@@ -12,7 +12,7 @@ import sys
 import time
 
 from features.errors import InputError
-from pipeline import artefacts, command, places
+from pipeline import artefacts, command, places, processes
 from pipeline.settings import Settings
 
 LAST = list(places.STAGES)[-1]
@@ -77,7 +77,8 @@ def run(s: Settings, stage: str, force: bool, *more: str) -> None:
         return
     words = [sys.executable, "-m", f"pipeline.{stage}", *s.words, *["--force"] * force, *more]
     started = time.perf_counter()
-    returned, peak_mib = wait(subprocess.Popen(words).pid)
+    child = subprocess.Popen(words, env=processes.environment())
+    returned, peak_mib = wait(child.pid)
     if returned == -signal.SIGKILL:
         raise InputError(f"{stage} was killed; if this machine ran out of memory, see its settings")
     if returned:

@@ -64,6 +64,16 @@ class Place:
         return self.folder / f"{self.name}-{self.hash}"
 
     @property
+    def lock(self) -> Path:
+        """Held by the process that is making it; see pipeline.locking."""
+        return self.folder / f".{self.path.name}.lock"
+
+    @property
+    def state(self) -> Path:
+        """How far the making is, for a process that goes on with it; gone when it is published."""
+        return self.folder / f".{self.path.name}.state"
+
+    @property
     def done(self) -> bool:
         """Whether the folder is there with every file at its recorded size, and grown enough."""
         try:
@@ -94,8 +104,9 @@ def record(path: Path) -> dict:
 class Publication:
     """The scratch folder of an artefact in the making."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, state: Path) -> None:
         self.path = path
+        self.state = state  # Place.state
         self.report: dict[str, Any] = {}  # what may differ between equal runs: seconds, curves
 
     def __truediv__(self, name: str) -> Path:
@@ -116,23 +127,40 @@ def publish(place: Place) -> Iterator[Publication]:
     scratch.mkdir()
     started = time.perf_counter()
     try:
-        publication = Publication(scratch)
+        publication = Publication(scratch, place.state)
         yield publication
         _write_record(place, publication, time.perf_counter() - started)
         _flush(scratch)
-        if place.path.exists():
-            old = place.folder / f".{place.path.name}.{os.getpid()}.old"
-            place.path.rename(old)
-            scratch.rename(place.path)
-            shutil.rmtree(old)
-        else:
-            scratch.rename(place.path)
+        _appear(scratch, place.path)
+        place.state.unlink(missing_ok=True)
     except BaseException as error:
         full = disk_full(error, place.folder)
         shutil.rmtree(scratch, ignore_errors=True)
         if full:
             raise InputError(f"{place.folder} {full}") from error
         raise
+
+
+def _appear(scratch: Path, path: Path) -> None:
+    """Rename `scratch` to `path`; what is there goes, whoever put it there."""
+    old = scratch.with_name(f"{scratch.name}.old")
+    while True:
+        try:
+            scratch.rename(path)
+            break
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        with contextlib.suppress(FileNotFoundError):  # another process was quicker
+            path.rename(old)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def replace_file(scratch: Path, path: Path) -> None:
+    """Rename `scratch`, once the disk has it, to `path`, which is the old file or the whole new."""
+    _sync(scratch)
+    scratch.rename(path)
+    _sync(path.parent)
 
 
 def disk_full(error: BaseException, folder: Path) -> str:
@@ -177,17 +205,24 @@ def _write_record(place: Place, publication: Publication, seconds: float) -> Non
 def _flush(folder: Path) -> None:
     """Hand everything to the disk before the rename makes it visible."""
     for path in [*folder.rglob("*"), folder]:
-        descriptor = os.open(path, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.close(descriptor)
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
 
 
 def _sweep(folder: Path) -> None:
-    """Remove the scratch folders in `folder` whose process is gone (it was killed)."""
+    """Remove what processes that were killed left in `folder`: scratch folders, states of what is
+    published."""
     for scratch in folder.glob(".*"):
         found = re.fullmatch(r"\..+-[0-9a-f]{8}\.(\d+)(\.old)?", scratch.name)
         if found and not _alive(int(found[1])):
             shutil.rmtree(scratch, ignore_errors=True)
+        if scratch.suffix == ".state" and (folder / scratch.name[1:]).with_suffix("").exists():
+            scratch.unlink(missing_ok=True)
 
 
 def _alive(pid: int) -> bool:

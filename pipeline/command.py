@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable
 from tqdm import tqdm
 
 from features.errors import InputError
-from pipeline import artefacts, settings
+from pipeline import INTERRUPTED, artefacts, processes, settings, stop_at_once
 from pipeline.artefacts import Place, Publication
+from pipeline.locking import locked
 from pipeline.settings import Settings
 
 FULL = "; the disk is full or a limit is reached: make space and run the same command again"
@@ -46,7 +47,10 @@ def load(arguments: argparse.Namespace) -> Settings:
 def exit_code(work: Callable[[], None]) -> int:
     """Run `work`: 0, or one line on stderr and 2 for bad input, 130 when interrupted."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` and `timeout` end it too
+    if signal.getsignal(signal.SIGINT) is stop_at_once:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
+        processes.end_with_run()
         work()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -58,7 +62,7 @@ def exit_code(work: Callable[[], None]) -> int:
         print(f"error: {NO_MEMORY} {str(error).partition(chr(10))[0]}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted: what is finished is kept; run the same command again", file=sys.stderr)
+        print(INTERRUPTED, file=sys.stderr)
         return 130
     return 0
 
@@ -87,10 +91,25 @@ def kept(place: Place, force: bool) -> bool:
     return True
 
 
-def make(place: Place, force: bool, fill: Callable[[Publication], dict]) -> None:
-    """Publish `place` unless it is kept; `fill` writes it and returns what its line should say."""
+def make(
+    place: Place, force: bool, fill: Callable[[Publication], dict], shared: bool = False
+) -> None:
+    """Publish `place` unless it is kept; `fill` writes it and returns what its line should say.
+
+    Where another process is making it, wait for that one and keep what it made; unless the work is
+    `shared`, which such processes do together.
+    """
     if kept(place, force):
         return
+    if shared:
+        _make(place, fill)
+        return
+    with locked(place.lock, f"{place.stage} {place.path}") as waited:
+        if not kept(place, force and not waited):
+            _make(place, fill)
+
+
+def _make(place: Place, fill: Callable[[Publication], dict]) -> None:
     started = time.perf_counter()
     with artefacts.publish(place) as out:
         facts = fill(out)

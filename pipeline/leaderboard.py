@@ -9,6 +9,8 @@ import re
 from pathlib import Path
 
 from pipeline import scores
+from pipeline.artefacts import replace_file
+from pipeline.locking import locked
 
 TITLE = """# Leaderboard
 
@@ -34,22 +36,29 @@ def record(
 
     Without a `sentence`, a new row says what the blend is made of and what it gained.
     """
+    there = any(row["submission"] == name_of(submission) for row in _read(board)[1])
+    if there and public is None and sentence is None:
+        return
+    with locked(board.with_name(f".{board.name}.lock"), f"80_report {board}"):
+        _record(board, submission, judged, public, sentence)
+
+
+def _record(
+    board: Path, submission: Path, judged: dict, public: float | None, sentence: str | None
+) -> None:
     above, rows, below = _read(board)
     name = name_of(submission)
     row = next((row for row in rows if row["submission"] == name), None)
     if row is None:
         row = _row(name, submission, judged)
         rows.append(row)
-    elif public is None and sentence is None:
-        return
     if public is not None:
         row["public"] = f"{public:.5f}"
     if sentence is not None:
         row["sentence"] = " ".join(sentence.split()) or UNKNOWN
     written = board.with_name(f".{board.name}")
-    board.parent.mkdir(parents=True, exist_ok=True)
     written.write_text("\n".join([*above, *_table(rows), *below]) + "\n")
-    written.rename(board)
+    replace_file(written, board)
 
 
 def rows_of(board: Path, profile: str) -> list[Row]:

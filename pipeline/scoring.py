@@ -21,6 +21,7 @@ from models.table import Rows
 from pipeline import command
 from pipeline.artefacts import RECORD, disk_full
 from pipeline.checkpoints import Checkpoint, open_fuxictr, open_ours, read_json
+from pipeline.memory import enough_memory
 from pipeline.training import item_table, pick_device
 
 FORMATS = ("fuxictr", "ours")
@@ -59,7 +60,8 @@ def run(job: Job) -> pl.DataFrame:
     network = opened.network(item_table(items, opened.settings, "network"), given.width)
     histories = given.values, given.offsets
     rows = table.rows(given.rows, *histories, len(items), opened.settings.max_len)
-    probability = score(network.to(device), rows.to(device))
+    with enough_memory(device, "90_score", "take the CPU, --device cpu, or fewer --rows at a time"):
+        probability = score(network.to(device), rows.to(device))
     scored = pl.DataFrame({"ID": given.rows.id, "probability": probability})
     write(scored, job.out)
     return scored

@@ -76,6 +76,7 @@ class TrainSettings:
     rows: str = "auto"  # device | host: one batch ahead | stream | auto: device where they fit
     memory: int = 512  # MiB for rows in flight that are streamed from disk; they change the order
     settings: str = "given"  # given: profile and words | tuned: of tune.models, as 40_tune found
+    save_every: float = 60.0  # seconds until a fit keeps its state, to go on from; 0: an epoch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -352,6 +353,8 @@ def _rules(s: Settings) -> list[str]:
             for word in s.words
             if word.startswith("train.memory=")
         ]
+    if not s.train.save_every >= 0:
+        problems.append(f"train.save_every = {s.train.save_every:g} must be at least 0 seconds")
     if s.folds.seed < 0 or not all(0 <= seed < 2**63 for seed in s.train.seeds):
         problems.append("folds.seed and train.seeds must lie in 0 .. 2^63 - 1")
     if s.official and s.blend.method not in ("auto", "best_single"):

@@ -18,16 +18,26 @@ from features.errors import InputError
 from features.store import Items, Store, open_store
 from models import table
 from models.column import Column
-from models.fit import PREDICTED_AT_ONCE, EachEpoch, FitReport, Progress, fit, predict
+from models.fit import (
+    PREDICTED_AT_ONCE,
+    EachEpoch,
+    FitReport,
+    NotThisFit,
+    Progress,
+    fit,
+    predict,
+)
 from models.items import ItemTable
 from models.network import Network
 from models.precision import resolve
 from models.settings import NetworkSettings
 from models.stream import StreamRows, least_memory, stream
 from models.table import Rows
-from pipeline import command, places
+from pipeline import command, places, processes
 from pipeline.artefacts import Publication, need
+from pipeline.memory import enough_memory
 from pipeline.places import OFFICIAL
+from pipeline.resuming import Resume
 from pipeline.settings import Settings
 
 Key = tuple[str, int, int]  # model, seed, fold
@@ -44,17 +54,31 @@ def run(fits: list[tuple[Settings, Key]], force: bool) -> None:
     at_once = 1 if device.type == "cuda" else os.cpu_count() or 1
     workers = min(len(fits), how.workers or at_once)
     print(f"50_train {len(fits)} fits on {device}, {workers} at a time", flush=True)
-    tasks = (joblib.delayed(_run_one)(s, key, force, workers == 1) for s, key in fits)
+    parent = os.getpid() if workers > 1 else None
+    tasks = (joblib.delayed(_run_one)(s, key, force, parent) for s, key in fits)
     done = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(tasks)
     for _ in tqdm(done, desc="50_train fits", total=len(fits), disable=None, leave=False):
         pass
 
 
-def _run_one(s: Settings, key: Key, force: bool, alone: bool) -> None:
+def _run_one(s: Settings, key: Key, force: bool, parent: int | None) -> None:
+    """One fit, in the process `parent`'s own worker where there is one."""
+    if parent is not None:
+        processes.end_with(parent)
     torch.set_num_threads(s.train.threads)
-    bench = Workbench.open(s, need(places.store(s)), need(places.folds(s)))
-    progress = command.progress if alone else lambda batches, _: batches
-    command.make(places.fits(s)[key], force, lambda out: bench.fit(key, out, progress))
+    progress = command.progress if parent is None else lambda batches, _: batches
+    (model, seed, fold), device = key, pick_device(s.train.device)
+
+    def fill(out: Publication) -> dict:
+        if force:
+            out.state.unlink(missing_ok=True)
+        return bench.fit(key, out, progress)
+
+    what = f"50_train {model} seed {seed} fold {fold}"
+    remedy = f"lower {model}.fit.batch_size; then keep the rows on the host, train.rows=host"
+    with enough_memory(device, what, remedy):
+        bench = Workbench.open(s, need(places.store(s)), need(places.folds(s)))
+        command.make(places.fits(s)[key], force, fill)
 
 
 @dataclass(frozen=True)
@@ -137,12 +161,14 @@ class Workbench:
     def fit(self, key: Key, out: Publication, progress: Progress) -> dict:
         """Train one model, write what 50_train publishes, return what its line says."""
         model, seed, fold = key
-        s = self.settings.networks[model]
+        s, said = self.settings.networks[model], f"50_train {model} seed {seed} fold {fold}"
+        resume = Resume(out, said, self.settings.train.save_every, self.device)
         try:
             network, report, n_rows, held_ids = self.train(
                 key,
                 progress=lambda items, what: progress(items, f"{model} {fold} {what}"),
                 each_epoch=lambda epoch, record: _say(key, epoch, record),
+                resume=resume,
             )
             torch.save(network.state_dict(), out / "model.pt")
             if fold != OFFICIAL:
@@ -153,6 +179,7 @@ class Workbench:
             ):
                 _write(out / f"{name}.parquet", column, ids, self._predict(network, name, s))
         except FloatingPointError as error:
+            out.state.unlink(missing_ok=True)  # it leads there again
             what, remedy = f"{model}, seed {seed}, fold {fold}", f"{model}.fit.learning_rate"
             raise InputError(f"{what}: {error}; lower {remedy}") from None
         out.report = _report(report, n_rows) | {
@@ -171,19 +198,26 @@ class Workbench:
         }
 
     def train(
-        self, key: Key, progress: Progress, each_epoch: EachEpoch
+        self, key: Key, progress: Progress, each_epoch: EachEpoch, resume: Resume | None = None
     ) -> tuple[Network, FitReport, int, np.ndarray | None]:
         """A trained network, how that went, on how many rows, and the row_ids of the held ones.
 
-        Raises FloatingPointError when the training diverges.
+        Raises FloatingPointError when the training diverges; InputError where the state to go on
+        from is of something else.
         """
         model, seed, fold = key
         s, network = self.settings.networks[model], self.network(model, seed)
         train, label, held, held_label, held_ids = self._split(fold, s.max_len)
-        report = fit(
-            network, train, label, held, held_label, s.fit, seed=seed, score=auc,
-            progress=progress, each_epoch=each_epoch,
-        )  # fmt: skip
+        kept = {} if resume is None else {"state": resume.load(), "save": resume.save}
+        try:
+            report = fit(
+                network, train, label, held, held_label, s.fit, seed=seed, score=auc,
+                progress=progress, each_epoch=each_epoch, **kept,
+            )  # fmt: skip
+        except NotThisFit as error:
+            raise InputError(
+                f"{resume.path} is no state of this fit ({error}); delete it, or add --force"
+            ) from None
         return network, report, len(train), held_ids
 
     def _predict(self, network: Network, split: str, s: NetworkSettings) -> Tensor:

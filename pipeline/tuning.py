@@ -27,7 +27,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from features.errors import InputError
 from models.fit import FitReport
 from models.settings import NetworkSettings
-from pipeline import artefacts, command, places, settings, space, studies
+from pipeline import artefacts, command, places, processes, settings, space, studies
 from pipeline.artefacts import Place, need
 from pipeline.settings import Settings
 from pipeline.space import Categorical, Float, Parameter, Space
@@ -168,25 +168,29 @@ def _devices(s: Settings) -> list[str]:
 
 def _spread(tasks: list[tuple[Search, str, int]]) -> None:
     """A process a task. One that dies leaves its trial to the others; all end with this one."""
-    context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
-    processes = [context.Process(target=_alone, args=task, daemon=True) for task in tasks]
-    for process in processes:
-        process.start()
+    context, me = multiprocessing.get_context("spawn"), os.getpid()  # CUDA survives no fork
+    workers = [context.Process(target=_alone, args=(me, *task), daemon=True) for task in tasks]
+    for worker in workers:
+        worker.start()
     try:
-        for process in processes:
-            process.join()
-            if process.exitcode < 0:
-                print(f"40_tune worker {process.pid} was killed", flush=True)
+        for worker in workers:
+            worker.join()
+            if worker.exitcode < 0:
+                print(f"40_tune worker {worker.pid} was killed", flush=True)
     except KeyboardInterrupt:
-        for process in processes:
-            process.join(1)  # a terminal interrupts them as well, which needs no second blow
-            process.terminate()
-            process.join()
+        for worker in workers:
+            worker.join(1)  # a terminal interrupts them as well, which needs no second blow
+            worker.terminate()
+            worker.join()
         raise
 
 
-def _alone(*task) -> None:
-    sys.exit(command.exit_code(lambda: work(*task)))
+def _alone(parent: int, *task) -> None:
+    def alone() -> None:
+        processes.end_with(parent)
+        work(*task)
+
+    sys.exit(command.exit_code(alone))
 
 
 def work(search: Search, device: str, worker: int) -> None:
@@ -267,17 +271,9 @@ def _objective(search: Search, bench: Workbench, trial: Trial, seed: int) -> flo
 
 def _fit(bench: Workbench, key: tuple[str, int, int]) -> tuple[FitReport, int]:
     _, report, n_rows, _ = bench.train(
-        key,
-        progress=lambda batches, _: batches,
-        each_epoch=lambda epoch, record: _end_with_parent(),
+        key, progress=lambda batches, _: batches, each_epoch=lambda epoch, record: None
     )
     return report, n_rows
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None and not parent.is_alive():
-        raise KeyboardInterrupt
 
 
 def _refuse_surplus(trial: Trial, wanted: int) -> None:

@@ -82,6 +82,8 @@ def test_every_problem_is_reported_at_once_with_the_nearest_key():
         (["train.rows=disk"], "train.rows = 'disk' must be one of auto, device, host, stream"),
         (["train.memory=64"], "train.memory=64: not read without train.rows=stream"),
         (["train.rows=stream", "train.memory=0"], "train.memory = 0 must lie in 1 .. 16777216"),
+        (["train.save_every=-1"], "train.save_every = -1 must be at least 0 seconds"),
+        (["train.save_every=nan"], "train.save_every = nan must be at least 0 seconds"),
         (["rules=strict", "folds.mode=kfold"], "rules=strict refuses folds.mode=kfold"),
         (["rules=strict", "blend.method=rank_mean"], "rules=strict refuses blend.method=rank_mean"),
         (["rules=strict", "train.seeds=0,1"], "rules=strict refuses several train.seeds"),

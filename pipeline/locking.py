@@ -1,0 +1,72 @@
+"""One process at a time: the second waits, and says for whom.
+
+Runs that were started in one folder at once so never make one artefact together, nor write one row
+of LEADERBOARD.md over another. The kernel frees a lock with the process that holds it, however that
+ends; a lock's file that is left behind holds nobody up.
+"""
+
+import contextlib
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from features.errors import InputError
+
+
+@contextlib.contextmanager
+def locked(path: Path, what: str) -> Iterator[bool]:
+    """Hold the lock that is the file `path`; yields whether another process was waited for.
+
+    `what` begins the line that says so. Raises InputError where files cannot be locked.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file, waited = _lock(path, what)
+    try:
+        me = f"process {os.getpid()} on {socket.gethostname()}, at it since {time.strftime('%X')}"
+        file.truncate(0)
+        os.pwrite(file.fileno(), me.encode(), 0)
+        yield waited
+    finally:
+        path.unlink(missing_ok=True)
+        file.close()
+
+
+def _lock(path: Path, what: str) -> tuple[TextIO, bool]:
+    waited = False
+    while True:
+        file = path.open("a+")
+        try:
+            if not _taken(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                file.seek(0)
+                print(f"{what} waits for {file.read() or 'another process'}", flush=True)
+                waited = _taken(file, fcntl.LOCK_EX)
+            if _still(path, file):  # whoever had it has not removed it
+                return file, waited
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+
+
+def _taken(file: TextIO, how: int) -> bool:
+    try:
+        fcntl.flock(file, how)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise InputError(
+            f"{Path(file.name).parent}: files cannot be locked there ({error.strerror}); name a"
+            " folder of another file system: artefacts=DIR submissions=DIR"
+        ) from None
+    return True
+
+
+def _still(path: Path, file: TextIO) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,32 @@
+"""Processes that end with the one that started them, even where that was killed (kill -9).
+
+The stages of run_all, the workers of 50_train and of 40_tune. Linux sends the signal.
+"""
+
+import ctypes
+import os
+import signal
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+RUN = "MMCTR_RUN"  # environment variable by which run_all names itself to its stages
+
+
+def end_with(parent: int) -> None:
+    """End as by `kill` when process `parent` ends, which started this one; now, if it is gone."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM):
+        raise OSError(ctypes.get_errno(), "prctl")
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def end_with_run() -> None:
+    """For a stage: end with run_all, where that started it. Its own children are not meant."""
+    parent = os.environ.pop(RUN, None)
+    if parent is not None:
+        end_with(int(parent))
+
+
+def environment() -> dict[str, str]:
+    """What run_all gives its stages."""
+    return os.environ | {RUN: str(os.getpid())}
