@@ -90,6 +90,7 @@ def run(s: Settings, stage: str, force: bool, *more: str) -> None:
 
 def wait(pid: int) -> tuple[int, int]:
     """Exit code and peak MiB of a child, which does not outlive this process when it is stopped."""
+    signal.siginterrupt(signal.SIGINT, True)  # polars, imported, has the kernel resume a wait
     try:
         _, status, used = os.wait4(pid, 0)
     except KeyboardInterrupt:

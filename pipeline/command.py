@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable
 
 from tqdm import tqdm
 
+import pipeline
 from features.errors import InputError
-from pipeline import INTERRUPTED, artefacts, processes, settings, stop_at_once
+from pipeline import INTERRUPTED, artefacts, processes, settings
 from pipeline.artefacts import Place, Publication
 from pipeline.locking import locked
 from pipeline.settings import Settings
@@ -47,8 +48,7 @@ def load(arguments: argparse.Namespace) -> Settings:
 def exit_code(work: Callable[[], None]) -> int:
     """Run `work`: 0, or one line on stderr and 2 for bad input, 130 when interrupted."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` and `timeout` end it too
-    if signal.getsignal(signal.SIGINT) is stop_at_once:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    pipeline.begun = True
     try:
         processes.end_with_run()
         work()

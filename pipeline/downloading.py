@@ -24,6 +24,7 @@ from features.digest import sha256
 from features.download import fetch
 from features.errors import InputError
 from pipeline.checkpoints import read_json
+from pipeline.locking import locked
 from pipeline.settings import Settings
 
 MANIFEST = "download.json"
@@ -45,6 +46,11 @@ def run(s: Settings, force: bool) -> None:
         )
     if not s.data.dir:
         raise InputError("--download needs data.dir, the folder to put the files in")
+    with locked(Path(s.data.dir) / ".download.lock", f"00_data --download to {s.data.dir}"):
+        _run(s, force)
+
+
+def _run(s: Settings, force: bool) -> None:
     manifest = Path(s.data.dir) / MANIFEST
     known = {} if force else read_manifest(manifest)
     for name, (url, path) in sources(s.data).items():

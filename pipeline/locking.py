@@ -16,6 +16,8 @@ from typing import TextIO
 
 from features.errors import InputError
 
+POLL = 0.1  # seconds
+
 
 @contextlib.contextmanager
 def locked(path: Path, what: str) -> Iterator[bool]:
@@ -40,10 +42,10 @@ def _lock(path: Path, what: str) -> tuple[TextIO, bool]:
     while True:
         file = path.open("a+")
         try:
-            if not _taken(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            if not _taken(file):
                 file.seek(0)
                 print(f"{what} waits for {file.read() or 'another process'}", flush=True)
-                waited = _taken(file, fcntl.LOCK_EX)
+                waited = _wait(file)
             if _still(path, file):  # whoever had it has not removed it
                 return file, waited
         except BaseException:
@@ -52,9 +54,16 @@ def _lock(path: Path, what: str) -> tuple[TextIO, bool]:
         file.close()
 
 
-def _taken(file: TextIO, how: int) -> bool:
+def _wait(file: TextIO) -> bool:
+    """By looking again and again: polars has the kernel resume waits that a signal interrupts."""
+    while not _taken(file):
+        time.sleep(POLL)
+    return True
+
+
+def _taken(file: TextIO) -> bool:
     try:
-        fcntl.flock(file, how)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError as error:

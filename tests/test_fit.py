@@ -1,9 +1,11 @@
 """The training loop: step by hand, stopping, errors.   run: ./run_tests.sh tests/test_fit.py"""
 
+import contextlib
 import copy
+import io
 import itertools
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ import torch.nn.functional as F
 
 from cv.auc import auc
 from models.feed import feed
-from models.fit import add_embedding_l2, fit, predict, split, train_epoch
+from models.fit import NotThisFit, add_embedding_l2, fit, predict, split, train_epoch
 from models.losses import loss
 from models.settings import FinalSettings, QnnSettings
 from tests.small import network, rows, settings
@@ -99,6 +101,92 @@ def test_the_weights_that_remain_give_the_logits_of_the_best_epoch():
     scores = iter([0.6, 0.9, 0.7])
     net, report = run(score=lambda *_: next(scores))
     assert torch.equal(predict(net, ROWS), report.held_logits)
+
+
+DROPS = settings(qnn=QnnSettings(layers=2, rows=2, dropout=0.2))
+FINAL = settings(interest="din", interaction="final", final=FinalSettings(block1=(6,), block2=(4,)))
+
+
+def rough(label, logits):
+    """A score that rises and falls for no reason, and depends on nothing but the logits."""
+    return math.sin(1e4 * logits.double().sum().item())
+
+
+def course(s, state=None, until=99, score=rough):
+    """A fit's weights and report, and what was kept after every epoch; ended after `until`."""
+    kept = []
+
+    def save(state):
+        kept.append(io.BytesIO())
+        torch.save(state(), kept[-1])
+        if len(kept) == until:
+            raise KeyboardInterrupt
+
+    net, report = network(s), None
+    torch.manual_seed(next(STATES))
+    chosen = replace(s.fit, max_epochs=12, patience=4, decay_patience=2, decay=0.5, batch_size=8)
+    with contextlib.suppress(KeyboardInterrupt):
+        report = fit(
+            net, ROWS, LABEL, ROWS, LABEL, chosen, seed=3, score=score, state=state, save=save
+        )
+    return net.state_dict(), report, kept
+
+
+def loaded(file):
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+def same(a, b) -> bool:
+    """Whether two trees of tensors and plain values are equal bit for bit, but for seconds."""
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a if k != "seconds")
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
+    return torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+
+
+@pytest.mark.parametrize("s", [DROPS, FINAL], ids=["qin", "final"])
+def test_a_fit_that_was_stopped_after_any_epoch_ends_as_one_that_was_not(s):
+    weights, report, kept = course(s)
+    n = len(kept)
+    assert n > 5
+    assert len({record["learning_rate"] for record in report.epochs}) > 1
+    assert report.best_epoch < n
+    for stop in range(1, n + 1):
+        *_, before = course(s, until=stop)
+        again, resumed, after = course(s, loaded(before[-1]))
+        assert len(after) == n - stop
+        assert same(weights, again)
+        assert same(asdict(report), asdict(resumed))
+        seconds = [record["seconds"] for record in loaded(before[-1])["report"]["epochs"]]
+        assert [record["seconds"] for record in resumed.epochs][:stop] == seconds
+        if after:
+            assert same(loaded(kept[-1]), loaded(after[-1]))
+
+
+PARTS = ("network", "optimiser", "best", "stale", "report", "shuffle", "random")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_whatever_a_state_leaves_out_changes_the_fit(part):
+    weights, report, kept = course(DROPS)
+    state, fresh = loaded(kept[report.best_epoch]), loaded(kept[0])  # an epoch after the best
+    assert state.keys() == {*PARTS, "random_gpu"}
+    again, resumed, _ = course(DROPS, state | {part: fresh[part]})
+    assert not (same(weights, again) and same(asdict(report), asdict(resumed)))
+
+
+def test_a_state_of_another_fit_is_refused():
+    *_, kept = course(FINAL, until=1)
+    with pytest.raises(NotThisFit, match=r"RuntimeError: Error.* in loading state_dict"):
+        course(DROPS, loaded(kept[0]))
+    *_, kept = course(DROPS, until=1)
+    for part in PARTS:
+        state = loaded(kept[0])
+        del state[part]
+        with pytest.raises(NotThisFit, match=f"KeyError: '{part}'"):
+            course(DROPS, state)
 
 
 def test_a_stale_score_lowers_the_learning_rate_and_then_ends_the_fit():
