@@ -64,6 +64,8 @@ def exit_code(work: Callable[[], None]) -> int:
     except KeyboardInterrupt:
         print(INTERRUPTED, file=sys.stderr)
         return 130
+    finally:
+        pipeline.begun = False
     return 0
 
 

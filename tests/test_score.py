@@ -554,6 +554,17 @@ def test_levels_codes_and_users_come_from_the_store_and_the_rows(capsys, folder)
     refused(capsys, folder, ours(folder, fit, store), "user_id: found 400 in row 3")
 
 
+def test_a_device_that_is_too_small_is_said_with_what_to_do(capsys, folder, monkeypatch):
+    def too_much(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    store = make_store(folder, PrepareSettings())
+    network = randomised(Network(DIN, item_table(folder)))
+    words = ours(folder, make_fit(store, network, DIN), store)
+    monkeypatch.setattr(scoring, "predict", too_much)
+    refused(capsys, folder, words, "90_score needs more memory than cpu has; take the CPU")
+
+
 def test_item_levels_are_read_from_beside_item_info_and_missed_by_name(capsys, folder):
     s = replace(QIN, item_levels=True)
     store = make_store(folder, PrepareSettings())

@@ -642,6 +642,21 @@ def test_a_study_whose_processes_were_all_killed_is_repaired_and_goes_on(own, ca
     assert ends_well(given, 6).count("FAIL") == 2
 
 
+def test_workers_end_with_a_stage_that_was_killed_and_their_trials_are_queued_again(own):
+    given = [*own, *LONG, "network.fit.max_epochs=100000", "network.fit.patience=100000"]
+    Search.of(load("sample", given), "qin").create()
+    process, study = begin(*given, "--workers", "2"), study_of(given)
+    while len(running(study)) < 2:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.kill()
+    process.communicate()  # ends when the workers, which share its output, have
+    assert running(study) == set()
+    assert states(study).count("FAIL") == 2
+    queued = [t for t in study.trials if t.state == TrialState.WAITING]
+    assert len(queued) == 2
+
+
 def test_trials_that_cannot_be_looked_up_wait_for_repair(search):
     study = search.create()
     for worker in ("elsewhere:1:2", studies.me(), f"{socket.gethostname()}:{os.getpid()}:1", ""):
