@@ -6,8 +6,10 @@ unset PYTHONSAFEPATH # `python -m pipeline` is found from this folder
 missing() { # prints the pins of requirements.txt that $python does not have
     "$python" - <<'PYTHON'
 import re
+import signal
 from importlib.metadata import PackageNotFoundError, version
 
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without words
 for line in open("requirements.txt"):
     pin = re.match(r"([\w.-]+)==(\S+)", line)
     if pin:

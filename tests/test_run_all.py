@@ -112,16 +112,20 @@ def test_a_setting_redoes_only_what_depends_on_it(first, words):
 def test_one_seed_gives_equal_bytes_and_no_stage_before_the_report_opens_hidden_labels(
     first, words, tmp_path
 ):
-    elsewhere = [*TINY, f"artefacts={tmp_path}", f"submissions={tmp_path}", "models=qin"]
+    elsewhere = [*TINY, f"artefacts={tmp_path}", f"submissions={tmp_path}/s"]
     run("sample", *elsewhere, "--to", "00_data")
     (hidden,) = tmp_path.glob("sample/00_data/*/hidden_labels.parquet")
     hidden.write_text("whoever reads this fails")
     assert "epochs=" in run("sample", *elsewhere, "--to", "70_submit")
-    for key, place in places.fits(settings.load("sample", words)).items():
-        if key[0] == "qin":
-            (other,) = (tmp_path / "sample" / "50_train").glob(place.path.name)
-            for file in ("held.parquet", "test.parquet", "model.pt"):
-                assert (other / file).read_bytes() == (place.path / file).read_bytes()
+    s = settings.load("sample", words)
+    for place in places.fits(s).values():
+        (other,) = (tmp_path / "sample" / "50_train").glob(place.path.name)
+        for file in ("held.parquet", "test.parquet", "model.pt"):
+            assert (other / file).read_bytes() == (place.path / file).read_bytes()
+    shipped = places.submission(s).path
+    (other,) = (tmp_path / "s" / "sample").iterdir()
+    assert other.name == shipped.name
+    assert (other / "prediction.csv").read_bytes() == (shipped / "prediction.csv").read_bytes()
 
 
 def test_data_do_not_depend_on_the_number_of_threads(tmp_path):
