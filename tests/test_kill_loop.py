@@ -28,7 +28,7 @@ SEED = 0
 TARGETS = ("group", "main", "child")
 WORDS = [
     *(word for word in TINY if "max_epochs" not in word),
-    "network.fit.max_epochs=8", "network.fit.patience=8", "train.save_every=0",
+    "network.fit.max_epochs=30", "network.fit.patience=30", "train.save_every=0",
     "tune.trials=2", "blend.method=logit_mean",  # every fit is in what ships
 ]  # fmt: skip
 ENDED = 60.0  # seconds in which all processes of a killed run must be gone
@@ -115,12 +115,14 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_was_not(tmp_path,
     taken = times(Run(tmp_path / "undisturbed"))
     expected = predictions(tmp_path / "undisturbed")
     assert {*taken} == {*places.STAGES}
-    kills, hit, targets, orphans, differences, folders = 0, Counter(), Counter(), [], 0, []
-    while kills < KILLS:
+    hit, targets, orphans, differences, folders = Counter(), Counter(), [], 0, []
+    missed = sorted([*taken, "50_train", "50_train"])  # the fits are most of a real run
+    while missed:
         folder = tmp_path / f"killed{len(folders)}"
         folder.mkdir()
         folders.append(folder)
-        for stage in taken:
+        assert len(folders) < 10
+        for stage in missed:
             run, target = Run(folder), draw.choice(TARGETS)
             while not run.over and run.stage() < stage:
                 time.sleep(0.01)
@@ -130,21 +132,21 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_was_not(tmp_path,
                 run.finish()
                 break
             run.kill(target, draw)
-            kills, hit[now or "between stages"] = kills + 1, hit[now or "between stages"] + 1
+            hit[now or "between stages"] += 1
             targets[target] += 1
             orphans += run.wait()
         Run(folder).finish()
         differences += predictions(folder) != expected
         assert (folder / "submissions/LEADERBOARD.md").read_text().count("sample/research-") == 1
-    logs = "".join((folder / "log.txt").read_text() for folder in folders)
-    with capsys.disabled():
-        print(f"\nkills {kills} ({dict(targets)}), in {dict(sorted(hit.items()))}")
+        logs = "".join((folder / "log.txt").read_text() for folder in folders)
         resumed = logs.count(" goes on after epoch ")
-        print(f"runs begun again {kills}, fits gone on {resumed}, folders {len(folders)}", end=", ")
+        if sum(hit.values()) >= KILLS:
+            missed = [s for s in taken if not hit[s] or (s == "50_train" and not resumed)]
+    with capsys.disabled():
+        print(f"\nkills {sum(hit.values())} ({dict(targets)}), in {dict(sorted(hit.items()))}")
+        print(f"folders {len(folders)}, fits gone on {resumed}", end=", ")
         print(f"processes left {len(orphans)}, differences {differences}", end=", ")
         print(f"{time.monotonic() - started:.0f} s")
-    assert {*hit} >= {*taken}
-    assert resumed
     assert (orphans, differences) == ([], 0)
 
 
@@ -156,7 +158,7 @@ def test_two_runs_at_once_in_one_folder_end_as_one(tmp_path):
         run.finish()
     said = (tmp_path / "two/log.txt").read_text()
     assert " waits for process " in said
-    assert said.count("epochs=8 ") == len(re.findall(r"50_train .* epochs=", said)) == 6
+    assert len(re.findall(r"50_train .* epochs=", said)) == 6
     assert predictions(tmp_path / "two") == predictions(tmp_path / "alone")
     assert (tmp_path / "two/submissions/LEADERBOARD.md").read_text().count("sample/research-") == 1
     assert not [p for p in (tmp_path / "two/artefacts").rglob(".*") if "journal" not in p.name]
