@@ -69,7 +69,8 @@ class Resume:
             raise
         except Exception:  # whatever a damaged file makes zipfile and torch raise
             return None
-        return kept if isinstance(kept, dict) and kept.keys() == {"by", "state"} else None
+        fine = isinstance(kept, dict) and kept.keys() == {"by", "state"}
+        return kept if fine and isinstance(kept["by"], dict) else None
 
     def _anew(self, why: str) -> None:
         print(f"{self.what} starts anew: {self.path} {why}", flush=True)

@@ -140,6 +140,7 @@ HARM = {
     "empty": lambda path: path.write_bytes(b""),
     "pickle": lambda path: path.write_bytes(pickle.dumps({"state": print})),
     "a checkpoint": lambda path: torch.save({"weight": torch.ones(2)}, path),
+    "lists": lambda path: torch.save({"by": [], "state": []}, path),
     "code": lambda path: torch.save({"by": print, "state": {}}, path),
 }
 
