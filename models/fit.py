@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 from torch.profiler import record_function
 
+from models import distributed
 from models.column import Column
 from models.feed import feed
 from models.losses import loss
@@ -65,7 +66,7 @@ class Course:
         self.device = next(network.parameters()).device
         self.optimiser = torch.optim.Adam(network.parameters(), lr=s.learning_rate, fused=True)
         self.shuffle = torch.Generator().manual_seed(seed)  # the order depends on nothing else
-        torch.manual_seed(seed)  # dropout
+        torch.manual_seed(distributed.own_seed(seed))  # dropout
         self.report = FitReport()
         self.best: dict[str, Tensor] = {}  # the weights of the best epoch
         self.stale = 0  # epochs since then
@@ -147,7 +148,9 @@ def fit(
     Begins at `state` where there is one; `save` is called after every epoch.
     Raises FloatingPointError, naming epoch and learning rate, when loss or logits are not finite;
     NotThisFit where `state` is of another.
+    Processes of a team (models.distributed) call it alike, and end with the same weights.
     """
+    distributed.unite(network)
     course = Course(network, s, seed)
     if state is not None:
         course.load_state_dict(state)
@@ -165,7 +168,7 @@ def fit(
                 f"epoch {epoch}: training loss {mean_loss}, {n_bad} of {len(logits)} held-out"
                 f" logits not finite, at learning rate {learning_rate:g}"
             )
-        reached = score(held_label, logits)
+        reached = distributed.agreed(score(held_label, logits))
         record = {"loss": mean_loss, "score": reached, "learning_rate": learning_rate}
         record["seconds"] = time.perf_counter() - started
         course.add(record, logits)
@@ -178,12 +181,16 @@ def fit(
 def in_batches(
     rows: Rows | StreamRows, batch_size: int, shuffle: torch.Generator | None = None
 ) -> Sequence[Tensor] | Order:
-    """The batches of a pass over `rows`, as models.feed wants them; in random order to train."""
+    """The batches of a pass over `rows`, as models.feed wants them; in random order to train.
+
+    Of several processes, this one's share of them.
+    """
     if isinstance(rows, StreamRows):
         return rows.order(batch_size, shuffle)
     if shuffle is None:
-        return torch.arange(len(rows), device=rows.device).split(batch_size)
-    return split(torch.randperm(len(rows), generator=shuffle).to(rows.device), batch_size)
+        return distributed.share(torch.arange(len(rows), device=rows.device)).split(batch_size)
+    order = torch.randperm(len(rows), generator=shuffle).to(rows.device)
+    return distributed.shares(split(order, batch_size))
 
 
 def split(order: Tensor, batch_size: int) -> list[Tensor]:
@@ -215,14 +222,15 @@ def train_epoch(
         with record_function("forward"), products(s.precision, device):
             batch_loss = loss(network, batch, label, s)
         with record_function("backward"):
-            batch_loss.backward()
+            distributed.backward(batch_loss, parameters, len(label))
         with record_function("update"):
             add_embedding_l2(network, s.embedding_l2)
             torch.nn.utils.clip_grad_norm_(parameters, s.clip_norm)
             optimiser.step()
-        total += batch_loss.detach() * len(label)
+        if len(label):  # a process may have no row of a small batch
+            total += batch_loss.detach() * len(label)
         n_rows += len(label)
-    return total.item() / n_rows
+    return distributed.mean(total, n_rows)
 
 
 def add_embedding_l2(network: Network, weight: float) -> None:
@@ -237,4 +245,5 @@ def predict(network: Network, rows: Rows | StreamRows, batch_size: int | None = 
     score, device = network.eval().folded(), next(network.parameters()).device
     batch_size = batch_size or PREDICTED_AT_ONCE[device.type]
     batches = in_batches(rows, batch_size)
-    return torch.cat([score(batch) for batch, _ in feed(rows, None, batches, device)])
+    own = torch.cat([score(batch) for batch, _ in feed(rows, None, batches, device)])
+    return distributed.gather(own, len(rows))

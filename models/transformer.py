@@ -50,6 +50,8 @@ class TransformerInterest(nn.Module):
         self.width = width * (s.last + 1)
 
     def forward(self, target: Tensor, items: Tensor, history: History) -> Tensor:
+        if not len(target):  # a process's share of a small batch; torch's layers take no empty one
+            return target.new_zeros(0, self.width)
         position, kept = self.slots(history)
         x = torch.cat((items[position], target[:, None].expand(-1, position.shape[1], -1)), dim=2)
         for layer in self.layers:
