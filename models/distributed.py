@@ -34,18 +34,25 @@ class PeerLost(RuntimeError):
     """Another process of the fit is gone."""
 
 
-def begin(backend: str) -> dist.Store:
-    """Join the processes that torchrun started, over `backend`: gloo or nccl.
+def launched() -> bool:
+    """Whether torchrun started this process."""
+    return dist.is_torchelastic_launched()
 
-    Returns the store that all of them share, and that outlives each of them.
-    """
-    store, rank, n = next(rendezvous("env://"))
-    dist.init_process_group(backend, store=dist.PrefixStore("fit", store), rank=rank, world_size=n)
-    return store
+
+def meet() -> tuple[dist.Store, int]:
+    """A store that the processes share and that outlives each of them, and this one's rank."""
+    store, rank, _ = next(rendezvous("env://"))
+    return dist.PrefixStore("meet", store), rank
+
+
+def begin(backend: str) -> None:
+    """Work together from here on, over `backend`: gloo or nccl."""
+    dist.init_process_group(backend)
 
 
 def end() -> None:
-    dist.destroy_process_group()
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def size() -> int:
@@ -60,7 +67,7 @@ def rank() -> int:
 
 def own_seed(seed: int) -> int:
     """Of what may differ between the processes: `seed` itself in the first one."""
-    return (seed + (rank() << 40)) % 2**63
+    return (seed + 1_000_003 * rank()) % 2**63  # a CPU's generator reads the lower 32 bits alone
 
 
 def share(index: Tensor) -> Tensor:

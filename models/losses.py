@@ -21,6 +21,8 @@ from torch import Tensor
 from models.final import self_distillation
 from models.settings import FitSettings
 
+PAIRING = ("bce_bpr", "contrastive")  # compare rows of a batch with each other
+
 
 class Learner(Protocol):
     """What a loss needs of models.network.Network, or of models.fields.FieldNetwork.

@@ -19,6 +19,7 @@ import platform
 import re
 import resource
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ from pipeline.settings import REPOSITORY
 
 RECORD = "artefact.json"
 CODE, ENDINGS = ("pipeline", "features", "models", "cv", "submissions"), ("py", "toml", "css")
+HOST = socket.gethostname()  # folders may be shared between machines
 LEAST_FREE = 1 << 16  # bytes: a disk with less is full, whatever the error says
 SHORT_WRITE = (  # as polars, numpy and torch put it
     r"os error (27|28|122)\b|\d+ requested and \d+ written|unexpected pos \d+ vs \d+"
@@ -122,7 +124,7 @@ def publish(place: Place) -> Iterator[Publication]:
     """
     place.folder.mkdir(parents=True, exist_ok=True)
     _sweep(place.folder)
-    scratch = place.folder / f".{place.path.name}.{os.getpid()}"
+    scratch = place.folder / f".{place.path.name}.{HOST}.{os.getpid()}"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     started = time.perf_counter()
@@ -215,10 +217,10 @@ def _sync(path: Path) -> None:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what processes that were killed left in `folder`: scratch folders, states of what is
-    published."""
+    """Remove what processes of this machine that were killed left in `folder`: scratch folders, and
+    states of what is published."""
     for scratch in folder.glob(".*"):
-        found = re.fullmatch(r"\..+-[0-9a-f]{8}\.(\d+)(\.old)?", scratch.name)
+        found = re.fullmatch(rf"\..+-[0-9a-f]{{8}}\.{re.escape(HOST)}\.(\d+)(\.old)?", scratch.name)
         if found and not _alive(int(found[1])):
             shutil.rmtree(scratch, ignore_errors=True)
         if scratch.suffix == ".state" and (folder / scratch.name[1:]).with_suffix("").exists():

@@ -37,6 +37,7 @@ SOURCES = {"sample": SampleSettings, "release": ReleaseSettings, "challenge": Ch
 DEFAULT_MODELS = ("qin", "final", "din")
 RULES = ("research", "strict")
 FOLD_MODES = ("auto", "kfold", "official")
+BACKENDS = ("serial", "loky", "dask")
 HOMES = ("auto", "device", "host", "stream")
 MOST_MEMORY = 1 << 24  # MiB
 BLENDERS = (
@@ -71,7 +72,9 @@ class TrainSettings:
 
     seeds: tuple[int, ...] = (0,)
     device: str = "auto"  # cpu | cuda | cuda:1 | auto: cuda where there is one
-    workers: int = 0  # fits at a time; 0: one on a GPU, one a core on a CPU
+    backend: str = "loky"  # serial: in turn | loky: processes here | dask: workers of `scheduler`
+    scheduler: str = ""  # tcp://host:port of a Dask scheduler
+    workers: int = 0  # fits at a time; 0: one a GPU, or one a core
     threads: int = 1  # of each fit; more than one changes the rounding
     rows: str = "auto"  # device | host: one batch ahead | stream | auto: device where they fit
     memory: int = 512  # MiB for rows in flight that are streamed from disk; they change the order
@@ -337,6 +340,7 @@ def _rules(s: Settings) -> list[str]:
         ("folds.mode", s.folds.mode, FOLD_MODES),
         ("blend.method", s.blend.method, BLENDERS),
         ("blend.extra_mean", s.blend.extra_mean, MEANS),
+        ("train.backend", s.train.backend, BACKENDS),
         ("train.rows", s.train.rows, HOMES),
         ("train.settings", s.train.settings, ORIGINS),
         ("tune.pruner", s.tune.pruner, PRUNERS),
@@ -408,9 +412,26 @@ def _rules(s: Settings) -> list[str]:
             for word in s.words
             if word.startswith(("folds.n=", "folds.seed="))
         ]
-    problems += _tuning(s)
+    problems += [*_spreading(s), *_tuning(s)]
     if s.rules == "strict":
         problems += _strict(s)
+    return problems
+
+
+def _spreading(s: Settings) -> list[str]:
+    problems, given = [], [word.partition("=")[0] for word in s.words]
+    if s.train.backend == "dask":
+        if not re.fullmatch(r"(tcp|tls)://[^/@\s]+:\d{1,5}", s.train.scheduler):
+            problems.append(
+                "train.scheduler must be the Dask scheduler's tcp://host:port (or tls://), without"
+                " user and password: words are written beside results"
+            )
+        if "train.workers" in given:
+            problems.append("train.workers: not read with train.backend=dask, which takes all")
+    elif s.train.scheduler:
+        problems.append("train.scheduler: not read without train.backend=dask")
+    if s.train.backend == "serial" and s.train.workers > 1:
+        problems.append(f"train.workers = {s.train.workers}, but train.backend=serial has one")
     return problems
 
 
@@ -428,6 +449,11 @@ def _tuning(s: Settings) -> list[str]:
         problems.append(
             "tune.storage must not hold a password, since words are written beside results: put it"
             " into ~/.pgpass or PGPASSWORD"
+        )
+    if s.tune.trials and s.train.backend == "dask" and s.tune.pruner != "none":
+        problems.append(
+            f"tune.pruner = {s.tune.pruner!r} looks between folds, so train.backend=dask cannot"
+            " spread them: add tune.pruner=none, or share trials by tune.storage"
         )
     if s.tune.trials or s.train.settings == "tuned":
         problems += [

@@ -1,12 +1,13 @@
 """The fits of 50_train: from the store's arrays to weights and logits on disk."""
 
+import functools
 import itertools
 import os
 import sys
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import joblib
 import numpy as np
 import polars as pl
 import torch
@@ -16,7 +17,7 @@ from tqdm import tqdm
 from cv.auc import auc
 from features.errors import InputError
 from features.store import Items, Store, open_store
-from models import table
+from models import distributed, table
 from models.column import Column
 from models.fit import (
     PREDICTED_AT_ONCE,
@@ -33,14 +34,34 @@ from models.precision import resolve
 from models.settings import NetworkSettings
 from models.stream import StreamRows, least_memory, stream
 from models.table import Rows
-from pipeline import command, places, processes
-from pipeline.artefacts import Publication, need
+from pipeline import backends, command, devices, places, processes
+from pipeline.artefacts import Place, Publication, need
 from pipeline.memory import enough_memory
 from pipeline.places import OFFICIAL
 from pipeline.resuming import Resume
 from pipeline.settings import Settings
 
 Key = tuple[str, int, int]  # model, seed, fold
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One fit of 50_train, with all that another process needs to know of it."""
+
+    settings: Settings
+    key: Key
+    place: Place
+    store: Path
+    folds: Path
+
+    @property
+    def name(self) -> str:
+        return str(self.place.path)
+
+    def resolved(self) -> "Fit":
+        """With the paths that another machine knows the folders by."""
+        place = replace(self.place, folder=self.place.folder.resolve())
+        return replace(self, place=place, store=self.store.resolve(), folds=self.folds.resolve())
 
 
 def run(fits: list[tuple[Settings, Key]], force: bool) -> None:
@@ -50,35 +71,69 @@ def run(fits: list[tuple[Settings, Key]], force: bool) -> None:
     many cores there are, or on how many fits were left to do.
     """
     how = fits[0][0].train
-    device = pick_device(how.device)
-    at_once = 1 if device.type == "cuda" else os.cpu_count() or 1
-    workers = min(len(fits), how.workers or at_once)
-    print(f"50_train {len(fits)} fits on {device}, {workers} at a time", flush=True)
-    parent = os.getpid() if workers > 1 else None
-    tasks = (joblib.delayed(_run_one)(s, key, force, parent) for s, key in fits)
-    done = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(tasks)
+    todo = _described(fits)
+    if distributed.size() > 1:
+        return _run_together(todo)
+    if how.backend == "dask":
+        slots, where = [], f"the workers of {how.scheduler}"
+    else:
+        device, slots = pick_device(how.device), devices.slots(how, len(fits))
+        where = f"{device}, {len(slots)} at a time"
+    print(f"50_train {len(fits)} fits on {where}", flush=True)
+    parent = os.getpid() if how.backend == "loky" and len(slots) > 1 else None
+    tasks = {fit.name: (fit, force, len(slots) == 1, parent) for fit in todo}
+    done = backends.spread(_run_one, tasks, how, slots, todo[0].place.folder.parent)
     for _ in tqdm(done, desc="50_train fits", total=len(fits), disable=None, leave=False):
         pass
 
 
-def _run_one(s: Settings, key: Key, force: bool, parent: int | None) -> None:
-    """One fit, in the process `parent`'s own worker where there is one."""
+def _described(fits: list[tuple[Settings, Key]]) -> list[Fit]:
+    described = []
+    for s, group in itertools.groupby(fits, key=lambda fit: fit[0]):
+        known, store, folds = places.fits(s), need(places.store(s)), need(places.folds(s))
+        s = replace(s, networks=places.networks(s), train=replace(s.train, settings="given"))
+        described += [Fit(s, key, known[key], store, folds) for _, key in group]
+    return [fit.resolved() for fit in described] if s.train.backend == "dask" else described
+
+
+def _run_together(todo: list[Fit]) -> None:
+    """Train `todo` one after another, each with all processes of the team; the first publishes."""
+    first = distributed.rank() == 0
+    print(f"50_train {len(todo)} fits, each in {distributed.size()} processes", flush=True)
+    for one in todo:
+        torch.set_num_threads(one.settings.train.threads)
+        with _enough_memory(one):
+            bench = Workbench.open(one.settings, one.store, one.folds)
+            if first:
+                fill = functools.partial(bench.fit, one.key, progress=command.progress)
+                command.make(one.place, True, fill)
+            else:
+                bench.fit(one.key, None, lambda batches, _: batches)
+
+
+def _run_one(one: Fit, force: bool, alone: bool, parent: int | None) -> None:
+    """One fit, in a worker of the process `parent` where there is one."""
     if parent is not None:
         processes.end_with(parent)
-    torch.set_num_threads(s.train.threads)
-    progress = command.progress if parent is None else lambda batches, _: batches
-    (model, seed, fold), device = key, pick_device(s.train.device)
+    torch.set_num_threads(one.settings.train.threads)
+    progress = command.progress if alone else lambda batches, _: batches
 
     def fill(out: Publication) -> dict:
         if force:
             out.state.unlink(missing_ok=True)
-        return bench.fit(key, out, progress)
+        return bench.fit(one.key, out, progress)
 
+    with _enough_memory(one):
+        bench = Workbench.open(one.settings, one.store, one.folds)
+        command.make(one.place, force, fill)
+
+
+def _enough_memory(one: Fit) -> AbstractContextManager:
+    """Where there is not, say what to lower."""
+    model, seed, fold = one.key
     what = f"50_train {model} seed {seed} fold {fold}"
     remedy = f"lower {model}.fit.batch_size; then keep the rows on the host, train.rows=host"
-    with enough_memory(device, what, remedy):
-        bench = Workbench.open(s, need(places.store(s)), need(places.folds(s)))
-        command.make(places.fits(s)[key], force, fill)
+    return enough_memory(pick_device(one.settings.train.device), what, remedy)
 
 
 @dataclass(frozen=True)
@@ -158,11 +213,16 @@ class Workbench:
         rows = self.rows | {"train": self.rows["train"].take(index)}
         return replace(self, rows=rows, label=self.label | {"train": label}, fold=fold)
 
-    def fit(self, key: Key, out: Publication, progress: Progress) -> dict:
-        """Train one model, write what 50_train publishes, return what its line says."""
+    def fit(self, key: Key, out: Publication | None, progress: Progress) -> dict:
+        """Train one model, write what 50_train publishes, return what its line says.
+
+        Without `out` nothing is written: another process of the team does that.
+        """
         model, seed, fold = key
         s, said = self.settings.networks[model], f"50_train {model} seed {seed} fold {fold}"
-        resume = Resume(out, said, self.settings.train.save_every, self.device)
+        resume = None  # each process of a team has its own dropout, and keeps nothing of it
+        if distributed.size() == 1:
+            resume = Resume(out, said, self.settings.train.save_every, self.device)
         try:
             network, report, n_rows, held_ids = self.train(
                 key,
@@ -170,20 +230,23 @@ class Workbench:
                 each_epoch=lambda epoch, record: _say(key, epoch, record),
                 resume=resume,
             )
-            torch.save(network.state_dict(), out / "model.pt")
-            if fold != OFFICIAL:
-                _write(out / "held.parquet", "row_id", held_ids, report.held_logits)
-            for name, column, ids in (
-                ("valid", "row_id", np.arange(len(self.store.valid))),
-                ("test", "ID", np.asarray(self.store.test.id)),
-            ):
-                _write(out / f"{name}.parquet", column, ids, self._predict(network, name, s))
+            logits = {name: self._predict(network, name, s) for name in ("valid", "test")}
         except FloatingPointError as error:
-            out.state.unlink(missing_ok=True)  # it leads there again
+            if out is not None:
+                out.state.unlink(missing_ok=True)  # it leads there again
             what, remedy = f"{model}, seed {seed}, fold {fold}", f"{model}.fit.learning_rate"
             raise InputError(f"{what}: {error}; lower {remedy}") from None
+        if out is None:
+            return {}
+        torch.save(network.state_dict(), out / "model.pt")
+        if fold != OFFICIAL:
+            _write(out / "held.parquet", "row_id", held_ids, report.held_logits)
+        ids = np.arange(len(self.store.valid)), np.asarray(self.store.test.id)
+        _write(out / "valid.parquet", "row_id", ids[0], logits["valid"])
+        _write(out / "test.parquet", "ID", ids[1], logits["test"])
         out.report = _report(report, n_rows) | {
             "device": str(self.device),
+            "processes": distributed.size(),
             "precision": resolve(s.fit.precision, self.device),  # what auto came to
             "content": self.settings.prepare.content,
         }
@@ -350,6 +413,8 @@ def stay_on_host(wanted: str, rows: dict[str, Rows], device: torch.device) -> bo
 
 def pick_device(wanted: str, word: str = "train.device") -> torch.device:
     """The device that `word` asks for. Raises InputError where there is none."""
+    if devices.HELD and wanted != "cpu":  # this process was handed a GPU, as its only one
+        wanted = "cuda"
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(wanted)

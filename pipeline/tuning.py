@@ -1,8 +1,10 @@
 """The trials of a study, by one worker or by several.
 
 A trial trains the network on one fold after another and reports the mean AUC so far; the pruner
-may stop it between two folds. Early stopping inside a fold belongs to the fit, and no pruner sees
-it. AUCs are of the held-out rows, which also chose the epoch.
+may stop it between two folds. Where none looks (tune.pruner=none) and one worker alone runs trials,
+the folds of a trial are trained side by side, as train.backend says. Early stopping inside a fold
+belongs to the fit, and no pruner sees it. AUCs are of the held-out rows, which also chose the
+epoch.
 """
 
 import multiprocessing
@@ -27,12 +29,22 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from features.errors import InputError
 from models.fit import FitReport
 from models.settings import NetworkSettings
-from pipeline import artefacts, command, places, processes, settings, space, studies
+from pipeline import (
+    artefacts,
+    backends,
+    command,
+    devices,
+    places,
+    processes,
+    settings,
+    space,
+    studies,
+)
 from pipeline.artefacts import Place, need
 from pipeline.settings import Settings
 from pipeline.space import Categorical, Float, Parameter, Space
 from pipeline.studies import FINISHED
-from pipeline.training import Workbench, pick_device
+from pipeline.training import Key, Workbench, pick_device
 
 POLL = 1.0  # seconds between two looks at trials that others run
 WAITS = (
@@ -54,6 +66,7 @@ class Search:
     model: str
     space: Space
     place: Place
+    abreast: bool = False  # whether the folds of a trial are trained side by side
 
     @classmethod
     def of(cls, s: Settings, model: str) -> "Search":
@@ -138,11 +151,14 @@ def run(search: Search, workers: int) -> Study:
     s, study = search.settings, search.create()
     missing = s.tune.trials - studies.count(study, *FINISHED)
     if missing > 0:
-        devices = _devices(s)
-        n = min(missing, workers or s.train.workers or len(devices))
+        on_cluster = s.train.backend == "dask"
+        mine = ["cpu"] if on_cluster else _devices(s)
+        n = min(missing, workers or s.train.workers or len(mine))
+        here = s.train.backend == "loky" and n == 1
+        search = replace(search, abreast=s.tune.pruner == "none" and (on_cluster or here))
         said = f"{missing} of {s.tune.trials} trials to go, {n} at a time"
         print(f"40_tune study {search.name}: {said}", flush=True)
-        tasks = [(search, devices[i % len(devices)], i) for i in range(n)]
+        tasks = [(search, mine[i % len(mine)], i) for i in range(n)]
         if n == 1:
             work(*tasks[0])
         else:
@@ -250,8 +266,9 @@ def _objective(search: Search, bench: Workbench, trial: Trial, seed: int) -> flo
     bench = replace(bench, settings=replace(bench.settings, networks={search.model: network}))
     done = _Done(bench.device)
     try:
+        fits = _abreast(search, network) if search.abreast else None
         for step, fold in enumerate(folds):
-            done.add(*_fit(bench, (search.model, s.train.seeds[0], fold)))
+            done.add(*(fits[step] if fits else _fit(bench, _key(search, fold))))
             trial.report(reported(done.aucs, s.tune.pruner), step)
             if fold != folds[-1] and trial.should_prune():
                 raise optuna.TrialPruned
@@ -269,11 +286,35 @@ def _objective(search: Search, bench: Workbench, trial: Trial, seed: int) -> flo
     return statistics.fmean(done.aucs)
 
 
-def _fit(bench: Workbench, key: tuple[str, int, int]) -> tuple[FitReport, int]:
+def _key(search: Search, fold: int) -> Key:
+    return search.model, search.settings.train.seeds[0], fold
+
+
+def _abreast(search: Search, network: NetworkSettings) -> list[tuple[FitReport, int, int]]:
+    """What `_fit` returns for every fold, each trained in a process of its own."""
+    s = search.settings
+    s = replace(s, networks={search.model: network}, train=replace(s.train, settings="given"))
+    store, folds = (need(place).resolve() for place in (places.store(s), places.folds(s)))
+    keys = [_key(search, fold) for fold in search.folds]
+    tasks = {f"{search.model} fold {key[2]}": (s, store, folds, key) for key in keys}
+    slots = devices.slots(s.train, len(tasks))
+    found = dict(backends.spread(_fit_alone, tasks, s.train, slots, store.parents[1]))
+    return [found[name] for name in tasks]
+
+
+def _fit_alone(s: Settings, store: Path, folds: Path, key: Key) -> tuple[FitReport, int, int]:
+    torch.set_num_threads(s.train.threads)
+    bench = Workbench.open(s, store, folds).of_users(s.tune.users, s.tune.seed)
+    report, *rest = _fit(bench, key)
+    return replace(report, held_logits=None), *rest
+
+
+def _fit(bench: Workbench, key: Key) -> tuple[FitReport, int, int]:
+    """How a fit went, on how many rows, and the peak memory of its process so far, MiB."""
     _, report, n_rows, _ = bench.train(
         key, progress=lambda batches, _: batches, each_epoch=lambda epoch, record: None
     )
-    return report, n_rows
+    return report, n_rows, artefacts.peak_mib()
 
 
 def _refuse_surplus(trial: Trial, wanted: int) -> None:
@@ -305,6 +346,7 @@ class _Done:
     epochs: list[int] = field(default_factory=list)
     seconds: float = 0.0
     rows: int = 0
+    peak_mib: int = 0
 
     def __post_init__(self) -> None:
         if PEAK.exists():  # where not, peak_mib is the worker's since it began
@@ -312,11 +354,12 @@ class _Done:
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
 
-    def add(self, report: FitReport, n_rows: int) -> None:
+    def add(self, report: FitReport, n_rows: int, peak_mib: int) -> None:
         self.aucs.append(report.best_score)
         self.epochs.append(len(report.epochs))
         self.seconds += sum(epoch["seconds"] for epoch in report.epochs)
         self.rows += n_rows * len(report.epochs)
+        self.peak_mib = max(self.peak_mib, peak_mib)
 
     def attributes(self) -> dict[str, Any]:
         found = {
@@ -324,7 +367,7 @@ class _Done:
             "epochs": self.epochs,
             "seconds": round(self.seconds, 3),
             "rows_per_second": round(self.rows / self.seconds) if self.seconds else 0,
-            "peak_mib": artefacts.peak_mib(),
+            "peak_mib": self.peak_mib or artefacts.peak_mib(),
         }
         if self.device.type == "cuda":
             found["gpu_peak_mib"] = torch.cuda.max_memory_allocated(self.device) // 2**20

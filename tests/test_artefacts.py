@@ -93,7 +93,9 @@ def test_a_damaged_artefact_is_not_done_and_is_replaced_as_a_whole(place, harm):
 
 def test_another_processes_scratch_folder_and_stray_files_stay(place):
     place.folder.mkdir(parents=True)
-    theirs = [place.folder / f".{place.path.name}.{end}" for end in ("1", "1.old", "x")]
+    gone = f"elsewhere.{2**22 + 1}"  # no process here has that number, but another machine's may
+    ends = (f"{artefacts.HOST}.1", f"{artefacts.HOST}.1.old", gone, "x")
+    theirs = [place.folder / f".{place.path.name}.{end}" for end in ends]
     for path in theirs:
         path.mkdir()
     fill(place)

@@ -1,0 +1,28 @@
+"""Tasks for processes and clusters, in a module that is imported in no time."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from features.errors import InputError
+
+
+def note(folder: Path, name: str, deadly: str = "", always: bool = False) -> str:
+    """Begin, which the file `name` counts; `deadly` kills its process, the first time or always."""
+    with (folder / name).open("a") as file:
+        file.write("x")
+    time.sleep(0.1)
+    if name == deadly and (always or (folder / name).stat().st_size == 1):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return name.upper()
+
+
+def fail() -> None:
+    raise InputError("bad input")
+
+
+def gpu() -> tuple[str, int]:
+    """Which GPU this process sees, and which process it is."""
+    time.sleep(0.1)
+    return os.environ["CUDA_VISIBLE_DEVICES"], os.getpid()
