@@ -161,7 +161,7 @@ def test_rows_of_the_board_that_come_at_once_are_all_there(tmp_path, capsys):
     """Profiles share LEADERBOARD.md."""
     board, manifest = tmp_path / "LEADERBOARD.md", {
         "commit": "abc", "rules": "research", "blend": "best_single",
-        "weights": None, "runs": ["a-1"],
+        "weights": None, "runs": ["a-1"], "extra": None,
     }  # fmt: skip
     folders = [tmp_path / f"profile{i}" / "research-1" for i in range(12)]
     for folder in folders:
