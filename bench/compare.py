@@ -23,7 +23,7 @@ from features.errors import InputError
 from features.store import open_store
 from pipeline.command import exit_code
 
-KEYS = ("row_id", "label", "probability")
+KEYS = ("row_id", "user_id", "label", "probability")
 
 
 def main(argv: list[str] | None = None) -> int:
