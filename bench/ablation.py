@@ -38,7 +38,7 @@ from features.store import open_store
 from pipeline import artefacts, command, places, settings, training
 from pipeline.artefacts import Place
 from pipeline.settings import Settings
-from pipeline.training import Key
+from pipeline.workbench import Key
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from features.challenge import PUBLISHED_ROWS
 from features.errors import InputError
 from pipeline import artefacts, command, places, settings
 from pipeline.settings import Settings
-from pipeline.training import Workbench
+from pipeline.workbench import Workbench
 
 PROFILE = """\
 # The world of bench.prepare; networks as published.

@@ -31,7 +31,7 @@ from bench.alone import alone
 from features.errors import InputError
 from models.network import Network
 from models.settings import NetworkSettings
-from pipeline import command, settings, training
+from pipeline import command, devices, settings
 from pipeline.settings import Settings
 
 JUDGED = 8192  # rows of inference, at most
@@ -81,7 +81,7 @@ def main(argv: list[str] | None = None) -> int:
 def work(a: argparse.Namespace) -> None:
     device = [f"train.device={a.device}"] if a.device else []
     s = settings.load("microlens_1m", [*a.words, f"models={a.model}", *device])
-    training.pick_device(s.train.device)
+    devices.pick_device(s.train.device)
     if a.steps < 1:
         raise InputError(f"--steps = {a.steps} must be at least 1")
     todo, say = points({q: getattr(a, q) for q in SWEEP}, s.networks[a.model]), report.talk(a.json)
@@ -134,7 +134,7 @@ def _numbers(quantity: str, text: str) -> list[int]:
 def measure(s: Settings, model: str, point: Point, n_steps: int, clock: str) -> dict:
     """The figures of one point, in a process of its own."""
     torch.set_num_threads(s.train.threads)
-    libraries, device = steps.resident_mib(), training.pick_device(s.train.device)
+    libraries, device = steps.resident_mib(), devices.pick_device(s.train.device)
     network = s.networks[model]
     rows, label = challenge_like.rows(point.rows, network.max_len, point.items, point.history)
     rows, label = rows.to(device), label.to(device)

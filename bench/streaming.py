@@ -31,7 +31,7 @@ from models import stream, table
 from models.column import Column
 from models.fit import fit, predict
 from models.network import Network
-from pipeline import artefacts, command, settings, training
+from pipeline import artefacts, command, settings, workbench
 from pipeline.settings import Settings
 
 NETWORK = [
@@ -71,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def work(a: argparse.Namespace) -> None:
     s = settings.load("sample", [*NETWORK, *a.words])
-    training.check_memory(s, torch.device("cpu"))
+    workbench.check_memory(s, torch.device("cpu"))
     sizes = [int(part) if part.strip().isdigit() else 0 for part in a.rows.split(",")]
     homes = a.homes.split(",")
     if min(sizes) < JUDGED or a.items < 2 or not {"stream", "host"}.issuperset(homes):

@@ -26,6 +26,7 @@ SETTINGS = {
     "verbosity": -1,
 }
 MOST_TREES, PATIENCE = 300, 15
+MANY = 100_000  # rows; with fewer, threads wait for each other longer than they work
 PARTS = 5  # of the users; one of them says how many trees
 
 
@@ -36,18 +37,24 @@ def fit(columns: np.ndarray, names: list[str], label: np.ndarray, user: np.ndarr
     user (N,), whose rows stay together where the number of trees is chosen.
     Raises InputError for fewer than PARTS users.
     """
+    settings = SETTINGS | {"num_threads": _threads(label)}
     held = grouped_folds(user, label, PARTS, seed=0) == 0
     inside = lightgbm.Dataset(columns[~held], label[~held], feature_name=names)
     judge = lightgbm.Dataset(columns[held], label[held], reference=inside)
     stop = lightgbm.early_stopping(PATIENCE, verbose=False)
-    tried = lightgbm.train(SETTINGS, inside, MOST_TREES, [judge], callbacks=[stop])
+    tried = lightgbm.train(settings, inside, MOST_TREES, [judge], callbacks=[stop])
     everything = lightgbm.Dataset(columns, label, feature_name=names)
-    return lightgbm.train(SETTINGS, everything, tried.best_iteration).model_to_string()
+    return lightgbm.train(settings, everything, tried.best_iteration).model_to_string()
 
 
 def predict(model: str, columns: np.ndarray) -> np.ndarray:
     """Logits (n,) float64 of `columns` (n, C)."""
-    return lightgbm.Booster(model_str=model).predict(columns, raw_score=True)
+    booster = lightgbm.Booster(model_str=model)
+    return booster.predict(columns, raw_score=True, num_threads=_threads(columns))
+
+
+def _threads(rows: np.ndarray) -> int:
+    return 1 if len(rows) < MANY else 0  # 0: one a core
 
 
 def importances(model: str) -> dict[str, float]:

@@ -15,9 +15,10 @@ import torch
 
 from pipeline import command, masking, places
 from pipeline.artefacts import Publication, need
+from pipeline.devices import pick_device
 from pipeline.memory import enough_memory
 from pipeline.settings import Settings
-from pipeline.training import Workbench, pick_device
+from pipeline.workbench import Workbench
 
 REMEDY = "keep the rows on the host, train.rows=host; then take the CPU, train.device=cpu"
 

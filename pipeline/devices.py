@@ -19,6 +19,19 @@ PATIENCE = 60  # seconds until a process that was killed must have let go of its
 HELD: list[TextIO] = []  # lock on the GPU of this process, for as long as it lives
 
 
+def pick_device(wanted: str, word: str = "train.device") -> torch.device:
+    """The device that `word` asks for. Raises InputError where there is none."""
+    if HELD and wanted != "cpu":  # this process was handed a GPU, as its only one
+        wanted = "cuda"
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(wanted)
+    n_gpus = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= n_gpus:
+        raise InputError(f"{word} = {wanted!r}, but torch sees {n_gpus} CUDA devices here")
+    return device
+
+
 def slots(how: TrainSettings, n: int) -> list[str]:
     """For each of `n` fits that this machine takes at a time: its GPU's name, or "" for a core."""
     if how.backend == "serial":

@@ -8,9 +8,9 @@ import json
 import re
 from pathlib import Path
 
-from pipeline import scores
 from pipeline.artefacts import replace_file
 from pipeline.locking import locked
+from pipeline.tuned import of_tuned
 
 TITLE = """# Leaderboard
 
@@ -114,7 +114,7 @@ def _sentence(manifest: dict, judged: dict) -> str:
     single = next((row for row in judged["rows"] if row["name"] == "best_single"), None)
     if single is not None and single is not best and best["cv"] is not None:
         what += f"; nested CV {best['cv'] - single['cv']:+.5f} against the best single network"
-    return f"{what}. {scores.of_tuned(judged)}" if judged["tuned"] else what
+    return f"{what}. {of_tuned(judged)}" if judged["tuned"] else what
 
 
 def _models(manifest: dict) -> list[str]:

@@ -10,7 +10,7 @@ from models import mask
 from models.fit import predict
 from models.network import Network
 from models.table import Rows
-from pipeline.training import Workbench
+from pipeline.workbench import Workbench
 
 ROWS = 10_000  # of official valid, at most; whole users
 DRAWS = 200  # of the bootstrap

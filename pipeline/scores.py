@@ -9,13 +9,12 @@ import polars as pl
 from cv.auc import auc
 from pipeline import judging
 from pipeline.blending import SHIPPED
+from pipeline.tuned import of_tuned
 
 COLUMNS = ("cv", "sd", "valid", "hidden", "valid_gain", "hidden_gain")
 WITH_EXTRA = "with_extra"
 FLATTERED_CV = "  CV: a fold also chose the epoch of its own fits, which flatters it a little."
 FLATTERED = "  Official valid chose epochs and network, so it flatters them; hidden chose nothing."
-TUNED_CV = "The folds have also chosen the settings of {}: official valid is the yard-stick."
-TUNED = "Official valid has also chosen the settings of {}: only the test can judge them."
 
 
 def judge(blend: Path, hidden_labels: Path | None, tuned: tuple[str, ...] = ()) -> dict:
@@ -102,20 +101,11 @@ def as_text(judged: dict) -> str:
         figures = "".join(_cell(v) for v in (row["valid"], row["hidden"], judged["bayes"]))
         lines.append(f"{_star(row, judged)} {row['name']:<{width}}{cv:>19}{figures}")
     lines += _gains(judged, width)
-    flattered = FLATTERED_CV if _kfold(judged) else FLATTERED
+    flattered = FLATTERED if judged["rows"][0]["cv"] is None else FLATTERED_CV
     lines += [f"* ships, chosen by {judged['chosen_by']}.", flattered]
     if judged["tuned"]:
         lines.append(f"  {of_tuned(judged)}")
     return "\n".join(lines)
-
-
-def of_tuned(judged: dict) -> str:
-    """What tuning has used up, and what it has left to judge by."""
-    return (TUNED_CV if _kfold(judged) else TUNED).format(", ".join(judged["tuned"]))
-
-
-def _kfold(judged: dict) -> bool:
-    return judged["rows"][0]["cv"] is not None
 
 
 def _gains(judged: dict, width: int) -> list[str]:

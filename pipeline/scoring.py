@@ -21,8 +21,9 @@ from models.table import Rows
 from pipeline import command
 from pipeline.artefacts import RECORD, disk_full
 from pipeline.checkpoints import Checkpoint, open_fuxictr, open_ours, read_json
+from pipeline.devices import pick_device
 from pipeline.memory import enough_memory
-from pipeline.training import item_table, pick_device
+from pipeline.workbench import item_table
 
 FORMATS = ("fuxictr", "ours")
 NETWORK = ("checkpoint", "format", "items")

@@ -41,10 +41,11 @@ from pipeline import (
     studies,
 )
 from pipeline.artefacts import Place, need
+from pipeline.devices import pick_device
 from pipeline.settings import Settings
 from pipeline.space import Categorical, Float, Parameter, Space
 from pipeline.studies import FINISHED
-from pipeline.training import Key, Workbench, pick_device
+from pipeline.workbench import Key, Workbench
 
 POLL = 1.0  # seconds between two looks at trials that others run
 WAITS = (

@@ -218,7 +218,7 @@ def test_equal_rows_give_a_stacker_of_equal_bytes_whatever_the_threads(monkeypat
     inputs, label, _, user = stacked()
     texts = set()
     for threads in ("1", "2", "2"):
-        monkeypatch.setitem(stacker.SETTINGS, "num_threads", int(threads))
+        monkeypatch.setattr(stacker, "_threads", lambda rows, n=int(threads): n)
         text = stacker.fit(inputs.features, list(inputs.names), label, user)
         texts.add(text.replace(f"[num_threads: {threads}]", ""))
     assert len(texts) == 1

@@ -9,7 +9,7 @@ import torch
 from models.feed import feed
 from models.fit import fit, predict, train_epoch
 from models.table import Size
-from pipeline.training import stay_on_host
+from pipeline.workbench import stay_on_host
 from tests.small import network, rows, settings
 
 MADE, LABEL = rows(n_rows=9)

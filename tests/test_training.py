@@ -14,7 +14,8 @@ from models.settings import NetworkSettings
 from pipeline import masking, places, settings, training
 from pipeline.artefacts import need
 from pipeline.places import OFFICIAL
-from pipeline.training import Workbench, item_table, rises
+from pipeline.training import rises
+from pipeline.workbench import Workbench, item_table
 
 PLAIN = NetworkSettings(interest="asta", interaction="qnn")
 ITEMS = Items(tags=np.array([[0, 0], [0, 3]]), content=np.zeros((2, 4), np.float32))
@@ -74,8 +75,8 @@ def test_rows_on_disk_are_held_out_and_predicted_as_rows_in_memory_are(words):
         assert torch.equal(same_label, held_label)
         assert np.array_equal(same_ids, ids) if fold != OFFICIAL else same_ids is None
     for split in ("valid", "test"):
-        want = memory._predict(network, split, memory.settings.networks["din"])
-        assert torch.equal(disk._predict(network, split, disk.settings.networks["din"]), want)
+        want = memory.predict(network, split, memory.settings.networks["din"])
+        assert torch.equal(disk.predict(network, split, disk.settings.networks["din"]), want)
     (rows, label), (same_rows, same) = (masking.valid_rows(bench) for bench in (memory, disk))
     assert np.array_equal(label, same)
     assert torch.equal(rows.user, same_rows.user)

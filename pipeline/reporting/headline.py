@@ -1,10 +1,10 @@
 """What shipped and what it is worth, before anything else."""
 
-from pipeline import scores
 from pipeline.leaderboard import shipped
 from pipeline.reporting.page import Html, join, markup
 from pipeline.reporting.run import Run
 from pipeline.reporting.wording import auc, listed, name
+from pipeline.tuned import of_tuned
 
 
 def headline(run: Run) -> Html:
@@ -55,7 +55,7 @@ def said(run: Run, best: dict) -> str:
     if bayes is not None and best["hidden"] is not None:
         share = (best["hidden"] - 0.5) / (bayes - 0.5)
         text += f" It comes {share:.1%} of the way from a coin's 0.5 to perfect knowledge."
-    return f"{text} {scores.of_tuned(run.judged)}" if run.judged["tuned"] else text
+    return f"{text} {of_tuned(run.judged)}" if run.judged["tuned"] else text
 
 
 def _tiles(run: Run, best: dict) -> list[tuple[str, str, str]]:
