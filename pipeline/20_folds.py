@@ -27,7 +27,7 @@ def work(s: Settings, force: bool) -> None:
             fold = grouped_folds(train.user, train.label, s.folds.n, s.folds.seed)
         table = pl.DataFrame({"row_id": np.arange(len(fold)), "fold": fold})
         table.write_parquet(out / "folds.parquet")
-        np.save(out / "fold.npy", fold)
+        np.save(out / "fold.npy", fold, allow_pickle=False)
         users = len(np.unique(train.user))
         return {"rows": len(fold), "users": users, "folds": len(np.unique(fold))}
 

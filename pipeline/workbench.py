@@ -182,7 +182,7 @@ def fold_column(path: Path) -> Column:
             f"{path} is missing, which train.rows=stream reads: an earlier version wrote this"
             " folder; write it again with python -m pipeline.20_folds and --force"
         )
-    return Column.of(np.load(path, mmap_mode="r"))
+    return Column.of(np.load(path, mmap_mode="r", allow_pickle=False))
 
 
 def check_memory(s: Settings, device: torch.device) -> None:

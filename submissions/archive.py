@@ -41,9 +41,16 @@ def extract(data: bytes) -> bytes:
 
 
 def _read(archive: zipfile.ZipFile) -> bytes:
-    """As many bytes as the directory says, and no more in memory: a zip may unpack to others."""
+    """As many bytes as the directory says, and no more in memory: a zip may unpack to others.
+
+    Raises ValueError where it does.
+    """
+    size = archive.getinfo(NAME).file_size
     with archive.open(NAME) as stream:
-        return stream.read(archive.getinfo(NAME).file_size + 1)
+        data = stream.read(size + 1)
+    if len(data) != size:
+        raise ValueError(f"{NAME} does not have the {size} bytes that its directory says")
+    return data
 
 
 def _problems(entries: list[zipfile.ZipInfo]) -> list[str]:

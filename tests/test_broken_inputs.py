@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from features import challenge, memory, parquet, release_files
+from features import challenge, checks, memory, parquet, release_files
 from features.errors import InputError
 from features.prepare import write_store
 from features.store import open_store
@@ -543,3 +543,22 @@ def test_pickles_in_every_disguise_are_refused_and_never_run(tmp_path, monkeypat
     with pytest.raises(InputError):
         checkpoints.load_state(path)
     assert not Path("hostile-code-ran").exists()
+
+
+def test_a_footer_over_which_arrow_would_abort_is_refused(tmp_path):
+    """Single bits of a footer, the schema's first: some turn a list into what has no lists."""
+    path, found = tmp_path / "a.parquet", []
+    lists = pa.array([[1, 2], [3]], pa.list_(pa.int64()))
+    pq.write_table(pa.table({"a": lists}), path)
+    whole = path.read_bytes()
+    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    for place in range(footer, footer + 48):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        violations = checks.Violations()
+        for file in parquet.open_files({"a": path}, violations).values():
+            parquet.elements(file, "a")  # aborts, had the file not been looked at before
+        try:
+            violations.raise_if_any()
+        except InputError as error:
+            found.append(str(error))
+    assert any("a.parquet: found a footer that contradicts itself" in said for said in found)

@@ -197,7 +197,7 @@ RELEASE = {  # file name: reader, bytes, separator
 def expected(name: str, lines: list[list[str]]) -> list[tuple]:
     """What a release's file must become, read without its quotes."""
     if name == "a_pairs.tsv":
-        events = [(int(u), int(i)) for u, items in lines for i in items.split()]
+        events = [(int(u), int(i)) for u, *items in lines for i in " ".join(items).split()]
         return [(*event, time) for time, event in enumerate(events)]
     if name == "a_titles.csv":
         return [(int(item), *(title or [None])) for item, *title in lines[1:]]
