@@ -10,6 +10,7 @@ them in one are not read, and batches have fewer rows where lists are long. A fo
 then features.memory makes the read fail in time.
 """
 
+import faulthandler
 import os
 import resource
 from collections.abc import Callable, Iterator
@@ -63,6 +64,7 @@ def unsound(files: dict[str, pq.ParquetFile]) -> str:
     copy = os.fork()
     if copy == 0:
         try:
+            faulthandler.disable()
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # where the abort is announced
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             for name, file in files.items():
