@@ -330,12 +330,12 @@ def submission_problem(name: str, data: bytes, ids: list[int]) -> str | None:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 if archive.namelist() != ["prediction.csv"]:
                     return "names in the zip"
-                if archive.getinfo("prediction.csv").file_size > 1 << 20:
-                    return "size"
                 data = archive.read("prediction.csv")
+                if archive.getinfo("prediction.csv").file_size != len(data):
+                    return "size"
         if re.search(rb"\r(?!\n)|\x00", data):
             return "a carriage return alone, or NUL"
-        lines = data.decode().splitlines()
+        lines = [line.removesuffix("\r") for line in data.decode().removesuffix("\n").split("\n")]
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return _line_problem(lines, ids)
