@@ -236,7 +236,8 @@ def blends(tmp_path, monkeypatch) -> list[Path]:
     scores = {"a": [1.0, 2, 3, 4, 5, 6, 7, 8], "b": [8.0, 7, 6, 5, 4, 3, 2, 1]}
     for name, column in (("before", "b"), ("after", "a"), ("other", "a")):
         label = [0, 1] * 4 if name != "other" else [1, 0] * 4
-        table = {"row_id": range(8), "label": label, "qin": scores[column], "probability": 0.5}
+        table = {"row_id": range(8), "user_id": users.valid.user, "label": label}
+        table |= {"qin": scores[column], "probability": 0.5}
         (tmp_path / name).mkdir()
         pl.DataFrame(table).write_parquet(tmp_path / name / "valid.parquet")
     return [tmp_path / name for name in ("before", "after", "other")]
