@@ -15,7 +15,7 @@ import torch
 
 from features.errors import InputError
 from models import fit
-from pipeline import artefacts, command, masking, places, resuming, training
+from pipeline import artefacts, command, masking, places, resuming, training, workbench
 from pipeline.artefacts import Place, publish
 from pipeline.memory import enough_memory
 from pipeline.resuming import Resume
@@ -199,11 +199,16 @@ def test_other_settings_do_not_find_the_state_and_force_does_not_want_it(
     ends_as(place_of(own), whole)
 
 
-def test_a_fit_that_diverges_leaves_no_state_to_diverge_from_again(own):
-    wild = [*own, "qin.fit.learning_rate=1e30"]
-    with pytest.raises(InputError, match=r"lower qin\.fit\.learning_rate"):
-        stage.work(load("sample", wild), False)
-    assert not list(place_of(wild).folder.glob(".*"))
+def test_a_fit_that_diverges_leaves_no_state_to_diverge_from_again(own, monkeypatch):
+    place = stop_after(own, 2, monkeypatch)
+
+    def diverge(*_, **__):
+        raise FloatingPointError("epoch 3: training loss nan")
+
+    monkeypatch.setattr(workbench, "fit", diverge)
+    with pytest.raises(InputError, match=r"epoch 3: training loss nan; lower qin\.fit\.learning"):
+        stage.work(load("sample", own), False)
+    assert not place.state.exists()
 
 
 def test_a_state_that_outlived_its_fit_is_swept(tmp_path):
