@@ -80,6 +80,10 @@ class Backend(DaskDistributedBackend):
     Here every task's own future tells of its end, and asks the scheduler for a result that is lost.
     """
 
+    def effective_n_jobs(self, n_jobs: int) -> int:
+        """Two at least: where there is one, joblib computes in this process."""
+        return max(2, super().effective_n_jobs(n_jobs))
+
     def submit(self, func: Any, callback: Callable[[Any], None]) -> distributed.Future:
         future = self.client.submit(_results, func.items, pure=False)
         future.add_done_callback(lambda ended: callback(_outcome(ended)))
