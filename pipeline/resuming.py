@@ -46,7 +46,10 @@ class Resume:
         others = [name for name, value in self.by.items() if kept["by"].get(name) != value]
         if others:
             return self._anew(f"was written with other {', '.join(others)}")
-        epoch = len(kept["state"]["report"]["epochs"])
+        try:
+            epoch = len(kept["state"]["report"]["epochs"])
+        except (KeyError, TypeError):
+            return self._anew("is damaged")
         print(f"{self.what} goes on after epoch {epoch}", flush=True)
         return kept["state"]
 

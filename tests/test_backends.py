@@ -248,6 +248,13 @@ def test_a_worker_with_several_threads_is_refused(tmp_path):
             noted(tmp_path, how)
 
 
+def test_a_single_worker_computes_and_not_this_process(tmp_path):
+    how = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(**how, protocol="tcp", processes=False, silence_logs=60) as made:
+        how = TrainSettings(backend="dask", scheduler=made.scheduler_address)
+        assert sorted(noted(tmp_path, how)) == [(n, n.upper()) for n in "abcdef"]
+
+
 def test_a_scheduler_that_nobody_runs_or_that_has_no_worker_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(cluster_module, "WAIT", 1)
     how = TrainSettings(backend="dask", scheduler="tcp://127.0.0.1:9")
