@@ -9,8 +9,6 @@ run     python -m pipeline.50_train PROFILE [models=qin,din train.seeds=0,1 qin.
         one fit after another, each over N processes
 """
 
-import sys
-
 from models import distributed
 from pipeline import command, places, torchrun, training
 from pipeline.settings import Settings
@@ -34,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
         with torchrun.team():
             work(command.load(arguments), arguments.force)
 
-    sys.exit(command.exit_code(run))
+    torchrun.leave(command.exit_code(run, team=True))
 
 
 if __name__ == "__main__":

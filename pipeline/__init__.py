@@ -19,6 +19,11 @@ def interrupt(number: int, frame) -> None:
     os._exit(130)
 
 
+def leave(number, frame) -> None:
+    """Handler of signals that come when a stage has said its last word."""
+    os._exit(130)
+
+
 # Only at this moment of `python -m pipeline.<stage>` is argv so; whoever imports a module of the
 # package, tests above all, keeps the handlers it has. SIGINT may be ignored, as nohup has it. It is
 # set once, here: polars puts a handler of its own before it, which ends a query.

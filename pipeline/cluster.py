@@ -65,6 +65,12 @@ START = (
 
 
 def _client(scheduler: str) -> distributed.Client:
+    certified = distributed.Security().get_connection_args("client").get("ssl_context")
+    if scheduler.startswith("tls://") and certified is None:
+        raise InputError(
+            f"train.scheduler={scheduler}: tls:// needs certificates; name them in Dask's"
+            " configuration (distributed.comm.tls), here and for scheduler and workers"
+        )
     try:
         return distributed.Client(scheduler, timeout=WAIT, set_as_default=False)
     except OSError:

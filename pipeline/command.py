@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import os
 import signal
 import sys
 import time
@@ -20,6 +21,7 @@ FULL = "; the disk is full or a limit is reached: make space and run the same co
 DENIED = "; mend its permissions, or name others: artefacts=DIR submissions=DIR data.dir=DIR"
 REMEDIES = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), FULL)
 REMEDIES |= dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), DENIED)
+TORCHRUN = "TORCHELASTIC_RUN_ID"  # environment variable of processes that it started
 NO_MEMORY = "this machine's memory is not enough for these inputs and settings; numpy says:"
 
 
@@ -45,12 +47,17 @@ def load(arguments: argparse.Namespace) -> Settings:
     return settings.load(profile, words)
 
 
-def exit_code(work: Callable[[], None]) -> int:
-    """Run `work`: 0, or one line on stderr and 2 for bad input, 130 when interrupted."""
+def exit_code(work: Callable[[], None], team: bool = False) -> int:
+    """Run `work`: 0, or one line on stderr and 2 for bad input, 130 when interrupted.
+
+    Processes that torchrun started must know how to work as a `team`.
+    """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` and `timeout` end it too
     pipeline.begun = True
     try:
         processes.end_with_run()
+        if TORCHRUN in os.environ and not team:
+            raise InputError("torchrun is for pipeline.50_train alone: run this without it")
         work()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -66,6 +73,7 @@ def exit_code(work: Callable[[], None]) -> int:
         return 130
     finally:
         pipeline.begun = False
+        signal.signal(signal.SIGTERM, pipeline.leave)
     return 0
 
 

@@ -1,7 +1,5 @@
 """Run by torchrun: one process fails while the others wait for it."""
 
-import sys
-
 import torch
 
 from features.errors import InputError
@@ -19,4 +17,4 @@ def work() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command.exit_code(work))
+    torchrun.leave(command.exit_code(work, team=True))

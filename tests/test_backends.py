@@ -257,6 +257,9 @@ def test_a_single_worker_computes_and_not_this_process(tmp_path):
 
 def test_a_scheduler_that_nobody_runs_or_that_has_no_worker_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(cluster_module, "WAIT", 1)
+    how = TrainSettings(backend="dask", scheduler="tls://127.0.0.1:9")
+    with pytest.raises(InputError, match="tls:// needs certificates; name them"):
+        noted(tmp_path, how)
     how = TrainSettings(backend="dask", scheduler="tcp://127.0.0.1:9")
     with pytest.raises(InputError, match=r"^train.scheduler=tcp://127.0.0.1:9: no Dask scheduler"):
         noted(tmp_path, how)

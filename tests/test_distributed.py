@@ -34,7 +34,7 @@ from models.settings import (
     QnnSettings,
     TransformerSettings,
 )
-from pipeline import places
+from pipeline import command, places
 from pipeline.settings import load
 from pipeline.torchrun import refuse
 from tests.small import network, rows, settings
@@ -259,3 +259,9 @@ def test_twenty_of_twenty_shut_down_cleanly(words):
         assert all(place.done for place in fits)
         for place in fits:
             shutil.rmtree(place.path)
+
+
+def test_torchrun_is_for_training_alone(monkeypatch, capsys):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+    assert command.exit_code(lambda: pytest.fail("must not run")) == 2
+    assert "torchrun is for pipeline.50_train alone" in capsys.readouterr().err
