@@ -84,6 +84,8 @@ class Backend(DaskDistributedBackend):
     """joblib's own, which waits for ever where a task is given up, or a worker dies with results.
 
     Here every task's own future tells of its end, and asks the scheduler for a result that is lost.
+    It is awaited in the client's loop, since that may stop while another thread asks it for an end,
+    which then waits for ever.
     """
 
     def effective_n_jobs(self, n_jobs: int) -> int:
@@ -92,7 +94,11 @@ class Backend(DaskDistributedBackend):
 
     def submit(self, func: Any, callback: Callable[[Any], None]) -> distributed.Future:
         future = self.client.submit(_results, func.items, pure=False)
-        future.add_done_callback(lambda ended: callback(_outcome(ended)))
+
+        async def tell() -> None:
+            callback(await _outcome(future))
+
+        self.client.loop.add_callback(tell)
         return future
 
     def retrieve_result_callback(self, out: Any) -> Any:
@@ -105,9 +111,9 @@ def _results(calls: list[tuple]) -> list:
     return [function(*arguments, **words) for function, arguments, words in calls]
 
 
-def _outcome(ended: distributed.Future) -> Any:
+async def _outcome(task: distributed.Future) -> Any:
     try:
-        return ended.result()
+        return await task
     except (Exception, CancelledError) as error:  # raised again by the one who waits
         return error
 

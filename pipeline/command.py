@@ -52,7 +52,7 @@ def exit_code(work: Callable[[], None], team: bool = False) -> int:
 
     Processes that torchrun started must know how to work as a `team`.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` and `timeout` end it too
+    signal.signal(signal.SIGTERM, processes.Stop())  # `kill` and `timeout` end it too
     pipeline.begun = True
     try:
         processes.end_with_run()

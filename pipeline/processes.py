@@ -6,9 +6,27 @@ The stages of run_all, the workers of 50_train and of 40_tune. Linux sends the s
 import ctypes
 import os
 import signal
+import time
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+BLOW = 1.0  # seconds in which signals are one
 RUN = "MMCTR_RUN"  # environment variable by which run_all names itself to its stages
+
+
+class Stop:
+    """Handler of SIGTERM: KeyboardInterrupt, once a blow.
+
+    A parent that is killed may send several, a thread of it each, milliseconds apart. A second
+    KeyboardInterrupt would end what the first has begun to clear up.
+    """
+
+    def __init__(self) -> None:
+        self.last = -BLOW
+
+    def __call__(self, number: int, frame) -> None:
+        before, self.last = self.last, time.monotonic()
+        if self.last - before > BLOW:
+            raise KeyboardInterrupt
 
 
 def end_with(parent: int) -> None:

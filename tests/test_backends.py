@@ -233,6 +233,14 @@ def test_an_error_on_a_worker_is_the_error_of_the_run(cluster, tmp_path):
         list(backends.spread(fail, {"a": (), "b": ()}, how, TWO, tmp_path))
 
 
+def test_a_run_that_fails_leaves_nothing_that_the_next_one_waits_for(cluster, tmp_path):
+    """Tasks that end while the client closes: many, since it takes a coincidence."""
+    how = TrainSettings(backend="dask", scheduler=cluster.scheduler_address)
+    for _ in range(30):
+        with pytest.raises(InputError, match="bad input"):
+            list(backends.spread(fail, dict.fromkeys("abcdefgh", ()), how, TWO, tmp_path))
+
+
 def test_a_worker_with_other_code_is_refused(cluster, tmp_path, monkeypatch):
     how = TrainSettings(backend="dask", scheduler=cluster.scheduler_address)
     monkeypatch.setattr("pipeline.artefacts.code", lambda: "other")

@@ -27,6 +27,20 @@ time.sleep(60)
 """
 
 
+CLEARS_UP = """
+import sys, time
+from pipeline import command
+def work():
+    try:
+        print("ready", flush=True)
+        time.sleep(60)
+    finally:
+        time.sleep(0.5)
+        print("cleared up", flush=True)
+sys.exit(command.exit_code(work))
+"""
+
+
 def begin(*words: str, **more) -> subprocess.Popen:
     more = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | more
     return subprocess.Popen([sys.executable, *words], cwd=ROOT, text=True, **more)
@@ -45,6 +59,27 @@ def test_a_child_whose_parent_is_gone_already_ends_at_once():
     child = begin("-c", CHILD, "1")
     assert child.wait(10) == -signal.SIGTERM
     assert child.stdout.read() == ""
+
+
+def test_signals_that_come_together_are_one_and_do_not_end_what_clears_up():
+    """As the kernel sends them for the threads of a parent that was killed."""
+    child = begin("-c", CLEARS_UP)
+    assert child.stdout.readline() == "ready\n"
+    for _ in range(3):
+        child.terminate()
+        time.sleep(0.05)
+    out, said = child.communicate(timeout=30)
+    assert (child.returncode, out, said) == (130, "cleared up\n", f"{pipeline.INTERRUPTED}\n")
+
+
+def test_a_second_blow_is_heard():
+    stop = processes.Stop()
+    with pytest.raises(KeyboardInterrupt):
+        stop(signal.SIGTERM, None)
+    stop(signal.SIGTERM, None)
+    stop.last -= processes.BLOW
+    with pytest.raises(KeyboardInterrupt):
+        stop(signal.SIGTERM, None)
 
 
 def test_run_all_names_itself_to_its_stages_and_to_nobody_else(monkeypatch):
