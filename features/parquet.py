@@ -10,9 +10,6 @@ them in one are not read, and batches have fewer rows where lists are long. A fo
 then features.memory makes the read fail in time.
 """
 
-import faulthandler
-import os
-import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from features import challenge, checks
+from features import challenge, checks, footers
 from features.challenge import Column
 from features.checks import Report, Violations
 
@@ -45,41 +42,12 @@ def open_files(paths: dict[str, Path], violations: Violations) -> dict[str, pq.P
             names(file.schema_arrow)  # decodes them
         except UNREADABLE as error:
             violations.add(path.name, "", "a parquet file", reason(error))
-        else:
+            continue
+        if footers.sound(path):
             opened[name] = file
-    while name := unsound(opened):
-        found = "a footer that contradicts itself"
-        violations.add(paths[name].name, "", "a parquet file", found)
-        del opened[name]
+        else:
+            violations.add(path.name, "", "a parquet file", "a footer that contradicts itself")
     return opened
-
-
-def unsound(files: dict[str, pq.ParquetFile]) -> str:
-    """The first of `files` whose footer's columns cannot be looked at; empty where all can.
-
-    Where they contradict the schema, Arrow raises nothing but aborts the process that looks. So a
-    copy of this process looks first, and says at which.
-    """
-    reads, writes = os.pipe()
-    copy = os.fork()
-    if copy == 0:
-        try:
-            faulthandler.disable()
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # where the abort is announced
-            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-            for name, file in files.items():
-                os.write(writes, f"{name}\n".encode())
-                for group in map(file.metadata.row_group, range(file.metadata.num_row_groups)):
-                    for i in range(group.num_columns):
-                        group.column(i)
-            os._exit(0)
-        finally:
-            os._exit(1)
-    os.close(writes)
-    with open(reads) as said:
-        names = said.read().splitlines()
-    _, status = os.waitpid(copy, 0)
-    return names[-1] if status else ""
 
 
 def reason(error: BaseException) -> str:

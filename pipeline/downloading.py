@@ -23,6 +23,7 @@ from features.challenge import ChallengeSettings
 from features.digest import sha256
 from features.download import fetch
 from features.errors import InputError
+from pipeline.artefacts import replace_file
 from pipeline.checkpoints import read_json
 from pipeline.locking import locked
 from pipeline.settings import Settings
@@ -149,7 +150,7 @@ def write_manifest(path: Path, known: Known) -> None:
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         scratch.write_text(json.dumps(known, indent=1) + "\n")
-        scratch.replace(path)
+        replace_file(scratch, path)
     finally:
         scratch.unlink(missing_ok=True)
 

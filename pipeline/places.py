@@ -99,8 +99,9 @@ def _tuning(s: Settings, model: str) -> Place:
 
 def networks(s: Settings) -> dict[str, NetworkSettings]:
     """The networks of the run; with train.settings=tuned, those of tune.models as 40_tune found."""
-    places = tunings(s) if s.tuned else {}
-    used = s.networks | {model: _best(s, model, place) for model, place in places.items()}
+    if not s.tuned:
+        return s.networks
+    used = s.networks | {model: _best(s, model, place) for model, place in tunings(s).items()}
     refuse(replace(s, networks=used))
     return used
 

@@ -42,6 +42,7 @@ from pipeline import (
 )
 from pipeline.artefacts import Place, need
 from pipeline.devices import pick_device
+from pipeline.memory import enough_memory
 from pipeline.settings import Settings
 from pipeline.space import Categorical, Float, Parameter, Space
 from pipeline.studies import FINISHED
@@ -265,22 +266,19 @@ def _objective(search: Search, bench: Workbench, trial: Trial, seed: int) -> flo
     drawn = {key: _draw(trial, key, parameter) for key, parameter in search.space.items()}
     network = space.apply(search.base, drawn, f"40_tune {search.model}, {drawn}")
     bench = replace(bench, settings=replace(bench.settings, networks={search.model: network}))
-    done = _Done(bench.device)
+    done, what = _Done(bench.device), f"40_tune {search.model}, {drawn},"
+    remedy = f"narrow the space in models/{settings.SPACES}/{search.model}.toml"
     try:
-        fits = _abreast(search, network) if search.abreast else None
-        for step, fold in enumerate(folds):
-            done.add(*(fits[step] if fits else _fit(bench, _key(search, fold))))
-            trial.report(reported(done.aucs, s.tune.pruner), step)
-            if fold != folds[-1] and trial.should_prune():
-                raise optuna.TrialPruned
+        with enough_memory(bench.device, what, remedy):
+            fits = _abreast(search, network) if search.abreast else None
+            for step, fold in enumerate(folds):
+                done.add(*(fits[step] if fits else _fit(bench, _key(search, fold))))
+                trial.report(reported(done.aucs, s.tune.pruner), step)
+                if fold != folds[-1] and trial.should_prune():
+                    raise optuna.TrialPruned
     except FloatingPointError as error:  # no settings are worse, which the sampler has to know
         trial.set_user_attr("diverged", str(error))
         raise optuna.TrialPruned from None
-    except torch.OutOfMemoryError:
-        raise InputError(
-            f"40_tune {search.model}: {bench.device} has too little memory for {drawn}; narrow the"
-            f" space in models/{settings.SPACES}/{search.model}.toml"
-        ) from None
     finally:
         for name, value in done.attributes().items():
             trial.set_user_attr(name, value)

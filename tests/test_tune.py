@@ -22,6 +22,7 @@ import numpy as np
 import optuna
 import pytest
 import torch
+import torch
 from optuna.trial import TrialState
 
 from bench import pruners
@@ -496,6 +497,16 @@ def test_settings_that_diverge_count_as_the_worst(search, monkeypatch):
     assert (first.state, first.value) == (TrialState.PRUNED, None)
     assert "training loss nan" in first.user_attrs["diverged"]
     assert second.state == TrialState.COMPLETE
+
+
+def test_settings_that_need_too_much_memory_name_the_space_to_narrow(search, monkeypatch):
+    def fill(rate, fold):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    fake_fits(monkeypatch, fill)
+    with pytest.raises(InputError, match=r"'qnn.layers': 4.* narrow the space in .*qin.toml$"):
+        tuning.run(search, 1)
+    assert states(search.create())[0] == "FAIL"
 
 
 def test_no_more_trials_go_on_than_are_wanted(search, monkeypatch):
