@@ -22,7 +22,6 @@ import numpy as np
 import optuna
 import pytest
 import torch
-import torch
 from optuna.trial import TrialState
 
 from bench import pruners
