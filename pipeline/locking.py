@@ -42,7 +42,7 @@ def _lock(path: Path, what: str) -> tuple[TextIO, bool]:
     while True:
         file = path.open("a+")
         try:
-            if not _taken(file):
+            if not taken(file):
                 file.seek(0)
                 print(f"{what} waits for {file.read() or 'another process'}", flush=True)
                 waited = _wait(file)
@@ -56,12 +56,13 @@ def _lock(path: Path, what: str) -> tuple[TextIO, bool]:
 
 def _wait(file: TextIO) -> bool:
     """By looking again and again: polars has the kernel resume waits that a signal interrupts."""
-    while not _taken(file):
+    while not taken(file):
         time.sleep(POLL)
     return True
 
 
-def _taken(file: TextIO) -> bool:
+def taken(file: TextIO) -> bool:
+    """Whether the lock on an open file is held by it now; InputError where there are no locks."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -8,8 +8,10 @@ the process that runs it, and whoever looks next does the same for processes tha
 """
 
 import contextlib
+import fcntl
 import os
 import socket
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,13 +25,14 @@ from optuna.storages import (
     RetryHeartbeatStaleTrialCallback,
     fail_stale_trials,
 )
-from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from features.errors import InputError
+from pipeline import locking
 from pipeline.settings import Settings
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -48,11 +51,12 @@ def storage(s: Settings) -> BaseStorage:
     """Where the studies lie. Raises InputError where tune.storage cannot be opened."""
     if s.tune.storage:
         return _database(s.tune.storage, s.tune.heartbeat)
-    path = journal(s).resolve()  # a stale lock on a relative path would be waited for for ever
+    path = journal(s)
     path.parent.mkdir(parents=True, exist_ok=True)
+    lock = Lock(path)
     try:
-        _cut_torn_line(path)
-        return JournalStorage(JournalFileBackend(str(path)))
+        _cut_torn_line(path, lock)
+        return JournalStorage(JournalFileBackend(str(path), lock))
     except ValueError as error:
         raise InputError(f"{path}: not a journal that Optuna can read ({error})") from None
 
@@ -86,11 +90,30 @@ def sqlite_file(url: str) -> str | None:
     return (parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
 
 
-def _cut_torn_line(path: Path) -> None:
+class Lock:
+    """Who holds it writes to a journal. The kernel frees it with the process that holds it.
+
+    Optuna's own are links, which a process that is killed leaves behind; and where an interrupt
+    comes upon one, it turns into some other error.
+    """
+
+    def __init__(self, journal: Path) -> None:
+        self.file = journal.with_name(f"{journal.name}.lock").open("a")
+
+    def acquire(self) -> bool:
+        """Wait for it; what an interrupt kept from being released is there for the same process."""
+        while not locking.taken(self.file):
+            time.sleep(0.002)  # a line is written in less
+        return True
+
+    def release(self) -> None:
+        fcntl.flock(self.file, fcntl.LOCK_UN)
+
+
+def _cut_torn_line(path: Path, lock: Lock) -> None:
     """Remove a last line that was never written to its end, before another is joined to it."""
     if not path.exists():
         return
-    lock = JournalFileSymlinkLock(str(path))
     lock.acquire()
     try:
         with path.open("rb+") as file:

@@ -27,7 +27,7 @@ from optuna.trial import TrialState
 from bench import pruners
 from features.errors import InputError
 from models.settings import NetworkSettings
-from pipeline import artefacts, places, scores, settings, space, studies, tuning, winner
+from pipeline import artefacts, locking, places, scores, settings, space, studies, tuning, winner
 from pipeline.artefacts import need
 from pipeline.config import merge
 from pipeline.settings import load
@@ -588,19 +588,30 @@ def two_workers(words: list[str]):
 
 def caught(words: list[str], n: int, ended) -> list[int]:
     """Processes of `n` workers, stopped (SIGSTOP) in a trial of theirs; the study is there."""
-    lock = Path(f"{studies.journal(load('sample', words))}.lock")
+    journal = studies.journal(load("sample", words))
+    journal.parent.mkdir(exist_ok=True)  # a database has none
+    lock = studies.Lock(journal)
     deadline, stopped, study = time.monotonic() + 300, [], study_of(words)
     while len(stopped) < n:
         assert time.monotonic() < deadline, f"no {n} workers were seen at work"
         assert not ended(), f"the study ended before {n} workers were seen at work"
         for pid in [pid for pid in running(study) if pid not in stopped][:1]:
             os.kill(pid, signal.SIGSTOP)
-            if pid in running(study) and not lock.is_symlink():
+            if pid in running(study) and free(lock):
                 stopped.append(pid)
             else:  # its trial has just ended, or it holds what the others wait for
                 os.kill(pid, signal.SIGCONT)
         time.sleep(0.01)
     return stopped
+
+
+def free(lock: studies.Lock) -> bool:
+    """Whether nobody holds the lock for long."""
+    deadline, found = time.monotonic() + 1, False
+    while not found and time.monotonic() < deadline:
+        found = locking.taken(lock.file)
+    lock.release()
+    return found
 
 
 def running(study: optuna.Study) -> set[int]:
@@ -660,11 +671,19 @@ def test_workers_end_with_a_stage_that_was_killed_and_their_trials_are_queued_ag
         assert process.poll() is None
         time.sleep(0.05)
     process.kill()
-    process.communicate()  # ends when the workers, which share its output, have
-    assert running(study) == set()
-    assert states(study).count("FAIL") == 2
-    queued = [t for t in study.trials if t.state == TrialState.WAITING]
-    assert len(queued) == 2
+    said, _ = process.communicate()  # ends when the workers, which share its output, have
+    assert running(study) == set(), said
+    assert states(study).count("FAIL") == 2, said
+    assert states(study).count("WAITING") == 2, said
+
+
+def test_an_interrupt_leaves_the_journal_to_the_one_who_clears_up(tmp_path):
+    lock, other = (studies.Lock(tmp_path / "a.journal") for _ in range(2))
+    lock.acquire()  # and then an interrupt, and no release
+    assert not free(other)
+    lock.acquire()
+    lock.release()
+    assert free(other)
 
 
 def test_trials_that_cannot_be_looked_up_wait_for_repair(search):
