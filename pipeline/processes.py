@@ -1,4 +1,4 @@
-"""Processes that end with the one that started them, even where that was killed (kill -9).
+"""How processes end: with the one that started them, even where that was killed (kill -9).
 
 The stages of run_all, the workers of 50_train and of 40_tune. Linux sends the signal.
 """
@@ -7,6 +7,7 @@ import ctypes
 import os
 import signal
 import time
+from pathlib import Path
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 BLOW = 1.0  # seconds in which signals are one
@@ -36,6 +37,15 @@ def end_with(parent: int) -> None:
         raise OSError(ctypes.get_errno(), "prctl")
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def began(pid: int) -> str:
+    """When a process began, in ticks since boot; empty where there is none or only its remains."""
+    try:
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return "" if state == "Z" else fields[18]
 
 
 def end_with_run() -> None:

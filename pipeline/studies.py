@@ -32,7 +32,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from features.errors import InputError
-from pipeline import locking
+from pipeline import locking, processes
 from pipeline.settings import Settings
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -169,7 +169,7 @@ def experiments() -> Iterator[None]:
 
 def me() -> str:
     """This process, as no other is called: host:pid:start."""
-    return f"{socket.gethostname()}:{os.getpid()}:{_start(os.getpid())}"
+    return f"{socket.gethostname()}:{os.getpid()}:{processes.began(os.getpid())}"
 
 
 def alive(worker: str) -> bool | None:
@@ -178,16 +178,7 @@ def alive(worker: str) -> bool | None:
     if host != socket.gethostname():
         return None
     pid, _, start = rest.partition(":")
-    return _start(int(pid)) == start
-
-
-def _start(pid: int) -> str:
-    """When a process began, in ticks since boot; empty where there is none or only its remains."""
-    try:
-        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-    return "" if state == "Z" else fields[18]
+    return processes.began(int(pid)) == start
 
 
 def _worker(trial: FrozenTrial) -> str:

@@ -12,6 +12,7 @@ import resource
 import struct
 import subprocess
 import sys
+import time
 import tracemalloc
 import zipfile
 import zlib
@@ -27,7 +28,7 @@ from features import challenge, checks, memory, parquet, release_files
 from features.errors import InputError
 from features.prepare import write_store
 from features.store import open_store
-from pipeline import artefacts, checkpoints, command
+from pipeline import artefacts, checkpoints, command, processes
 from pipeline.artefacts import Place
 from pipeline.settings import load
 from submissions import archive
@@ -562,3 +563,18 @@ def test_a_footer_over_which_arrow_would_abort_is_refused(tmp_path):
         except InputError as error:
             found.append(str(error))
     assert any("a.parquet: found a footer that contradicts itself" in said for said in found)
+
+
+def test_who_looks_at_footers_ends_with_the_process_that_asked(tmp_path):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"a": [1]}), path)
+    asks = "import sys, time; from pathlib import Path; from features import footers\n"
+    asks += "assert footers.sound(Path(sys.argv[1])); print(footers._other().pid, flush=True)\n"
+    words = [sys.executable, "-c", f"{asks}time.sleep(60)", str(path)]
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as asking:
+        looking = int(asking.stdout.readline())
+        asking.kill()
+    deadline = time.monotonic() + 10
+    while processes.began(looking):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
