@@ -3,8 +3,8 @@
 They lie in a journal beside 40_tune's results, or in tune.storage, a database for workers on many
 machines. A trial whose worker was killed stays RUNNING. A database hears heartbeats: a trial that
 fell silent fails, and its settings are queued again. A journal hears none, so there a trial names
-the process that runs it, and whoever looks next does the same for processes that are gone.
-`repair` does it for those that cannot be looked up from here as well.
+the process that runs it, and whoever looks next does the same for processes that are gone, or
+were before they could say so. `repair` does it for those that cannot be looked up as well.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ import socket
 import time
 import warnings
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import optuna
@@ -37,6 +38,7 @@ from pipeline.settings import Settings
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 MAX_RETRY = 3  # of settings whose worker died: they may be what kills it
+NAMELESS = timedelta(minutes=1)  # after which a trial should have long said who runs it
 WORKER = "worker"  # user attribute of a trial: host:pid:start of the process that runs it
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -130,7 +132,7 @@ def count(study: Study, *states: TrialState) -> int:
 def bury(study: Study) -> list[FrozenTrial]:
     """Fail the RUNNING trials whose worker is known to be dead, and queue their settings again."""
     if isinstance(_storage_of(study), JournalStorage):
-        return [t for t in _running(study) if alive(_worker(t)) is False and release(study, t)]
+        return [t for t in _running(study) if _dead(t) and release(study, t)]
     with experiments():
         fail_stale_trials(study)
     return []
@@ -170,6 +172,13 @@ def experiments() -> Iterator[None]:
 def me() -> str:
     """This process, as no other is called: host:pid:start."""
     return f"{socket.gethostname()}:{os.getpid()}:{processes.began(os.getpid())}"
+
+
+def _dead(trial: FrozenTrial) -> bool:
+    """Whether the worker of a RUNNING trial is known to be dead, or did not live to name itself."""
+    if not _worker(trial):
+        return datetime.now() - trial.datetime_start > NAMELESS
+    return alive(_worker(trial)) is False
 
 
 def alive(worker: str) -> bool | None:

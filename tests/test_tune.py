@@ -15,6 +15,7 @@ import tomllib
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
+from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 
@@ -697,6 +698,15 @@ def test_trials_that_cannot_be_looked_up_wait_for_repair(search):
     assert studies.repair(study) == []
     assert [t.state.name for t in study.trials][:4] == ["FAIL", "RUNNING", "FAIL", "FAIL"]
     assert states(study).count("WAITING") == 3
+
+
+def test_a_worker_that_died_before_it_named_itself_is_not_waited_for(search, monkeypatch):
+    study = search.create()
+    study.ask()
+    assert studies.bury(study) == []
+    monkeypatch.setattr(studies, "NAMELESS", timedelta(0))
+    assert [t.number for t in studies.bury(study)] == [0]
+    assert states(study) == ["FAIL", "WAITING", "WAITING"]
 
 
 def test_settings_that_kill_their_worker_are_given_up(search):
