@@ -37,14 +37,15 @@ def work(arguments) -> None:
     if arguments.download:
         run(s, "00_data", False, "--download")
     chosen = selected(s, arguments.first, arguments.last)
+    again = [stage for stage in chosen if arguments.force and stage >= arguments.first]
     if arguments.dry_run:
         for stage in chosen:
-            print(f"{stage} {state(s, stage)}")
+            print(f"{stage} {'to do again' if stage in again else state(s, stage)}")
         return
     if not arguments.force and all(state(s, stage) == "done" for stage in chosen):
         print("everything is done already: nothing to run")
     for stage in chosen:
-        run(s, stage, arguments.force and arguments.first <= stage <= arguments.last)
+        run(s, stage, stage in again)
     if arguments.last == LAST:
         print(summary(s, time.perf_counter() - started))
 

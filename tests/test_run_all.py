@@ -142,6 +142,10 @@ def test_a_dry_run_lists_and_runs_nothing(first, words):
     assert "10_prepare done" in said
     assert "20_folds to do" in said
     assert "80_report to do" in said
+    said = run(
+        "sample", *words, "--dry-run", "--from", "20_folds", "--to", "30_features", "--force"
+    )
+    assert said.splitlines() == ["20_folds to do again", "30_features to do again"]
 
 
 def test_strict_rules_ship_one_network_of_the_official_split(first, words):
