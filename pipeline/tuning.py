@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -41,7 +42,6 @@ from pipeline import (
     studies,
 )
 from pipeline.artefacts import Place, need
-from pipeline.devices import pick_device
 from pipeline.memory import enough_memory
 from pipeline.settings import Settings
 from pipeline.space import Categorical, Float, Parameter, Space
@@ -154,17 +154,16 @@ def run(search: Search, workers: int) -> Study:
     missing = s.tune.trials - studies.count(study, *FINISHED)
     if missing > 0:
         on_cluster = s.train.backend == "dask"
-        mine = ["cpu"] if on_cluster else _devices(s)
-        n = min(missing, workers or s.train.workers or len(mine))
+        slots = [""] * min(missing, workers or 1) if on_cluster else _slots(s, missing, workers)
+        n = len(slots)
         here = s.train.backend == "loky" and n == 1
         search = replace(search, abreast=s.tune.pruner == "none" and (on_cluster or here))
         said = f"{missing} of {s.tune.trials} trials to go, {n} at a time"
         print(f"40_tune study {search.name}: {said}", flush=True)
-        tasks = [(search, mine[i % len(mine)], i) for i in range(n)]
         if n == 1:
-            work(*tasks[0])
+            work(search, 0)
         else:
-            _spread(tasks)
+            _spread(search, slots)
     finished = studies.count(study, *FINISHED)
     if finished < s.tune.trials:
         raise InputError(
@@ -174,46 +173,47 @@ def run(search: Search, workers: int) -> Study:
     return study
 
 
-def _devices(s: Settings) -> list[str]:
-    """A device for each worker that fits: every GPU once, or the CPU once a core."""
-    device = pick_device(s.train.device)
-    if device.type == "cpu":
-        return ["cpu"] * (os.cpu_count() or 1)
-    if device.index is not None:
-        return [str(device)]
-    return [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+def _slots(s: Settings, n: int, workers: int) -> list[str]:
+    """As devices.slots, of at most `n` workers: they are processes, whatever a fit is."""
+    devices.pick_device(s.train.device)  # there is one
+    return devices.slots(replace(s.train, backend="loky", workers=workers or s.train.workers), n)
 
 
-def _spread(tasks: list[tuple[Search, str, int]]) -> None:
-    """A process a task. One that dies leaves its trial to the others; all end with this one."""
+def _spread(search: Search, slots: list[str]) -> None:
+    """A process a slot. One that dies leaves its trial to the others; all end with this one."""
     context, me = multiprocessing.get_context("spawn"), os.getpid()  # CUDA survives no fork
-    workers = [context.Process(target=_alone, args=(me, *task), daemon=True) for task in tasks]
-    for worker in workers:
-        worker.start()
-    try:
+    with tempfile.TemporaryDirectory() as locks:
+        tasks = [(me, slots, Path(locks), search, i) for i in range(len(slots))]
+        workers = [context.Process(target=_alone, args=task, daemon=True) for task in tasks]
         for worker in workers:
-            worker.join()
-            if worker.exitcode < 0:
-                print(f"40_tune worker {worker.pid} was killed", flush=True)
-    except KeyboardInterrupt:
-        for worker in workers:
-            worker.join(1)  # a terminal interrupts them as well, which needs no second blow
-            worker.terminate()
-            worker.join()
-        raise
+            worker.start()
+        try:
+            for worker in workers:
+                worker.join()
+                if worker.exitcode < 0:
+                    print(f"40_tune worker {worker.pid} was killed", flush=True)
+        except KeyboardInterrupt:
+            for worker in workers:
+                worker.join(1)  # a terminal interrupts them as well, which needs no second blow
+                worker.terminate()
+                worker.join()
+            raise
 
 
-def _alone(parent: int, *task) -> None:
+def _alone(parent: int, slots: list[str], locks: Path, *task) -> None:
     def alone() -> None:
         processes.end_with(parent)
+        if any(slots):
+            devices.take(slots, locks)
         work(*task)
 
     sys.exit(command.exit_code(alone))
 
 
-def work(search: Search, device: str, worker: int) -> None:
+def work(search: Search, worker: int) -> None:
     """Run trials until the study has as many finished ones as it should."""
     s = search.settings
+    device = "cpu" if search.abreast else s.train.device  # abreast, others do the fits
     s = replace(s, train=replace(s.train, device=device, settings="given"))
     torch.set_num_threads(s.train.threads)
     bench = Workbench.open(s, need(places.store(s)), need(places.folds(s)))

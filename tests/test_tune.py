@@ -509,6 +509,30 @@ def test_settings_that_need_too_much_memory_name_the_space_to_narrow(search, mon
     assert states(search.create())[0] == "FAIL"
 
 
+def test_workers_share_out_the_gpus(search, monkeypatch):
+    given = []
+
+    def spread(search, slots):
+        given.append(slots)
+        tuning.work(search, 0)
+
+    fake_fits(monkeypatch, lambda rate, fold: 0.6)
+    monkeypatch.setattr(tuning, "_spread", spread)
+    monkeypatch.setattr(tuning.devices.torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+    for workers, n in ((0, 9), (3, 12)):
+        s = search.settings
+        s = replace(s, tune=replace(s.tune, trials=n), train=replace(s.train, workers=0))
+        tuning.run(replace(search, settings=s), workers)
+    assert given == [["4", "6"], ["4", "6", "4"]]
+
+
+def test_a_device_that_is_not_there_is_refused(own):
+    search = Search.of(load("sample", [*own, "tune.trials=9", "train.device=cuda:3"]), "qin")
+    with pytest.raises(InputError, match=r"train.device = 'cuda:3', but torch sees 0 CUDA"):
+        tuning.run(search, 2)
+
+
 def test_no_more_trials_go_on_than_are_wanted(search, monkeypatch):
     fake_fits(monkeypatch, lambda rate, fold: 0.6)
     study = search.create()
