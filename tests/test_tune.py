@@ -527,6 +527,19 @@ def test_workers_share_out_the_gpus(search, monkeypatch):
     assert given == [["4", "6"], ["4", "6", "4"]]
 
 
+def test_a_worker_takes_its_gpu_before_it_begins(search, tmp_path, monkeypatch):
+    done = []
+    monkeypatch.setattr(tuning.processes, "end_with", lambda parent: None)
+    monkeypatch.setattr(tuning.devices, "take", lambda *given: done.append(given))
+    monkeypatch.setattr(tuning, "work", lambda *task: done.append(task))
+    with pytest.raises(SystemExit, match="0"):
+        tuning._alone(1, ["4", "6"], tmp_path, search, 1)
+    assert done == [(["4", "6"], tmp_path), (search, 1)]
+    with pytest.raises(SystemExit, match="0"):
+        tuning._alone(1, ["", ""], tmp_path, search, 0)
+    assert done[2:] == [(search, 0)]
+
+
 def test_a_device_that_is_not_there_is_refused(own):
     search = Search.of(load("sample", [*own, "tune.trials=9", "train.device=cuda:3"]), "qin")
     with pytest.raises(InputError, match=r"train.device = 'cuda:3', but torch sees 0 CUDA"):
