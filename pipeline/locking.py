@@ -43,9 +43,7 @@ def _lock(path: Path, what: str) -> tuple[TextIO, bool]:
         file = path.open("a+")
         try:
             if not taken(file):
-                file.seek(0)
-                print(f"{what} waits for {file.read() or 'another process'}", flush=True)
-                waited = _wait(file)
+                waited = _wait(file, what)
             if _still(path, file):  # whoever had it has not removed it
                 return file, waited
         except BaseException:
@@ -54,9 +52,18 @@ def _lock(path: Path, what: str) -> tuple[TextIO, bool]:
         file.close()
 
 
-def _wait(file: TextIO) -> bool:
-    """By looking again and again: polars has the kernel resume waits that a signal interrupts."""
+def _wait(file: TextIO, what: str) -> bool:
+    """By looking again and again: polars has the kernel resume waits that a signal interrupts.
+
+    Says for whom as soon as that one, which may have come just now, has written its name.
+    """
+    holder = ""
     while not taken(file):
+        if not holder:
+            file.seek(0)
+            holder = file.read()
+            if holder:
+                print(f"{what} waits for {holder}", flush=True)
         time.sleep(POLL)
     return True
 
