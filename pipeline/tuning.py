@@ -213,7 +213,7 @@ def _alone(parent: int, slots: list[str], locks: Path, *task) -> None:
 def work(search: Search, worker: int) -> None:
     """Run trials until the study has as many finished ones as it should."""
     s = search.settings
-    device = "cpu" if search.abreast else s.train.device  # abreast, others do the fits
+    device = "cpu" if s.train.backend == "dask" else s.train.device  # of a cluster, not of this one
     s = replace(s, train=replace(s.train, device=device, settings="given"))
     torch.set_num_threads(s.train.threads)
     bench = Workbench.open(s, need(places.store(s)), need(places.folds(s)))
