@@ -1,6 +1,6 @@
 # Sourced by run_all.sh and run_tests.sh: sets $python to an interpreter that has requirements.txt.
 # An active environment (virtualenv, conda) is used as it is; otherwise .venv is made, and kept up
-# to date with requirements.txt.
+# to date with requirements.txt. .ci/run sets $install, pip's arguments, to install the lock file.
 unset PYTHONSAFEPATH # `python -m pipeline` is found from this folder
 
 missing() { # prints the pins of requirements.txt that $python does not have
@@ -51,7 +51,9 @@ else
     python=.venv/bin/python
     "$python" -m pip --version >/dev/null 2>&1 || make_venv
     if [ -n "$(missing)" ]; then
-        echo "installing requirements.txt into .venv"
-        "$python" -m pip install --quiet --disable-pip-version-check -r requirements.txt
+        install=${install:--r requirements.txt}
+        echo "installing ${install##* } into .venv"
+        # shellcheck disable=SC2086 # $install is several arguments
+        "$python" -m pip install --quiet --disable-pip-version-check $install
     fi
 fi
