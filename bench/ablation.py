@@ -34,11 +34,16 @@ from bench.tables import spread
 from cv.auc import auc
 from cv.bootstrap import paired_bootstrap
 from features.errors import InputError
-from features.store import open_store
-from pipeline import artefacts, command, places, settings, training
-from pipeline.artefacts import Place
-from pipeline.settings import Settings
-from pipeline.workbench import Key
+from features.store.store import open_store
+from pipeline import graph
+from pipeline.artifacts import spec
+from pipeline.artifacts.spec import ArtifactSpec
+from pipeline.config import load as load_config
+from pipeline.config.load import Settings
+from pipeline.runtime import cli
+from pipeline.runtime.build import is_up_to_date
+from pipeline.training import fits as training
+from pipeline.training.context import Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +125,12 @@ class Measured:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = command.parser(__doc__)
+    parser = cli.parser(__doc__)
     parser.add_argument("--tables", default="qin", help=f"of {', '.join(TABLES)}")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--folds", default="", help="which of the profile's folds; all by default")
     arguments = parser.parse_intermixed_args(argv)
-    return command.exit_code(lambda: run(arguments))
+    return cli.exit_code(lambda: run(arguments))
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -140,7 +145,7 @@ def run(arguments: argparse.Namespace) -> None:
         place.path: (s, key, place) for s, row in fits.values() for key, place in row.items()
     }
     todo = [
-        (s, key) for s, key, place in known.values() if not command.kept(place, arguments.force)
+        (s, key) for s, key, place in known.values() if not is_up_to_date(place, arguments.force)
     ]
     if todo:
         training.run(todo, arguments.force)
@@ -156,35 +161,35 @@ def check_words(arguments: argparse.Namespace) -> None:
         arguments.words.insert(0, arguments.profile)
         arguments.profile = None
     if arguments.profile is None:
-        arguments.profile, why = settings.default_profile()
+        arguments.profile, why = load_config.default_profile()
         print(f"profile {arguments.profile}: {why}", flush=True)
     for word in arguments.words:
         for key, instead in (("models", "--tables"), ("train.seeds", "--seeds")):
             if word.startswith(f"{key}="):
                 raise InputError(f"{word}: the tables name their own {key}; see {instead}")
-    if settings.load(arguments.profile, arguments.words).official:
+    if load_config.load(arguments.profile, arguments.words).official:
         raise InputError(
             "on the official split one AUC would both choose the epoch and be reported; use"
             " folds.mode=kfold, and --folds 0 for one fold alone"
         )
 
 
-def fits_of(row: Row, arguments: argparse.Namespace) -> tuple[Settings, dict[Key, Place]]:
+def fits_of(row: Row, arguments: argparse.Namespace) -> tuple[Settings, dict[Key, ArtifactSpec]]:
     """The settings of `row` and its fits, on the chosen folds; makes what they are trained on."""
     words = [*arguments.words, *row.words, f"models={row.model}", f"train.seeds={arguments.seeds}"]
-    s = settings.load(arguments.profile, words)
+    s = load_config.load(arguments.profile, words)
     make_folds(s)
     folds = chosen_folds(arguments.folds, s)
-    return s, {key: place for key, place in places.fits(s).items() if key[2] in folds}
+    return s, {key: place for key, place in graph.fits(s).items() if key[2] in folds}
 
 
-def measure(s: Settings, fits: dict[Key, Place]) -> Measured:
+def measure(s: Settings, fits: dict[Key, ArtifactSpec]) -> Measured:
     """What finished fits reached."""
-    split = open_store(artefacts.need(places.store(s))).valid
+    split = open_store(spec.require(graph.store(s))).valid
     label, user = np.array(split.label), np.array(split.user)
     held, valid, epochs, logits = defaultdict(list), defaultdict(list), [], []
     for (_, seed, _), place in fits.items():
-        report = artefacts.record(artefacts.need(place))["report"]
+        report = spec.record(spec.require(place))["report"]
         logit = pl.read_parquet(place.path / "valid.parquet").sort("row_id")["logit"].to_numpy()
         held[seed].append(report["auc"])
         valid[seed].append(auc(label, logit))
@@ -196,8 +201,8 @@ def measure(s: Settings, fits: dict[Key, Place]) -> Measured:
 
 def make_folds(s: Settings) -> None:
     """Run the stages before training, where what they write is not there."""
-    with contextlib.suppress(artefacts.MissingArtefact):
-        if places.folds(s).done:
+    with contextlib.suppress(spec.MissingArtifact):
+        if graph.folds(s).done:
             return
     run_stages = [sys.executable, "-m", "pipeline", *s.words, "--to", "20_folds"]
     done = subprocess.run(run_stages, stderr=subprocess.PIPE, text=True, check=False)
@@ -206,7 +211,7 @@ def make_folds(s: Settings) -> None:
 
 
 def chosen_folds(text: str, s: Settings) -> list[int]:
-    there = list(places.fold_numbers(s))
+    there = list(graph.fold_numbers(s))
     if not text:
         return there
     folds = [int(part) if part.strip().isdigit() else None for part in text.split(",")]

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.batches.rows import Rows
 from models.items import ItemTable
-from models.table import Rows
 
 N_ITEMS, N_TAGS, CONTENT = 91_718, 11_740, 128
 SHORTEST, MEAN_LENGTH = 3, 8
@@ -34,7 +34,7 @@ def rows(
 ) -> tuple[Rows, Tensor]:
     """`n_rows` rows and their labels (N,) float32.
 
-    max_len  as models.table.Rows has it
+    max_len  as models.batches.rows.Rows has it
     n_items  rows of the item table
     length   of every history; None: geometric
     """

@@ -1,7 +1,7 @@
 """Whether a change moved the scores: two runs on official valid, paired by row.
 
-reads   STORE: the run's store of artefacts/<profile>/10_prepare/; BEFORE and AFTER: two folders of
-        artefacts/<profile>/60_blend/ on that data
+reads   STORE: the run's store of artifacts/<profile>/10_prepare/; BEFORE and AFTER: two folders of
+        artifacts/<profile>/60_blend/ on that data
 run     python -m bench.compare STORE BEFORE AFTER
 
 For every network and blend of both: AUC after, AUC before, and the difference with its 95 %
@@ -20,8 +20,8 @@ from bench.report import head, line
 from cv.auc import auc
 from cv.bootstrap import paired_bootstrap
 from features.errors import InputError
-from features.store import open_store
-from pipeline.command import exit_code
+from features.store.store import open_store
+from pipeline.runtime.cli import exit_code
 
 KEYS = ("row_id", "user_id", "label", "probability")
 

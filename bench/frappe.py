@@ -1,9 +1,9 @@
 """Frappe_x1: FINAL's published numbers, and FINAL's block in the place of four networks' MLPs.
 
 reads   DATA/{train,valid,test}.csv or .csv.gz: label, then categorical fields as whole numbers
-writes  OUT/<network>-seed<s>-<hash>/artefact.json a fit: its scores and learning curve
+writes  OUT/<network>-seed<s>-<hash>/artifact.json a fit: its scores and learning curve
 run     python -m bench.frappe --data ../shared/data/frappe_x1 [--seeds 2021,2022,2023]
-        [--rows final_1b,dcn,...] [--out artefacts/bench/frappe] [--workers 2] [--max-epochs 5]
+        [--rows final_1b,dcn,...] [--out artifacts/bench/frappe] [--workers 2] [--max-epochs 5]
 
 Each row's settings are bench/frappe/<row>.toml. A fit stops on the AUC of valid; test is scored
 once, with the weights of valid's best epoch. Running again resumes: the hash is of the row's
@@ -32,17 +32,20 @@ from torch import Tensor
 
 from bench.tables import spread
 from cv.auc import auc
-from features.digest import sha256
 from features.errors import InputError
-from models import compressed_interaction as cin
-from models import factorization_machine as fm
-from models import fields, final, fit, losses, mlp, precision
+from features.store.hashing import sha256
+from models import fields
 from models.fields import FieldNetwork, FieldRows, FieldSettings
+from models.layers import compressed_interaction as cin
+from models.layers import factorization_machine as fm
+from models.layers import final, mlp, precision
 from models.network import initialise
-from pipeline import artefacts, command
-from pipeline.artefacts import Place
-from pipeline.config import build, near
-from pipeline.settings import REPOSITORY
+from models.training import fit, losses
+from pipeline.artifacts import spec, store
+from pipeline.artifacts.spec import ArtifactSpec
+from pipeline.config.load import REPOSITORY
+from pipeline.config.schema import build, near
+from pipeline.runtime import cli
 
 SPLITS = ("train", "valid", "test")
 BACKBONES = {"mlp": "MLP", "deepfm": "DeepFM", "xdeepfm": "xDeepFM", "dcn": "DCN"}
@@ -164,21 +167,23 @@ def parse(text: str, name: str, max_epochs: int | None = None) -> FieldSettings:
     return dataclasses.replace(made, fit=dataclasses.replace(made.fit, max_epochs=max_epochs))
 
 
-def place(s: FieldSettings, seed: int, files: dict[str, Path], out: Path) -> Place:
+def place(s: FieldSettings, seed: int, files: dict[str, Path], out: Path) -> ArtifactSpec:
     """Where one fit lies; rows of equal settings share it."""
     given = {k: v for k, v in dataclasses.asdict(s).items() if k not in s.unread}
     inputs = {split: sha256(path) for split, path in files.items()}
     parts = (*CODE, read, train, log_loss, auc)
     code = hashlib.sha256("".join(map(inspect.getsource, parts)).encode()).hexdigest()
     name = f"{s.explicit}-{s.deep}-seed{seed}"
-    return Place("bench.frappe", name, out, given | {"seed": seed}, inputs | {"code": code})
+    return ArtifactSpec("bench.frappe", name, out, given | {"seed": seed}, inputs | {"code": code})
 
 
-def run(s: FieldSettings, seed: int, files: dict[str, Path], where: Place, what: str) -> None:
+def run(
+    s: FieldSettings, seed: int, files: dict[str, Path], where: ArtifactSpec, what: str
+) -> None:
     """Train, score and publish one fit, with one thread: results do not depend on the cores."""
     torch.set_num_threads(1)
     data = read(files)
-    with artefacts.publish(where) as out:
+    with store.write_artifact(where) as out:
         try:
             out.report = train(s, seed, data, what)
         except FloatingPointError as error:
@@ -305,7 +310,7 @@ def work(a: argparse.Namespace) -> None:
         for row, seed in todo
     )
     joblib.Parallel(n_jobs=a.workers)(tasks)
-    reports = {key: artefacts.record(at.path)["report"] for key, at in places.items()}
+    reports = {key: spec.record(at.path)["report"] for key, at in places.items()}
     found = {row: [reports[row, seed] for seed in seeds] for row in rows}
     notes = [f"{split} is not the published file, by its md5" for split in strangers(files)]
     if a.max_epochs is not None:
@@ -335,11 +340,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder with the three files")
     parser.add_argument("--seeds", default="2021,2022,2023")
     parser.add_argument("--rows", default=",".join(ROWS), help="comma-separated; all by default")
-    parser.add_argument("--out", type=Path, default=Path("artefacts/bench/frappe"))
+    parser.add_argument("--out", type=Path, default=Path("artifacts/bench/frappe"))
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="fits at a time")
     parser.add_argument("--max-epochs", type=int, help="end fits early: a trial, named as such")
     arguments = parser.parse_args(argv)
-    return command.exit_code(lambda: work(arguments))
+    return cli.exit_code(lambda: work(arguments))
 
 
 if __name__ == "__main__":

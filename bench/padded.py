@@ -15,12 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from models.final import self_distillation
+from models.batches.rows import Rows
+from models.layers.final import self_distillation
+from models.layers.precision import Linear
+from models.layers.quadratic import QuadraticLayer, QuadraticNetwork
 from models.network import Network
-from models.precision import Linear
-from models.quadratic import QuadraticLayer, QuadraticNetwork
 from models.settings import FitSettings
-from models.table import Rows
 
 
 class PaddedRows(Dataset):

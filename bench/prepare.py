@@ -3,9 +3,9 @@
 reads   nothing
 writes  OUT/prepare-<random>/ (1.1 GB for 3.6M rows), removed at the end unless --keep
 run     python -m bench.prepare [--rows 3600000] [--items 91717] [--model qin] [--steps 2]
-        [--out artefacts/bench] [--keep] [--json]
+        [--out artifacts/bench] [--keep] [--json]
 
-Every stage is run as its users run it; seconds and peak memory are those of its artefact.json, the
+Every stage is run as its users run it; seconds and peak memory are those of its artifact.json, the
 process's own seconds have the start, and reading the inputs for their sha256, besides. Then three
 epochs of --steps steps of one model at published widths, on the CPU and on fold 0, as 50_train has
 them: memory of training does not grow with the number of steps (0: no training).
@@ -28,15 +28,18 @@ import torch
 from bench import report, steps
 from bench.alone import alone
 from bench.challenge_like import ROWS_PER_USER
-from features.challenge import PUBLISHED_ROWS
 from features.errors import InputError
-from pipeline import artefacts, command, places, settings
-from pipeline.settings import Settings
-from pipeline.workbench import Workbench
+from features.store.schema import PUBLISHED_ROWS
+from pipeline import graph
+from pipeline.artifacts import spec
+from pipeline.config import load as load_config
+from pipeline.config.load import Settings
+from pipeline.runtime import cli
+from pipeline.training.context import TrainingContext
 
 PROFILE = """\
 # The world of bench.prepare; networks as published.
-artefacts = {artefacts}
+artifacts = {artifacts}
 models = [{model}]
 
 [data]
@@ -60,12 +63,12 @@ def main(argv: list[str] | None = None) -> int:
         parser.add_argument(f"--{name}", type=int, default=size)
     parser.add_argument("--model", default="qin")
     parser.add_argument("--steps", type=int, default=2, help="of an epoch of training; 0: none")
-    parser.add_argument("--out", type=Path, default=Path("artefacts/bench"))
-    parser.add_argument("--keep", action="store_true", help="leave the artefacts where they are")
+    parser.add_argument("--out", type=Path, default=Path("artifacts/bench"))
+    parser.add_argument("--keep", action="store_true", help="leave the artifacts where they are")
     parser.add_argument("--json", action="store_true", help="JSON on stdout, the rest on stderr")
     arguments = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    return command.exit_code(lambda: work(arguments))
+    return cli.exit_code(lambda: work(arguments))
 
 
 def work(a: argparse.Namespace) -> None:
@@ -78,7 +81,7 @@ def work(a: argparse.Namespace) -> None:
     folder = Path(tempfile.mkdtemp(prefix="prepare-", dir=a.out.resolve()))
     try:
         profile = write_profile(folder, a)
-        run(profile, settings.load(str(profile), ["train.device=cpu"]), a)
+        run(profile, load_config.load(str(profile), ["train.device=cpu"]), a)
         if a.keep:
             report.talk(a.json)(f"\nkept: {profile} is the profile of what lies beside it")
     finally:
@@ -93,7 +96,7 @@ def write_profile(folder: Path, a: argparse.Namespace) -> Path:
         for name, n in PUBLISHED_ROWS.items()
     }
     text = PROFILE.format(
-        artefacts=json.dumps(str(folder)), model=json.dumps(a.model), users=users["train"],
+        store=json.dumps(str(folder)), model=json.dumps(a.model), users=users["train"],
         valid_users=users["valid"], test_users=users["test"], items=a.items,
     )  # fmt: skip
     profile = folder / "generated.toml"
@@ -125,14 +128,14 @@ def run_stage(stage: str, profile: Path, s: Settings) -> dict[str, float]:
     before, started = cpu_seconds(), time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-m", f"pipeline.{stage}", str(profile)],
-        cwd=settings.REPOSITORY, capture_output=True, text=True, check=False,
+        cwd=load_config.REPOSITORY, capture_output=True, text=True, check=False,
     )  # fmt: skip
     process_seconds = time.perf_counter() - started
     if done.returncode:
         said = done.stderr.strip().removeprefix("error: ") or "stopped, or was killed"
         raise InputError(f"{stage}: {said}")
-    (place,) = places.STAGES[stage](s)
-    record = artefacts.record(artefacts.need(place))
+    (place,) = graph.STAGES[stage](s)
+    record = spec.record(spec.require(place))
     return {
         "seconds": record["seconds"],
         "process_seconds": process_seconds,
@@ -150,7 +153,7 @@ def cpu_seconds() -> float:
 
 def store_size(s: Settings) -> dict[str, float]:
     """MB (10^6 bytes) of the store: the item table, and all the rest."""
-    sizes = artefacts.record(artefacts.need(places.store(s)))["bytes"]
+    sizes = spec.record(spec.require(graph.store(s)))["bytes"]
     items = sum(size for name, size in sizes.items() if name.startswith("items/"))
     return {"rows_mb": (sum(sizes.values()) - items) / 1e6, "items_mb": items / 1e6}
 
@@ -159,7 +162,7 @@ def train(s: Settings, model: str, n_steps: int) -> dict:
     """Steps on the train rows outside fold 0, as a fit of 50_train begins; see bench.steps."""
     torch.set_num_threads(s.train.threads)
     libraries, network = steps.resident_mib(), s.networks[model]
-    bench = Workbench.open(s, artefacts.need(places.store(s)), artefacts.need(places.folds(s)))
+    bench = TrainingContext.open(s, spec.require(graph.store(s)), spec.require(graph.folds(s)))
     made, opened = bench.network(model, 0), steps.resident_mib()
     rows, label = bench.rows["train"].cut(network.max_len), bench.label["train"]
     inside = (bench.fold != 0).nonzero().squeeze(1)

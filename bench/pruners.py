@@ -5,7 +5,7 @@ was spared. Kept: the share of orders in which the best trial came to its end. L
 best that did stands below it, in AUC, on average. Settings do not depend on the pruner here, as
 they do for a sampler that learns from trials.
 
-reads   artefacts/<profile>/40_tune/, made with tune.pruner=none
+reads   artifacts/<profile>/40_tune/, made with tune.pruner=none
 run     python -m bench.pruners PROFILE [key=value ...] [--orders 200]
 """
 
@@ -18,24 +18,26 @@ import optuna
 from optuna.trial import TrialState
 
 from features.errors import InputError
-from pipeline import command, places, tuning
-from pipeline.artefacts import need
-from pipeline.settings import PRUNERS
+from pipeline import graph
+from pipeline.artifacts.spec import require
+from pipeline.config.load import PRUNERS
+from pipeline.runtime import cli
+from pipeline.tuning import trials
 
 MEANING = "| pruner | saved | kept | lost |\n| --- | --- | --- | --- |"
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = command.parser(__doc__)
+    parser = cli.parser(__doc__)
     parser.add_argument("--orders", type=int, default=200)
     arguments = parser.parse_intermixed_args(argv)
-    return command.exit_code(lambda: run(arguments))
+    return cli.exit_code(lambda: run(arguments))
 
 
 def run(arguments: argparse.Namespace) -> None:
-    s = command.load(arguments)
-    for model, place in places.tunings(s).items():
-        aucs = complete(json.loads((need(place) / "tune.json").read_text()))
+    s = cli.load(arguments)
+    for model, place in graph.tunings(s).items():
+        aucs = complete(json.loads((require(place) / "tune.json").read_text()))
         print(
             f"\n{model}, {len(aucs)} trials of {aucs.shape[1]} folds, {arguments.orders} orders\n"
         )
@@ -75,13 +77,13 @@ def told_in_order(aucs: np.ndarray, name: str, study_name: str) -> np.ndarray:
     Hyperband makes its brackets of the study's name.
     """
     n_folds = aucs.shape[1]
-    pruner = tuning.pruner(name, n_folds)
+    pruner = trials.pruner(name, n_folds)
     study = optuna.create_study(study_name=study_name, direction="maximize", pruner=pruner)
     passed = []
     for row in aucs:
         trial = study.ask()
         for step in range(n_folds):
-            trial.report(tuning.reported(row[: step + 1], name), step)
+            trial.report(trials.reported(row[: step + 1], name), step)
             if step + 1 < n_folds and trial.should_prune():
                 study.tell(trial, state=TrialState.PRUNED)
                 break

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from pipeline import artefacts
+from pipeline.artifacts import provenance
 
 
 def machine() -> dict:
@@ -23,7 +23,7 @@ def machine() -> dict:
         "load": round(os.getloadavg()[0], 1),
         "python": platform.python_version(),
         "torch": version("torch"),
-        "commit": artefacts.commit(),
+        "commit": provenance.commit(),
     }
 
 

@@ -31,8 +31,9 @@ from bench.alone import alone
 from features.errors import InputError
 from models.network import Network
 from models.settings import NetworkSettings
-from pipeline import command, devices, settings
-from pipeline.settings import Settings
+from pipeline.config import load as load_config
+from pipeline.config.load import Settings
+from pipeline.runtime import cli, devices
 
 JUDGED = 8192  # rows of inference, at most
 SWEEP = {  # the base first
@@ -75,12 +76,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="JSON on stdout, the rest on stderr")
     arguments = parser.parse_intermixed_args(argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    return command.exit_code(lambda: work(arguments))
+    return cli.exit_code(lambda: work(arguments))
 
 
 def work(a: argparse.Namespace) -> None:
     device = [f"train.device={a.device}"] if a.device else []
-    s = settings.load("microlens_1m", [*a.words, f"models={a.model}", *device])
+    s = load_config.load("microlens_1m", [*a.words, f"models={a.model}", *device])
     devices.pick_device(s.train.device)
     if a.steps < 1:
         raise InputError(f"--steps = {a.steps} must be at least 1")

@@ -1,4 +1,5 @@
-"""Time and memory of a few training steps and of inference, seen through the hooks of models.fit.
+"""Time and memory of a few training steps and of inference, seen through the hooks of
+models.training.fit.
 
 The fit is the real one, on all its rows; only its epochs end after some steps. The first epoch
 warms up, the fastest of the others counts. Memory is the peak of the process (Linux).
@@ -17,11 +18,11 @@ import torch
 from torch import Tensor
 
 from features.errors import InputError
-from models.fit import fit
+from models.batches.rows import Rows
 from models.network import Network
 from models.settings import FitSettings
-from models.table import Rows
-from pipeline import artefacts
+from models.training.fit import fit
+from pipeline.artifacts import provenance
 
 EPOCHS = 3
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}  # cpu: of all threads together
@@ -100,7 +101,7 @@ def measure(
         train_rows_per_second=1 / watch.training,
         inference_rows_per_second=1 / watch.inference,
         before_mib=before,
-        peak_mib=artefacts.peak_mib(),
+        peak_mib=provenance.peak_mib(),
         device_mib=torch.cuda.max_memory_allocated(label.device) >> 20 if on_gpu else None,
         weights_mib=sum(p.numel() * p.element_size() for p in network.parameters()) / 2**20,
     )

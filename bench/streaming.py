@@ -3,7 +3,7 @@
 reads   nothing: rows are drawn, four of them to a user and to a history (bench.challenge_like)
 writes  OUT/streaming-<random>/ (25 bytes a row), removed at the end
 run     python -m bench.streaming [key=value ...] [--rows 1000000,3000000,10000000]
-        [--homes stream,host] [--items 10000] [--clock cpu] [--out artefacts/bench] [--json]
+        [--homes stream,host] [--items 10000] [--clock cpu] [--out artifacts/bench] [--json]
 
 A line is a fit of one epoch on all rows, then the logits of all rows, in a process of its own. Only
 the reading is of interest, so the network is small (NETWORK below; words change it, and
@@ -27,12 +27,16 @@ import torch
 from bench import challenge_like, report, steps
 from bench.alone import alone
 from features.errors import InputError
-from models import stream, table
-from models.column import Column
-from models.fit import fit, predict
+from models.batches import rows as table
+from models.batches import stream
+from models.batches.disk_array import DiskArray
 from models.network import Network
-from pipeline import artefacts, command, settings, workbench
-from pipeline.settings import Settings
+from models.training.fit import fit, predict
+from pipeline.artifacts import provenance
+from pipeline.config import load as load_config
+from pipeline.config.load import Settings
+from pipeline.runtime import cli
+from pipeline.training import context
 
 NETWORK = [
     "models=din",
@@ -62,16 +66,16 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--homes", default="stream,host", help="of stream and host")
     parser.add_argument("--items", type=int, default=10_000)
     parser.add_argument("--clock", choices=steps.CLOCKS, default="wall")
-    parser.add_argument("--out", type=Path, default=Path("artefacts/bench"))
+    parser.add_argument("--out", type=Path, default=Path("artifacts/bench"))
     parser.add_argument("--json", action="store_true", help="JSON on stdout, the rest on stderr")
     arguments = parser.parse_intermixed_args(argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    return command.exit_code(lambda: work(arguments))
+    return cli.exit_code(lambda: work(arguments))
 
 
 def work(a: argparse.Namespace) -> None:
-    s = settings.load("sample", [*NETWORK, *a.words])
-    workbench.check_memory(s, torch.device("cpu"))
+    s = load_config.load("sample", [*NETWORK, *a.words])
+    context.check_memory(s, torch.device("cpu"))
     sizes = [int(part) if part.strip().isdigit() else 0 for part in a.rows.split(",")]
     homes = a.homes.split(",")
     if min(sizes) < JUDGED or a.items < 2 or not {"stream", "host"}.issuperset(homes):
@@ -131,18 +135,18 @@ def measure(s: Settings, folder: Path, home: str, n_items: int, clock: str) -> d
     libraries, of, (network,) = steps.resident_mib(), mapped(folder), s.networks.values()
     given = of, of.values, of.offsets, n_items, network.max_len
     if home == "stream":
-        rows, label = stream.stream(*given, s.train.memory << 20), Column.of(of.label)
+        rows, label = stream.stream(*given, s.train.memory << 20), DiskArray.of(of.label)
         held = rows.where(lambda start, stop: np.arange(start, stop) < JUDGED)
         held_label = torch.from_numpy(held.pick(label)).float()
     else:
         rows, label = table.rows(*given), torch.from_numpy(np.array(of.label)).float()
         held, held_label = rows.take(torch.arange(JUDGED)), label[:JUDGED]
     torch.manual_seed(0)
-    made = Network(network, challenge_like.items(n_items), 1 + Column.of(of.user).max())
+    made = Network(network, challenge_like.items(n_items), 1 + DiskArray.of(of.user).max())
     now = steps.CLOCKS[clock]
     started = now()
     fit(made, rows, label, held, held_label, network.fit, seed=0, score=lambda *_: 0.0)
-    trained, epoch_mib = now(), artefacts.peak_mib()
+    trained, epoch_mib = now(), provenance.peak_mib()
     logits = predict(made, rows)
     ended = now()
     assert len(logits) == len(rows)
@@ -153,7 +157,7 @@ def measure(s: Settings, folder: Path, home: str, n_items: int, clock: str) -> d
         "train_rows_per_second": len(rows) / (trained - started),
         "inference_rows_per_second": len(rows) / (ended - trained),
         "epoch_mib": epoch_mib,
-        "peak_mib": artefacts.peak_mib(),
+        "peak_mib": provenance.peak_mib(),
         "libraries_mib": libraries,
     }
 

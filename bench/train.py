@@ -36,14 +36,14 @@ from bench import challenge_like, padded
 from bench.alone import alone
 from bench.padded import PaddedNetwork
 from features.errors import InputError
-from models.feed import feed
-from models.fit import predict, train_epoch
+from models.batches.feed import batches_on_device
+from models.batches.rows import Batch, Rows
 from models.network import Network
 from models.settings import NetworkSettings
-from models.table import Batch, Rows
-from pipeline import artefacts
-from pipeline.command import exit_code
-from pipeline.config import build, set_word
+from models.training.fit import predict, train_epoch
+from pipeline.artifacts import provenance
+from pipeline.config.schema import build, set_word
+from pipeline.runtime.cli import exit_code
 
 MODELS = Path(__file__).parent.parent / "models"
 VARIANTS = ("padded", "exact", "default")
@@ -123,7 +123,7 @@ class OurBench(Bench):
     def fed(self) -> Iterator[tuple[Batch, Tensor]]:
         """Batches and labels of shuffled rows, without end."""
         while True:
-            yield from feed(self.rows, self.label, self.shuffled(), self.rows.device)
+            yield from batches_on_device(self.rows, self.label, self.shuffled(), self.rows.device)
 
     def infer(self, clock: "Clock") -> float:
         for rows in clock.steps(itertools.repeat(self.rows)):
@@ -187,7 +187,7 @@ def peak_mib(device: torch.device) -> int:
     """Of the process, or on a GPU what torch allocated there."""
     if device.type == "cuda":
         return round(torch.cuda.max_memory_allocated(device) / 2**20)
-    return artefacts.peak_mib()
+    return provenance.peak_mib()
 
 
 def run(arguments: argparse.Namespace) -> None:

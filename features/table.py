@@ -3,19 +3,19 @@
 import numpy as np
 import polars as pl
 
-from features import (
+from features.columns import (
     click_vectors,
     content_similarity,
     covisitation,
     history_length,
     history_levels,
     item_popularity,
+    item_versus_history,
     row_levels,
-    standing,
     tag_affinity,
     tag_overlap,
 )
-from features.store import Split, Store
+from features.store.store import Split, Store
 
 OF_ROWS = (
     history_length,
@@ -25,7 +25,7 @@ OF_ROWS = (
     tag_overlap,
     tag_affinity,
 )
-FITTED = (item_popularity, standing, covisitation, click_vectors)
+FITTED = (item_popularity, item_versus_history, covisitation, click_vectors)
 KEYS = ("row_id", "user_id", "item_id")
 
 

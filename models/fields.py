@@ -9,7 +9,8 @@
     cin                         xDeepFM        sum_f w_f + CIN                   (Lian et al. 2018)
     cross                       DCN            w . x_n of the cross network      (Wang et al. 2017)
 
-With deep = final a FINAL block (Zhu et al. 2023, models.final) stands in the MLP's place, as in
+With deep = final a FINAL block (Zhu et al. 2023, models.layers.final) stands in the MLP's place,
+as in
 that paper's Table 2; without an explicit part that is FINAL itself.
 
 DCN is the first version, Wang et al. 2017, "Deep & Cross Network", section 2.2:
@@ -29,10 +30,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from models.compressed_interaction import CompressedInteraction
-from models.factorization_machine import PairwiseInteraction
-from models.final import FinalNetwork
-from models.mlp import Mlp
+from models.layers.compressed_interaction import CompressedInteraction
+from models.layers.factorization_machine import PairwiseInteraction
+from models.layers.final import FinalNetwork
+from models.layers.mlp import Mlp
 from models.network import initialise
 from models.settings import FinalSettings, FitSettings, MlpSettings, NetworkSettings
 
@@ -178,7 +179,7 @@ class FieldNetwork(nn.Module):
         return torch.cat((deep, logit), dim=1)
 
     def folded(self) -> Callable[[Tensor], Tensor]:
-        """What `forward` computes, for models.fit."""
+        """What `forward` computes, for models.training.fit."""
         return self
 
     def embedding_tables(self) -> list[nn.Parameter]:

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.precision import Linear
+from models.layers.precision import Linear
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

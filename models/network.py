@@ -20,19 +20,19 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from models.cross import CrossTower
-from models.din_attention import DinAttention
-from models.final import FinalNetwork
+from models.batches.rows import Batch
 from models.items import ItemRepresentation, ItemTable
-from models.mean_pooling import MeanPooling
-from models.mlp import Mlp
-from models.precision import Linear
-from models.quadratic import QuadraticNetwork
-from models.serving_interaction import fold_interaction
+from models.layers.cross import CrossTower
+from models.layers.din_attention import DinAttention
+from models.layers.final import FinalNetwork
+from models.layers.mean_pooling import MeanPooling
+from models.layers.mlp import Mlp
+from models.layers.precision import Linear
+from models.layers.quadratic import QuadraticNetwork
+from models.layers.sparse_target_attention import SparseTargetAttention
+from models.layers.transformer import TransformerInterest
+from models.serving.interaction import fold_interaction
 from models.settings import NetworkSettings
-from models.sparse_target_attention import SparseTargetAttention
-from models.table import Batch
-from models.transformer import TransformerInterest
 
 N_LEVELS = 11  # likes and views levels 0..10; level 0 is padding: a zero vector that never trains
 

@@ -109,7 +109,7 @@ class FitSettings:
     contrastive_weight: float = 0.1  # contrastive: of the term added to the log loss
     contrastive_temperature: float = 0.1
     precision: str = (
-        "float32"  # of products in training: auto | float32 | bf16, models/precision.py
+        "float32"  # of products in training: auto | float32 | bf16, models/layers/precision.py
     )
 
 

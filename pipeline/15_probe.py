@@ -1,31 +1,36 @@
 """15_probe: leaks and shifts: what tells the label that should not, and how the splits differ.
 
-reads   artefacts/<profile>/10_prepare/
-writes  artefacts/<profile>/15_probe/probe-<hash>/probe.json: findings, everything measured, and of
+reads   artifacts/<profile>/10_prepare/
+writes  artifacts/<profile>/15_probe/probe-<hash>/probe.json: findings, everything measured, and of
         how many users; a finding is a warning, not an error
 run     python -m pipeline.15_probe PROFILE [key=value ...]
 """
 
 import json
 
-from features.store import open_store
-from pipeline import command, places, probing
-from pipeline.artefacts import Publication, need
-from pipeline.settings import Settings
+from features.store.store import open_store
+from pipeline import graph
+from pipeline.artifacts.spec import require
+from pipeline.artifacts.store import ArtifactWriter
+from pipeline.config.load import Settings
+from pipeline.probes import leaks
+from pipeline.runtime import cli
+from pipeline.runtime.build import build
+from pipeline.runtime.progress import progress_bar
 
 
 def work(s: Settings, force: bool) -> None:
-    place = places.probe(s)
+    place = graph.probe(s)
 
-    def fill(out: Publication) -> dict:
-        found = probing.probe(open_store(need(places.store(s))), command.progress)
+    def fill(out: ArtifactWriter) -> dict:
+        found = leaks.probe(open_store(require(graph.store(s))), progress_bar)
         (out / "probe.json").write_text(json.dumps(found, indent=1) + "\n")
         for finding in found["findings"]:
             print(f"15_probe warning: {finding['text']}")
         return {"measured": len(found["measured"]), "findings": len(found["findings"])}
 
-    command.make(place, force, fill)
+    build(place, force, fill)
 
 
 if __name__ == "__main__":
-    command.stage(__doc__, work)
+    cli.stage(__doc__, work)

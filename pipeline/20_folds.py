@@ -1,7 +1,7 @@
 """20_folds: which rows judge which fit. Whole users only; or the official split.
 
-reads   artefacts/<profile>/10_prepare/
-writes  artefacts/<profile>/20_folds/<mode>-<hash>/folds.parquet: row_id, fold
+reads   artifacts/<profile>/10_prepare/
+writes  artifacts/<profile>/20_folds/<mode>-<hash>/folds.parquet: row_id, fold
         (fold -1: never held out; official valid judges); fold.npy: the same, for train.rows=stream
 run     python -m pipeline.20_folds PROFILE [folds.n=5 folds.mode=kfold|official ...]
 """
@@ -10,19 +10,22 @@ import numpy as np
 import polars as pl
 
 from cv.folds import grouped_folds
-from features.store import open_store
-from pipeline import command, places
-from pipeline.artefacts import Publication, need
-from pipeline.settings import Settings
+from features.store.store import open_store
+from pipeline import graph
+from pipeline.artifacts.spec import require
+from pipeline.artifacts.store import ArtifactWriter
+from pipeline.config.load import Settings
+from pipeline.runtime import cli
+from pipeline.runtime.build import build
 
 
 def work(s: Settings, force: bool) -> None:
-    place = places.folds(s)
+    place = graph.folds(s)
 
-    def fill(out: Publication) -> dict:
-        train = open_store(need(places.store(s))).train
+    def fill(out: ArtifactWriter) -> dict:
+        train = open_store(require(graph.store(s))).train
         if s.official:
-            fold = np.full(len(train.user), places.OFFICIAL, np.int8)
+            fold = np.full(len(train.user), graph.OFFICIAL, np.int8)
         else:
             fold = grouped_folds(train.user, train.label, s.folds.n, s.folds.seed)
         table = pl.DataFrame({"row_id": np.arange(len(fold)), "fold": fold})
@@ -31,8 +34,8 @@ def work(s: Settings, force: bool) -> None:
         users = len(np.unique(train.user))
         return {"rows": len(fold), "users": users, "folds": len(np.unique(fold))}
 
-    command.make(place, force, fill)
+    build(place, force, fill)
 
 
 if __name__ == "__main__":
-    command.stage(__doc__, work)
+    cli.stage(__doc__, work)

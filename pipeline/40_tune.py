@@ -1,10 +1,10 @@
 """40_tune: better settings for a network, by trials on the folds. Changes no setting by itself.
 
-reads   artefacts/<profile>/10_prepare/, artefacts/<profile>/20_folds/, models/spaces/<model>.toml
-writes  artefacts/<profile>/40_tune/<model>-<folds>-<hash>/
+reads   artifacts/<profile>/10_prepare/, artifacts/<profile>/20_folds/, models/spaces/<model>.toml
+writes  artifacts/<profile>/40_tune/<model>-<folds>-<hash>/
         best.toml, what to change in the network's own TOML, which 50_train takes with
         train.settings=tuned; tune.json, every trial
-        artefacts/<profile>/40_tune/studies.journal, or the database of tune.storage: the studies
+        artifacts/<profile>/40_tune/studies.journal, or the database of tune.storage: the studies
 run     python -m pipeline.40_tune PROFILE model=qin tune.trials=50 [--workers N] [key=value ...]
         python -m pipeline.40_tune PROFILE --repair     fail trials of workers that were killed
         python -m pipeline.40_tune PROFILE --dashboard [--port 8080]
@@ -20,10 +20,12 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 import optuna
 
 from features.errors import InputError
-from pipeline import command, studies, tuning, winner
-from pipeline.artefacts import Publication
-from pipeline.settings import Settings
-from pipeline.tuning import Search
+from pipeline.artifacts.store import ArtifactWriter
+from pipeline.config.load import Settings
+from pipeline.runtime import cli
+from pipeline.runtime.build import build
+from pipeline.tuning import results, studies, trials
+from pipeline.tuning.trials import Search
 
 HERE = "127.0.0.1"  # the dashboard may delete studies and asks nobody who they are
 
@@ -36,12 +38,12 @@ def work(s: Settings, force: bool, workers: int = 0) -> None:
     for model in s.tune.models:
         search = Search.of(s, model)
 
-        def fill(out: Publication, search: Search = search) -> dict:
-            facts = winner.write(search, tuning.run(search, workers), out.path)
+        def fill(out: ArtifactWriter, search: Search = search) -> dict:
+            facts = results.write(search, trials.run(search, workers), out.path)
             out.report["finished"] = facts["trials"]
             return facts
 
-        command.make(search.place, force, fill, shared=True)
+        build(search.place, force, fill, shared=True)
 
 
 def repair(s: Settings) -> None:
@@ -87,19 +89,19 @@ class _Quiet(WSGIRequestHandler):
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = command.parser(__doc__)
+    parser = cli.parser(__doc__)
     parser.add_argument("--workers", type=int, default=0, help="processes; 0: one a GPU or core")
     parser.add_argument("--repair", action="store_true", help="fail trials of killed workers")
     parser.add_argument("--dashboard", action="store_true", help=f"serve the studies on {HERE}")
     parser.add_argument("--port", type=int, help="of the dashboard, 8080; 0: any")
     arguments = parser.parse_intermixed_args(argv)
-    sys.exit(command.exit_code(lambda: _chosen(arguments)))
+    sys.exit(cli.exit_code(lambda: _chosen(arguments)))
 
 
 def _chosen(arguments: argparse.Namespace) -> None:
     given = [arguments.profile, *arguments.words]
     arguments.profile, *arguments.words = [word for one in given for word in spelt_out(one)]
-    s = command.load(arguments)
+    s = cli.load(arguments)
     if arguments.repair and arguments.dashboard:
         raise InputError("--repair and --dashboard are two things: one at a time")
     if arguments.port is not None and not arguments.dashboard:

@@ -3,8 +3,8 @@
 After 50_train, whose networks it opens, and before 60_blend, which takes them as they are. One fit
 a model (the first seed and fold), rows of official valid.
 
-reads   artefacts/<profile>/50_train/, artefacts/<profile>/10_prepare/
-writes  artefacts/<profile>/55_mask/mask-<hash>/mask.json, by model: padding (other padding moves no
+reads   artifacts/<profile>/50_train/, artifacts/<profile>/10_prepare/
+writes  artifacts/<profile>/55_mask/mask-<hash>/mask.json, by model: padding (other padding moves no
         logit), history (other items move them), shuffled (AUC with histories of other users)
 run     python -m pipeline.55_mask PROFILE [key=value ...]
 """
@@ -13,20 +13,25 @@ import json
 
 import torch
 
-from pipeline import command, masking, places
-from pipeline.artefacts import Publication, need
-from pipeline.devices import pick_device
-from pipeline.memory import enough_memory
-from pipeline.settings import Settings
-from pipeline.workbench import Workbench
+from pipeline import graph
+from pipeline.artifacts.spec import require
+from pipeline.artifacts.store import ArtifactWriter
+from pipeline.config.load import Settings
+from pipeline.probes import history_use
+from pipeline.runtime import cli
+from pipeline.runtime.build import build
+from pipeline.runtime.devices import pick_device
+from pipeline.runtime.out_of_memory import enough_memory
+from pipeline.runtime.progress import progress_bar
+from pipeline.training.context import TrainingContext
 
 REMEDY = "keep the rows on the host, train.rows=host; then take the CPU, train.device=cpu"
 
 
 def work(s: Settings, force: bool) -> None:
-    place = places.mask(s)
+    place = graph.mask(s)
 
-    def fill(out: Publication) -> dict:
+    def fill(out: ArtifactWriter) -> dict:
         torch.set_num_threads(s.train.threads)
         with enough_memory(pick_device(s.train.device), "55_mask", REMEDY):
             found, n_rows = examine(s)
@@ -34,18 +39,18 @@ def work(s: Settings, force: bool) -> None:
         (out / "mask.json").write_text(json.dumps(written, indent=1) + "\n")
         return {"rows": n_rows, "models": len(found)}
 
-    command.make(place, force, fill)
+    build(place, force, fill)
 
 
 def examine(s: Settings) -> tuple[dict[str, dict], int]:
     """What was found of each model, and on how many rows."""
-    bench = Workbench.open(s, need(places.store(s)), need(places.folds(s)))
-    rows, label = masking.valid_rows(bench)
-    fits, found = places.one_fit_each(s), {}
-    for (model, seed, _), fit in command.progress(list(fits.items()), "55_mask"):
+    bench = TrainingContext.open(s, require(graph.store(s)), require(graph.folds(s)))
+    rows, label = history_use.valid_rows(bench)
+    fits, found = graph.one_fit_each(s), {}
+    for (model, seed, _), fit in progress_bar(list(fits.items()), "55_mask"):
         network = bench.network(model, seed)
-        network.load_state_dict(torch.load(need(fit) / "model.pt", weights_only=True))
-        found[model] = masking.examine(network, rows.cut(s.networks[model].max_len), label)
+        network.load_state_dict(torch.load(require(fit) / "model.pt", weights_only=True))
+        found[model] = history_use.examine(network, rows.cut(s.networks[model].max_len), label)
         say(model, found[model])
     return found, len(rows)
 
@@ -71,4 +76,4 @@ def say(model: str, found: dict) -> None:
 
 
 if __name__ == "__main__":
-    command.stage(__doc__, work)
+    cli.stage(__doc__, work)

@@ -1,6 +1,6 @@
 """70_submit: the shipped score as the leaderboard wants it, re-opened and checked.
 
-reads   artefacts/<profile>/60_blend/
+reads   artifacts/<profile>/60_blend/
 writes  submissions/<profile>/<rules>-<hash>/prediction.csv (ID,Task2), submission.zip with it at
         the root, manifest.json (rules, profile, settings, commit, runs, CV, valid)
 run     python -m pipeline.70_submit PROFILE [key=value ...]
@@ -11,21 +11,26 @@ import json
 import numpy as np
 import polars as pl
 
-from features.store import open_store
-from pipeline import artefacts, blending, command, places
-from pipeline.artefacts import Publication, need
-from pipeline.settings import Settings
+from features.store.store import open_store
+from pipeline import graph
+from pipeline.artifacts import provenance
+from pipeline.artifacts.spec import require
+from pipeline.artifacts.store import ArtifactWriter
+from pipeline.blending import predictions
+from pipeline.config.load import Settings
+from pipeline.runtime import cli
+from pipeline.runtime.build import build
 from submissions.check import check
 from submissions.write import write_submission
 
 
 def work(s: Settings, force: bool) -> None:
-    place = places.submission(s)
+    place = graph.submission(s)
 
-    def fill(out: Publication) -> dict:
-        folder = need(places.blend(s))
-        ids = np.asarray(open_store(need(places.store(s))).test.id)  # the order of the test set
-        score = pl.read_parquet(folder / "test.parquet")[blending.SHIPPED].to_numpy()
+    def fill(out: ArtifactWriter) -> dict:
+        folder = require(graph.blend(s))
+        ids = np.asarray(open_store(require(graph.store(s))).test.id)  # the order of the test set
+        score = pl.read_parquet(folder / "test.parquet")[predictions.SUBMITTED].to_numpy()
         archive = write_submission(out.path, ids, score)
         checked = check(archive, ids)
         for warning in checked.warnings:
@@ -34,30 +39,30 @@ def work(s: Settings, force: bool) -> None:
         (out / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
         return {"rows": checked.rows, "tied": f"{checked.tied:.2%}"}
 
-    command.make(place, force, fill)
+    build(place, force, fill)
 
 
 def manifest_of(s: Settings, blend: dict) -> dict:
     """What stands beside a submission, so that it can be told apart a year later."""
     shipped = blend["blenders"][blend["chosen"]]
-    runs = [place.path.name for key, place in places.fits(s).items() if key[0] in shipped["models"]]
-    extra = blend.get("extra")
+    runs = [place.path.name for key, place in graph.fits(s).items() if key[0] in shipped["models"]]
+    external = blend.get("external")
     return {
         "rules": s.rules,
         "profile": s.profile,
         "words": list(s.words),
-        "settings_hash": places.blend(s).hash,
-        "commit": artefacts.commit(),
+        "settings_hash": graph.blend(s).hash,
+        "commit": provenance.commit(),
         "blend": blend["chosen"],
         "chosen_by": blend["chosen_by"],
         "weights": shipped.get("weights", shipped.get("file")),
         "runs": runs,
         "tuned": list(s.tuned),  # their settings were chosen by what cv, or official valid, is of
-        "extra": extra,  # if there is one, no figure below would be the mixture's
-        "cv": None if extra else shipped.get("cv"),
-        "valid": None if extra else shipped["valid"],
+        "external": external,  # if there is one, no figure below would be the mixture's
+        "cv": None if external else shipped.get("cv"),
+        "valid": None if external else shipped["valid"],
     }
 
 
 if __name__ == "__main__":
-    command.stage(__doc__, work)
+    cli.stage(__doc__, work)

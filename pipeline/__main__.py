@@ -12,15 +12,18 @@ import sys
 import time
 
 from features.errors import InputError
-from pipeline import artefacts, command, places, processes
-from pipeline.settings import Settings
+from pipeline import graph
+from pipeline.artifacts import spec
+from pipeline.config.load import Settings
+from pipeline.runtime import cli, processes
+from pipeline.runtime.build import is_up_to_date
 
-LAST = list(places.STAGES)[-1]
+LAST = list(graph.STAGES)[-1]
 
 
 def main() -> None:
-    names = list(places.STAGES)
-    parser = command.parser(__doc__)
+    names = list(graph.STAGES)
+    parser = cli.parser(__doc__)
     parser.prog = "run_all.sh"
     parser.add_argument("--from", dest="first", choices=names, default=names[0], metavar="STAGE")
     parser.add_argument("--to", dest="last", choices=names, default=LAST, metavar="STAGE")
@@ -28,12 +31,12 @@ def main() -> None:
     parser.add_argument("--download", action="store_true", help="fetch the competition's files")
     parser.epilog = f"stages: {' '.join(names)}"
     arguments = parser.parse_intermixed_args()
-    sys.exit(command.exit_code(lambda: work(arguments)))
+    sys.exit(cli.exit_code(lambda: work(arguments)))
 
 
 def work(arguments) -> None:
     started = time.perf_counter()
-    s = command.load(arguments)
+    s = cli.load(arguments)
     if arguments.download:
         run(s, "00_data", False, "--download")
     chosen = selected(s, arguments.first, arguments.last)
@@ -54,15 +57,15 @@ def selected(s: Settings, first: str, last: str) -> list[str]:
     """Stages from `first` to `last`, and before them those that they need and that are not done."""
     if first > last:
         raise InputError(f"--from {first} comes after --to {last}")
-    names = places.stages(s)
+    names = graph.stages(s)
     return [n for n in names if first <= n <= last or (n < first and state(s, n) != "done")]
 
 
 def state(s: Settings, stage: str) -> str:
     """done | to do, with how much of it is there already."""
     try:
-        wanted = places.STAGES[stage](s)
-    except artefacts.MissingArtefact:
+        wanted = graph.STAGES[stage](s)
+    except spec.MissingArtifact:
         return "to do"
     n_done = sum(place.done for place in wanted)
     if n_done == len(wanted):
@@ -73,8 +76,8 @@ def state(s: Settings, stage: str) -> str:
 def run(s: Settings, stage: str, force: bool, *more: str) -> None:
     """Run a stage in a process of its own, unless it is done; the report always says its table."""
     if not more and state(s, stage) == "done" and not force and stage != LAST:
-        for place in places.STAGES[stage](s):
-            command.kept(place, force)
+        for place in graph.STAGES[stage](s):
+            is_up_to_date(place, force)
         return
     words = [sys.executable, "-m", f"pipeline.{stage}", *s.words, *["--force"] * force, *more]
     started = time.perf_counter()
@@ -105,12 +108,12 @@ def wait(pid: int) -> tuple[int, int]:
 
 def summary(s: Settings, seconds: float) -> str:
     """One line of JSON for scripts."""
-    judged = json.loads((places.report(s).path / "scores.json").read_text())
+    judged = json.loads((graph.report(s).path / "scores.json").read_text())
     shipped = next(row for row in judged["rows"] if row["name"] == judged["shipped"])
     return json.dumps(
         {
             "profile": s.profile,
-            "submission": str(places.submission(s).path / "submission.zip"),
+            "submission": str(graph.submission(s).path / "submission.zip"),
             "cv": shipped["cv"],
             "valid": shipped["valid"],
             "hidden": shipped["hidden"],

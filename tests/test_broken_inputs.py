@@ -1,4 +1,4 @@
-"""Inputs made to do harm, one by one.   run: ./run_tests.sh tests/test_broken_inputs.py
+"""Inputs made to do harm, one by one.
 
 What the mutations of tests/test_hostile.py do not reach: claims of size, pickles, disks, folders.
 """
@@ -24,16 +24,19 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from features import challenge, checks, memory, parquet, release_files
 from features.errors import InputError
-from features.prepare import write_store
-from features.store import open_store
-from pipeline import artefacts, checkpoints, command, processes
-from pipeline.artefacts import Place
-from pipeline.settings import load
+from features.sources.microlens_release import files
+from features.store import memory, parquet, schema, validators
+from features.store.prepare import write_store
+from features.store.store import open_store
+from pipeline.artifacts import store as artifacts
+from pipeline.artifacts.spec import ArtifactSpec
+from pipeline.config.load import load
+from pipeline.inference import checkpoints
+from pipeline.runtime import cli, processes
 from submissions import archive
 from submissions.check import check, read_ids
-from tests.worlds import tiny_challenge
+from tests.helpers.worlds import tiny_challenge
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -46,7 +49,7 @@ def folder(tmp_path):
 def refusal(folder: Path) -> str:
     store = folder.parent / "store"
     with pytest.raises(InputError) as error:
-        write_store(store, challenge.files(folder), published_sizes=False)
+        write_store(store, schema.files(folder), published_sizes=False)
     assert not store.exists()
     return str(error.value)
 
@@ -104,7 +107,7 @@ from features.prepare import write_store
 
 memory.available = lambda: 100 << 20
 try:
-    write_store(Path(sys.argv[1]) / "store", challenge.files(Path(sys.argv[1])), False)
+    write_store(Path(sys.argv[1]) / "store", schema.files(Path(sys.argv[1])), False)
 except InputError as error:
     print(error)
 """
@@ -120,8 +123,8 @@ def test_a_footer_that_lies_about_a_long_list_costs_no_more_than_there_is(folder
     footer = data[-8 - size : -8].replace(varint(length + 4 * 23), varint(2**20))
     path.write_bytes(data[: -8 - size] + footer + data[-8:])
     assert parquet.elements(pq.ParquetFile(path), "item_seq") == 2**20
-    command = [sys.executable, "-c", READER, str(folder)]  # this process has memory to reuse
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    cli = [sys.executable, "-c", READER, str(folder)]  # this process has memory to reuse
+    done = subprocess.run(cli, cwd=ROOT, capture_output=True, text=True, check=False)
     said = done.stdout + done.stderr
     assert "train.parquet: found " in said
     assert "failed (after 0 rows); expected rows that can be read" in said
@@ -193,7 +196,7 @@ def test_ids_at_the_ends_of_int64_reach_the_submission(folder, tmp_path):
     ids = np.concatenate([IDS, [5, 7]])
     replaced(folder, "test", "ID", pa.array(ids))
     store = tmp_path / "ids"
-    write_store(store, challenge.files(folder), published_sizes=False)
+    write_store(store, schema.files(folder), published_sizes=False)
     assert open_store(store).test.id.tolist() == ids.tolist()
     assert read_ids(folder / "test.parquet").tolist() == ids.tolist()
     replaced(folder, "test", "ID", pa.array([2**64 - 1, 1, 2, 3, 4, 5], pa.uint64()))
@@ -272,7 +275,7 @@ def test_arrays_that_are_none(tmp_path, harm):
     path = tmp_path / "text.npy"
     path.write_bytes(harm(npy_bytes(np.ones((2, 3)))))
     with pytest.raises(InputError, match=r"text\.npy: found ") as error:
-        release_files.read_array(path, 2)
+        files.read_array(path, 2)
     assert "\n" not in str(error.value)
 
 
@@ -280,10 +283,10 @@ def test_npz_is_no_array_and_float64_may_not_overflow(tmp_path):
     np.savez(tmp_path / "text.npz", a=np.ones((2, 3)))
     (tmp_path / "text.npz").rename(tmp_path / "text.npy")
     with pytest.raises(InputError, match=r"found no plain \.npy"):
-        release_files.read_array(tmp_path / "text.npy", 2)
+        files.read_array(tmp_path / "text.npy", 2)
     np.save(tmp_path / "text.npy", np.full((2, 3), 1e300))
     with pytest.raises(InputError, match="finite float32"):
-        release_files.read_array(tmp_path / "text.npy", 2)
+        files.read_array(tmp_path / "text.npy", 2)
 
 
 MANIFESTS = {
@@ -324,7 +327,7 @@ def test_nul_and_what_is_no_text_is_refused_by_name(tmp_path):
     profile.write_text('extends = "challenge"\n[data]\ndir = "a\\u0000b"\n')
     said = refused(profile=str(profile))
     assert r"data.dir = 'a\x00b' must be plain UTF-8 text, without NUL" in said
-    assert "artefacts = 'a\\udcffb' must be plain" in refused("artefacts=a\udcffb")
+    assert "artifacts = 'a\\udcffb' must be plain" in refused("artifacts=a\udcffb")
     said = refused('data.embeddings=["a\\u0000"]', profile="microlens_release")
     assert r"data.embeddings = 'a\x00' must be plain" in said
 
@@ -377,8 +380,8 @@ def test_sizes_that_no_machine_has_are_refused(profile, word, said):
 # ---- disks and folders ----
 
 
-def place_in(folder: Path) -> Place:
-    return Place("10_prepare", "store", folder)
+def place_in(folder: Path) -> ArtifactSpec:
+    return ArtifactSpec("10_prepare", "store", folder)
 
 
 def test_a_folder_that_may_not_be_written_is_named(tmp_path, capsys):
@@ -386,21 +389,21 @@ def test_a_folder_that_may_not_be_written_is_named(tmp_path, capsys):
     closed.mkdir(mode=0o500)
 
     def work():
-        with artefacts.publish(place_in(closed / "artefacts")) as out:
+        with artifacts.write_artifact(place_in(closed / "artifacts")) as out:
             (out / "a").write_text("x")
 
     user = os.geteuid()
     if user == 0:
         os.seteuid(65534)  # root may write anywhere
     try:
-        code = command.exit_code(work)
+        code = cli.exit_code(work)
     finally:
         os.seteuid(user)
     said = capsys.readouterr().err
     assert (code, len(said.splitlines())) == (2, 1)
     assert "Permission denied" in said
-    assert "artefacts" in said
-    assert "mend its permissions, or name others: artefacts=DIR" in said
+    assert "artifacts" in said
+    assert "mend its permissions, or name others: artifacts=DIR" in said
     assert not list(closed.iterdir())
 
 
@@ -408,8 +411,8 @@ WRITERS = """
 import resource, sys
 from pathlib import Path
 import numpy, polars, pyarrow, pyarrow.parquet, torch
-from pipeline import artefacts, command
-from pipeline.artefacts import Place
+from pipeline import artifacts, command
+from pipeline.artifacts import Place
 
 TABLE = pyarrow.table({"a": numpy.random.rand(10**5)})
 WRITE = {
@@ -422,17 +425,17 @@ WRITE = {
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))
 for name, write in WRITE.items():
     def work():
-        with artefacts.publish(Place("10_prepare", name, Path(sys.argv[1]))) as out:
+        with artifacts.write_artifact(Place("10_prepare", name, Path(sys.argv[1]))) as out:
             write(out / "a.npy")
-    print(name, command.exit_code(work))
+    print(name, cli.exit_code(work))
 """
 
 
 def test_a_disk_that_takes_no_more_is_said_and_nothing_is_published(tmp_path):
     """A limit on the size of files stands for a full disk: writes come back short as there."""
     there = tmp_path / "there"
-    command = [sys.executable, "-c", WRITERS, str(there)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    cli = [sys.executable, "-c", WRITERS, str(there)]
+    done = subprocess.run(cli, cwd=ROOT, capture_output=True, text=True, check=False)
     names = ("numpy", "polars", "torch", "pyarrow", "text")
     assert done.stdout.splitlines() == [f"{name} 2" for name in names], done.stderr
     lines = done.stderr.splitlines()
@@ -443,7 +446,7 @@ def test_a_disk_that_takes_no_more_is_said_and_nothing_is_published(tmp_path):
 
 
 def test_a_stage_on_a_full_disk_says_so(tmp_path):
-    words = ["sample", "data.users=300", "data.items=200", f"artefacts={tmp_path / 'made'}"]
+    words = ["sample", "data.users=300", "data.items=200", f"artifacts={tmp_path / 'made'}"]
     done = subprocess.run(
         [sys.executable, "-m", "pipeline.00_data", *words],
         cwd=ROOT,
@@ -458,7 +461,7 @@ def test_a_stage_on_a_full_disk_says_so(tmp_path):
 
 
 def test_too_little_memory_ends_in_a_line(capsys):
-    assert command.exit_code(lambda: np.empty(1 << 50)) == 2
+    assert cli.exit_code(lambda: np.empty(1 << 50)) == 2
     said = capsys.readouterr().err
     assert said.startswith("error: this machine's memory is not enough")
     assert len(said.splitlines()) == 1
@@ -514,10 +517,10 @@ def test_reading_whatever_a_user_is_handed_builds_no_object(folder, tmp_path, mo
     monkeypatch.setattr(pickle, "load", barred)
     monkeypatch.setattr(pickle, "loads", barred)
     monkeypatch.setattr(pickle, "Unpickler", barred)
-    write_store(tmp_path / "store", challenge.files(folder), published_sizes=False)
+    write_store(tmp_path / "store", schema.files(folder), published_sizes=False)
     open_store(tmp_path / "store")
     checkpoints.load_state(tmp_path / "state.pt")
-    release_files.read_array(tmp_path / "text.npy", 2)
+    files.read_array(tmp_path / "text.npy", 2)
     assert check(tmp_path / "ids.csv", read_ids(tmp_path / "ids.csv")).errors == []
 
 
@@ -531,7 +534,7 @@ def test_pickles_in_every_disguise_are_refused_and_never_run(tmp_path, monkeypat
     hostile, path = pickle.dumps(Hostile()), tmp_path / "x.npy"
     path.write_bytes(hostile)
     for read in (
-        lambda: release_files.read_array(path, 1),
+        lambda: files.read_array(path, 1),
         lambda: checkpoints.load_state(path),
         lambda: read_ids(path),
     ):
@@ -539,7 +542,7 @@ def test_pickles_in_every_disguise_are_refused_and_never_run(tmp_path, monkeypat
             read()
     np.save(path, np.array([Hostile()]), allow_pickle=True)
     with pytest.raises(InputError):
-        release_files.read_array(path, 1)
+        files.read_array(path, 1)
     torch.save(Hostile(), path)
     with pytest.raises(InputError):
         checkpoints.load_state(path)
@@ -555,7 +558,7 @@ def test_a_footer_over_which_arrow_would_abort_is_refused(tmp_path):
     footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
     for place in range(footer, footer + 48):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-        violations = checks.Violations()
+        violations = validators.Violations()
         for file in parquet.open_files({"a": path}, violations).values():
             parquet.elements(file, "a")  # aborts, had the file not been looked at before
         try:
@@ -575,6 +578,6 @@ def test_who_looks_at_footers_ends_with_the_process_that_asked(tmp_path):
         looking = int(asking.stdout.readline())
         asking.kill()
     deadline = time.monotonic() + 10
-    while processes.began(looking):
+    while processes.start_ticks(looking):
         assert time.monotonic() < deadline
         time.sleep(0.01)

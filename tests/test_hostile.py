@@ -1,6 +1,7 @@
-"""Thousands of inputs that nobody meant.   run: ./run_tests.sh tests/test_hostile.py [--long]
+"""Thousands of inputs that nobody meant.
 
-Each is accepted or refused by an InputError, as a plain reader would have it (tests/mutations.py);
+Each is accepted or refused by an InputError, as a plain reader would have it
+(tests/helpers/mutations.py);
 it never ends in a traceback, and never takes long or much memory. Printed at the end: how many.
 """
 
@@ -17,14 +18,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from features import challenge, release_files
 from features.errors import InputError
-from features.prepare import write_store
-from features.store import open_store
-from pipeline.settings import load
+from features.sources.microlens_release import files as release_files
+from features.store import schema
+from features.store.prepare import write_store
+from features.store.store import open_store
+from pipeline.config.load import load
 from submissions.check import check
-from tests import mutations as mu
-from tests.worlds import tiny_challenge
+from tests.helpers import mutations as mu
+from tests.helpers.worlds import tiny_challenge
 
 SECONDS = 20.0  # of the processor, for one input
 MEMORY = 4 << 30  # bytes that a test may take beyond what it has
@@ -90,7 +92,7 @@ def held(folder: Path) -> dict:
     items = opened.items
     found = {"tags": items.tags.tolist(), "content": items.content}
     found |= {"likes_level": items.likes.tolist(), "views_level": items.views.tolist()}
-    for name in challenge.SPLITS:
+    for name in schema.SPLITS:
         split = getattr(opened, name)
         found[name] = {
             "user_id": split.user.tolist(),
@@ -110,7 +112,7 @@ def held(folder: Path) -> dict:
 def equal(store: dict, plain: dict) -> bool:
     content = np.array(plain.pop("content"), np.float32)
     same = np.array_equal(store.pop("content"), content)
-    for name in challenge.SPLITS:
+    for name in schema.SPLITS:
         plain[name]["item_seq"] = [[i for i in h if i] for h in plain[name]["item_seq"]]
     return same and store == plain
 
@@ -130,7 +132,7 @@ def test_files_of_the_challenge(base, tmp_path, capsys, size):
         accepted = False
         try:
             with bounded(tally):
-                write_store(store, challenge.files(tmp_path / "data"), published_sizes=False)
+                write_store(store, schema.files(tmp_path / "data"), published_sizes=False)
                 accepted = True
             judge(store if accepted else None, whole | changed, tally)
         finally:
@@ -285,7 +287,7 @@ def test_words(capsys, size):
             assert fine, f"{key}={text!r} became {setting(s, key)}"
         assert 2 <= s.folds.n <= 127
         assert s.folds.seed >= 0
-        assert "\0" not in s.artefacts + s.submissions
+        assert "\0" not in s.artifacts + s.submissions
 
     run()
     with capsys.disabled():

@@ -1,4 +1,4 @@
-"""kill -9 at random moments of every stage, and runs side by side.   run: ./run_tests.sh --long
+"""kill -9 at random moments of every stage, and runs side by side.
 
 A tiny sample runs undisturbed. In other folders it is started again and again, and killed in one
 stage after another, at a moment drawn over the time which that stage took: the whole process group,
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import places
+from pipeline import graph
 from tests.test_run_all import ROOT, TINY
 
 pytestmark = pytest.mark.long
@@ -39,7 +39,7 @@ class Run:
 
     def __init__(self, folder: Path) -> None:
         self.log = folder / "log.txt"
-        own = [f"artefacts={folder}/artefacts", f"submissions={folder}/submissions"]
+        own = [f"artifacts={folder}/artifacts", f"submissions={folder}/submissions"]
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "pipeline", "sample", *WORDS, *own],
@@ -114,7 +114,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_was_not(tmp_path,
     (tmp_path / "undisturbed").mkdir()
     taken = times(Run(tmp_path / "undisturbed"))
     expected = predictions(tmp_path / "undisturbed")
-    assert {*taken} == {*places.STAGES}
+    assert {*taken} == {*graph.STAGES}
     hit, targets, orphans, differences, folders = Counter(), Counter(), [], 0, []
     missed = sorted([*taken, "50_train", "50_train"])  # the fits are most of a real run
     while missed:
@@ -161,4 +161,4 @@ def test_two_runs_at_once_in_one_folder_end_as_one(tmp_path):
     assert len(re.findall(r"50_train .* epochs=", said)) == 6
     assert predictions(tmp_path / "two") == predictions(tmp_path / "alone")
     assert (tmp_path / "two/submissions/LEADERBOARD.md").read_text().count("sample/research-") == 1
-    assert not [p for p in (tmp_path / "two/artefacts").rglob(".*") if "journal" not in p.name]
+    assert not [p for p in (tmp_path / "two/artifacts").rglob(".*") if "journal" not in p.name]

@@ -1,4 +1,4 @@
-"""The whole way on a tiny sample, twice; then its variations.   run: ./run_tests.sh -k run_all"""
+"""The whole way on a tiny sample, twice; then its variations."""
 
 import json
 import os
@@ -11,9 +11,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipeline import artefacts, places, settings
+from pipeline import graph
+from pipeline.artifacts import spec, store
+from pipeline.config import load as load_config
 from submissions.check import check
-from tests.worlds import tiny_challenge
+from tests.helpers.worlds import tiny_challenge
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = [
@@ -35,7 +37,7 @@ def run(*words: str, code: int = 0, shell: bool = True, **variables: str) -> str
 @pytest.fixture(scope="module")
 def words(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
-    return [*TINY, f"artefacts={folder}/artefacts", f"submissions={folder}/submissions"]
+    return [*TINY, f"artifacts={folder}/artifacts", f"submissions={folder}/submissions"]
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +58,9 @@ def test_the_last_line_says_what_a_script_wants_to_know(first, words):
     keys = ["profile", "submission", "cv", "valid", "hidden", "bayes", "seconds"]
     assert list(said) == keys
     assert all(0.4 < said[key] < 1 for key in ("cv", "valid", "hidden", "bayes"))
-    s = settings.load("sample", words)
+    s = load_config.load("sample", words)
     (fold,) = Path(said["submission"]).parent.parent.iterdir()
-    ids = pl.read_parquet(places.challenge_files(s)["test"])["ID"].to_numpy()
+    ids = pl.read_parquet(graph.challenge_files(s)["test"])["ID"].to_numpy()
     assert check(Path(said["submission"]), ids).errors == []
     manifest = json.loads((fold / "manifest.json").read_text())
     assert (manifest["rules"], manifest["profile"]) == ("research", "sample")
@@ -66,10 +68,10 @@ def test_the_last_line_says_what_a_script_wants_to_know(first, words):
 
 
 def test_every_train_row_has_one_logit_of_a_fit_that_did_not_see_it(first, words):
-    s = settings.load("sample", words)
-    oof = pl.read_parquet(places.blend(s).path / "oof.parquet")
+    s = load_config.load("sample", words)
+    oof = pl.read_parquet(graph.blend(s).path / "oof.parquet")
     assert oof["row_id"].to_list() == list(range(1200))
-    for (model, _, fold), place in places.fits(s).items():
+    for (model, _, fold), place in graph.fits(s).items():
         held = pl.read_parquet(place.path / "held.parquet")
         mine = oof.filter(pl.col("fold") == fold)
         assert held["row_id"].to_list() == mine["row_id"].to_list()
@@ -77,14 +79,14 @@ def test_every_train_row_has_one_logit_of_a_fit_that_did_not_see_it(first, words
 
 
 def test_every_network_is_said_to_read_histories_and_no_padding(first, words):
-    s = settings.load("sample", words)
-    written = json.loads((places.mask(s).path / "mask.json").read_text())
+    s = load_config.load("sample", words)
+    written = json.loads((graph.mask(s).path / "mask.json").read_text())
     assert list(written["models"]) == list(s.models)
     for model, found in written["models"].items():
         assert f"55_mask {model} padding pass" in first
         assert found["padding"]["passed"]
         assert 0 <= found["shuffled"]["auc_shuffled"] <= 1
-    probed = json.loads((places.probe(s).path / "probe.json").read_text())
+    probed = json.loads((graph.probe(s).path / "probe.json").read_text())
     assert all(f"15_probe warning: {f['text']}" in first for f in probed["findings"])
 
 
@@ -112,17 +114,17 @@ def test_a_setting_redoes_only_what_depends_on_it(first, words):
 def test_one_seed_gives_equal_bytes_and_no_stage_before_the_report_opens_hidden_labels(
     first, words, tmp_path
 ):
-    elsewhere = [*TINY, f"artefacts={tmp_path}", f"submissions={tmp_path}/s"]
+    elsewhere = [*TINY, f"artifacts={tmp_path}", f"submissions={tmp_path}/s"]
     run("sample", *elsewhere, "--to", "00_data")
     (hidden,) = tmp_path.glob("sample/00_data/*/hidden_labels.parquet")
     hidden.write_text("whoever reads this fails")
     assert "epochs=" in run("sample", *elsewhere, "--to", "70_submit")
-    s = settings.load("sample", words)
-    for place in places.fits(s).values():
+    s = load_config.load("sample", words)
+    for place in graph.fits(s).values():
         (other,) = (tmp_path / "sample" / "50_train").glob(place.path.name)
         for file in ("held.parquet", "test.parquet", "model.pt"):
             assert (other / file).read_bytes() == (place.path / file).read_bytes()
-    shipped = places.submission(s).path
+    shipped = graph.submission(s).path
     (other,) = (tmp_path / "s" / "sample").iterdir()
     assert other.name == shipped.name
     assert (other / "prediction.csv").read_bytes() == (shipped / "prediction.csv").read_bytes()
@@ -131,9 +133,9 @@ def test_one_seed_gives_equal_bytes_and_no_stage_before_the_report_opens_hidden_
 def test_data_do_not_depend_on_the_number_of_threads(tmp_path):
     digests = set()
     for n in "12":
-        words = [*TINY, f"artefacts={tmp_path}/{n}"]
+        words = [*TINY, f"artifacts={tmp_path}/{n}"]
         run("pipeline.00_data", "sample", *words, shell=False, OPENBLAS_NUM_THREADS=n)
-        digests.add(places.digest(places.data(settings.load("sample", words))))
+        digests.add(graph.digest(graph.data(load_config.load("sample", words))))
     assert len(digests) == 1
 
 
@@ -163,17 +165,17 @@ def test_strict_rules_ship_one_network_of_the_official_split(first, words):
 
 
 def test_a_test_set_in_any_order_is_submitted_in_that_order(first, words, tmp_path):
-    s = settings.load("sample", words)
-    folder = shutil.copytree(places.data(s).path / "challenge", tmp_path / "shuffled")
+    s = load_config.load("sample", words)
+    folder = shutil.copytree(graph.data(s).path / "challenge", tmp_path / "shuffled")
     test = pl.read_parquet(folder / "test.parquet").sample(fraction=1, shuffle=True, seed=1)
     test.write_parquet(folder / "test.parquet")
-    own = [*TINY[4:], f"artefacts={tmp_path}", f"submissions={tmp_path}", "models=din"]
+    own = [*TINY[4:], f"artifacts={tmp_path}", f"submissions={tmp_path}", "models=din"]
     said = last_line(run("challenge", f"data.dir={folder}", *own))
     assert check(Path(said["submission"]), test["ID"].to_numpy()).errors == []
 
 
 def test_a_fit_that_is_done_again_alone_has_the_same_bytes(first, words):
-    fits = places.fits(settings.load("sample", words))
+    fits = graph.fits(load_config.load("sample", words))
     place = fits["din", 0, 1]
     before = (place.path / "held.parquet").read_bytes()
     shutil.rmtree(place.path)
@@ -182,16 +184,16 @@ def test_a_fit_that_is_done_again_alone_has_the_same_bytes(first, words):
 
 
 def test_the_folder_that_a_source_wrote_gives_the_same_store_as_challenge(first, words):
-    s = settings.load("sample", words)
-    own = [w for w in words if w.startswith(("artefacts", "submissions"))]
-    folder = places.data(s).path / "challenge"
+    s = load_config.load("sample", words)
+    own = [w for w in words if w.startswith(("artifacts", "submissions"))]
+    folder = graph.data(s).path / "challenge"
     run("challenge", f"data.dir={folder}", *own, "--to", "10_prepare")
-    other = settings.load("challenge", [f"data.dir={folder}", *own])
-    assert places.digest(places.store(other)) == places.digest(places.store(s))
+    other = load_config.load("challenge", [f"data.dir={folder}", *own])
+    assert graph.digest(graph.store(other)) == graph.digest(graph.store(s))
 
 
 def test_a_stage_alone_names_the_stage_that_it_misses(words, tmp_path):
-    elsewhere = [*TINY, f"artefacts={tmp_path}"]
+    elsewhere = [*TINY, f"artifacts={tmp_path}"]
     said = run("pipeline.20_folds", "sample", *elsewhere, code=2, shell=False)
     assert "it is written by pipeline.00_data" in said
     assert not any(tmp_path.iterdir())
@@ -202,30 +204,30 @@ def test_divergence_names_the_fit_and_publishes_nothing(first, words):
     said = run("pipeline.50_train", "sample", *wild, code=2, shell=False)
     assert "qin, seed 0, fold" in said
     assert "lower qin.fit.learning_rate" in said
-    s = settings.load("sample", wild)
-    assert not any(place.done for place in places.fits(s).values())
+    s = load_config.load("sample", wild)
+    assert not any(place.done for place in graph.fits(s).values())
 
 
 def test_the_stacker_and_its_features_are_the_same_bytes_again(first, words, tmp_path):
-    s = settings.load("sample", words)
+    s = load_config.load("sample", words)
     before = {
-        name: (places.blend(s).path / name).read_bytes()
+        name: (graph.blend(s).path / name).read_bytes()
         for name in ("lightgbm.txt", "features_only.txt", "test.parquet", "blend.json")
     }
-    features = {path.name: path.read_bytes() for path in places.features(s).path.glob("*.parquet")}
+    features = {path.name: path.read_bytes() for path in graph.features(s).path.glob("*.parquet")}
     for stage in ("30_features", "60_blend"):
         run(f"pipeline.{stage}", "sample", *words, "--force", shell=False, OMP_NUM_THREADS="2")
-    assert before == {name: (places.blend(s).path / name).read_bytes() for name in before}
+    assert before == {name: (graph.blend(s).path / name).read_bytes() for name in before}
     for name, data in features.items():
-        assert (places.features(s).path / name).read_bytes() == data
+        assert (graph.features(s).path / name).read_bytes() == data
 
 
 def test_an_outsiders_submission_is_mixed_in_and_judged_by_nothing(first, words, tmp_path):
     theirs = tmp_path / "theirs.csv"
-    s = settings.load("sample", words)
-    shutil.copy(next(places.submission(s).path.glob("prediction.csv")), theirs)
-    mixed = [*words[:-1], f"submissions={tmp_path}", f"blend.extra={theirs}"]
-    mixed.append("blend.extra_weight=0.25")
+    s = load_config.load("sample", words)
+    shutil.copy(next(graph.submission(s).path.glob("prediction.csv")), theirs)
+    mixed = [*words[:-1], f"submissions={tmp_path}", f"blend.external={theirs}"]
+    mixed.append("blend.external_weight=0.25")
     said = run("sample", *mixed)
     assert "it has no out-of-fold rows: nothing but the leaderboard judges it" in said
     assert "theirs.csv, which weighs 0.25 and was judged by nothing" in said
@@ -234,8 +236,8 @@ def test_an_outsiders_submission_is_mixed_in_and_judged_by_nothing(first, words,
     assert 0.4 < last["hidden"] < 1
     manifest = json.loads((Path(last["submission"]).parent / "manifest.json").read_text())
     assert manifest["cv"] is None
-    assert manifest["extra"]["file"] == "theirs.csv"
-    assert "nothing" in manifest["extra"]["judged_by"]
+    assert manifest["external"]["file"] == "theirs.csv"
+    assert "nothing" in manifest["external"]["judged_by"]
     theirs.write_text(theirs.read_text().replace("0.", "1.", 3))
     assert "values in [0, 1]" in run("pipeline.60_blend", "sample", *mixed, code=2, shell=False)
     theirs.unlink()
@@ -249,23 +251,23 @@ def test_the_public_score_is_noted_in_the_row_that_is_there(first, words):
     rows = [line for line in board.read_text().splitlines() if "sample/research-" in line]
     assert len(rows) == 1
     assert rows[0].endswith("| 0.97980 | what it was |")
-    report = places.report(settings.load("sample", words)).path / "report.html"
+    report = graph.report(load_config.load("sample", words)).path / "report.html"
     assert "0.97980" in report.read_text()
 
 
 def test_a_study_of_this_run_enters_the_report_and_one_of_other_rows_does_not(first, words):
-    s = settings.load("sample", words)
+    s = load_config.load("sample", words)
     trial = {"number": 0, "state": "COMPLETE", "value": 0.9, "params": {}, "seconds": 1.0}
-    known = {"store": places.digest(places.store(s)), "folds": places.digest(places.folds(s))}
-    folder = Path(s.artefacts) / "sample" / "40_tune"
+    known = {"store": graph.digest(graph.store(s)), "folds": graph.digest(graph.folds(s))}
+    folder = Path(s.artifacts) / "sample" / "40_tune"
     try:
         for name, inputs in (("mine", known), ("other", known | {"folds": "of other rows"})):
-            place = artefacts.Place("40_tune", name, folder, {}, inputs)
-            with artefacts.publish(place) as out:
+            place = spec.ArtifactSpec("40_tune", name, folder, {}, inputs)
+            with store.write_artifact(place) as out:
                 study = {"study": f"study {name}", "users": 1, "trials": [trial], "importances": {}}
                 (out / "tune.json").write_text(json.dumps(study))
         run("pipeline.80_report", "sample", *words, shell=False)
-        report = (places.report(s).path / "report.html").read_text()
+        report = (graph.report(s).path / "report.html").read_text()
     finally:
         shutil.rmtree(folder)
     assert "study mine" in report
@@ -276,10 +278,10 @@ def test_broken_input_is_refused_in_words_and_publishes_nothing(tmp_path):
     folder = tiny_challenge(tmp_path / "data")
     train = pl.read_parquet(folder / "train.parquet")
     train.with_columns(label=pl.col("label") + 1).write_parquet(folder / "train.parquet")
-    said = run("challenge", f"data.dir={folder}", f"artefacts={tmp_path}/artefacts", code=2)
+    said = run("challenge", f"data.dir={folder}", f"artifacts={tmp_path}/artifacts", code=2)
     assert "train.parquet" in said
     assert "label" in said
-    assert not [p for p in tmp_path.glob("artefacts/**/*") if p.is_file()]
+    assert not [p for p in tmp_path.glob("artifacts/**/*") if p.is_file()]
     assert "data.dir=FOLDER" in run("challenge", f"data.dir={tmp_path}", code=2)
 
 

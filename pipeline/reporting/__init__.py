@@ -1,10 +1,12 @@
 """report.html: one run on one page, for people. `build(run)` returns the document.
 
-A file a section, each with what it says, shows and computes; run.py reads the artefacts, drawing.py
+A file a section, each with what it says, shows and computes; run.py reads the artifacts, drawing.py
 makes figures, page.py makes HTML. A section that has nothing to show is left out.
 """
 
-from pipeline.reporting import (
+from pipeline.reporting.page import Html, Section, join, markup, page
+from pipeline.reporting.run import Run
+from pipeline.reporting.sections import (
     blends,
     calibration,
     cost,
@@ -16,9 +18,7 @@ from pipeline.reporting import (
     score_table,
     tuning,
 )
-from pipeline.reporting.headline import headline, title
-from pipeline.reporting.page import Html, Section, join, markup, page
-from pipeline.reporting.run import Run
+from pipeline.reporting.sections.headline import headline, title
 
 
 def build(run: Run) -> str:

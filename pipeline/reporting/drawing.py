@@ -9,8 +9,8 @@ import io
 import os
 import re
 
+from pipeline.config.load import REPOSITORY
 from pipeline.reporting.page import Html, markup
-from pipeline.settings import REPOSITORY
 
 os.environ.setdefault("MPLCONFIGDIR", str(REPOSITORY / ".cache" / "matplotlib"))  # not in $HOME
 

@@ -11,9 +11,12 @@ import numpy as np
 import polars as pl
 from scipy.special import logit
 
-from pipeline import artefacts, blending, leaderboard, places
-from pipeline.artefacts import need
-from pipeline.settings import Settings
+from pipeline import graph
+from pipeline.artifacts import spec
+from pipeline.artifacts.spec import require
+from pipeline.blending import predictions
+from pipeline.config.load import Settings
+from pipeline.reporting import leaderboard
 
 SHIPPED = "shipped"
 CERTAIN = 1e-7  # probabilities closer to 0 or 1 have no finite logit in float32's reach
@@ -42,8 +45,8 @@ class Run:
     blend: dict  # blend.json
     submission: str  # its name on the leaderboard
     manifest: dict  # the submission's
-    fits: dict[tuple[str, int, int], dict]  # (model, seed, fold) -> artefact.json
-    stages: dict[str, list[dict]]  # stage -> the artefact.json of all that it published
+    fits: dict[tuple[str, int, int], dict]  # (model, seed, fold) -> artifact.json
+    stages: dict[str, list[dict]]  # stage -> the artifact.json of all that it published
     held: Scored  # out of fold; official valid where there are no folds
     valid: Scored  # official valid, with the score that ships as its only "model"
     board: list[leaderboard.Row]  # of this profile
@@ -64,28 +67,28 @@ class Run:
 
 def gather(s: Settings, judged: dict) -> Run:
     """Read the run of `s`; every stage before the report must be done."""
-    folder, columns = need(places.blend(s)), need(places.features(s))
-    blend, submission = _json(folder / "blend.json"), need(places.submission(s))
+    folder, columns = require(graph.blend(s)), require(graph.features(s))
+    blend, submission = _json(folder / "blend.json"), require(graph.submission(s))
     valid, models = pl.read_parquet(folder / "valid.parquet"), list(blend["models"])
     if s.official:
         held = _scored("official valid", valid, columns / "valid.parquet", models)
     else:
         oof = pl.read_parquet(folder / "oof.parquet", columns=["row_id", "label", *models])
         held = _scored("out-of-fold rows", oof, columns / "train.parquet", models)
-    probability = valid[blending.SHIPPED].clip(CERTAIN, 1 - CERTAIN)
+    probability = valid[predictions.SUBMITTED].clip(CERTAIN, 1 - CERTAIN)
     shipped = valid.with_columns(pl.Series(SHIPPED, logit(probability.to_numpy())))
-    extras = places.extras(s)
+    extras = graph.extras(s)
     return Run(
         settings=s,
         judged=judged,
         blend=blend,
         submission=leaderboard.name_of(submission),
         manifest=_json(submission / "manifest.json"),
-        fits={key: artefacts.record(need(place)) for key, place in places.fits(s).items()},
+        fits={key: spec.record(require(place)) for key, place in graph.fits(s).items()},
         stages=_stages(s),
         held=held,
         valid=_scored("official valid", shipped, columns / "valid.parquet", [SHIPPED]),
-        board=leaderboard.rows_of(places.board(s), s.profile),
+        board=leaderboard.rows_of(graph.board(s), s.profile),
         tuning=[_json(path) for path in extras["tune.json"]],
         probes=[_json(path) for path in extras["probe.json"]],
         masks=[_json(path) for path in extras["mask.json"]],
@@ -106,10 +109,10 @@ def _scored(what: str, rows: pl.DataFrame, features: Path, models: list[str]) ->
 
 def _stages(s: Settings) -> dict[str, list[dict]]:
     """The records of every stage that has been run; the report itself is not done yet."""
-    names = [stage for stage in places.stages(s) if stage != "80_report"]
-    stages = {stage: places.STAGES[stage](s) for stage in names}
+    names = [stage for stage in graph.stages(s) if stage != "80_report"]
+    stages = {stage: graph.STAGES[stage](s) for stage in names}
     found = {
-        stage: [artefacts.record(place.path) for place in made if place.done]
+        stage: [spec.record(place.path) for place in made if place.done]
         for stage, made in stages.items()
     }
     return {stage: records for stage, records in found.items() if records}

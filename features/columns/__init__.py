@@ -1,0 +1,1 @@
+"""Tabular features for the stacker, one idea a file."""

@@ -1,0 +1,61 @@
+"""How many users clicked both the target and an item of the history, among users of other folds.
+
+    together_ij = users with i and j        cosine_ij = together_ij / sqrt(users_i users_j)
+
+ui_together_*: cosine, summed up over the history; ui_pairs: ln(1 + Σ_j together_ij). Null for an
+empty history. A user's clicks are the items of the longest of their histories and the targets of
+rows with label 1.
+
+Counts never come from the row's own fold. This is not for its labels alone: where a user has
+several rows (a converted release makes two positives a train user), the history of the later row
+holds the target of the earlier one, and counting it would give the answer away.
+
+Sarwar et al. 2001, "Item-based collaborative filtering recommendation algorithms".
+"""
+
+import numpy as np
+import polars as pl
+from scipy import sparse
+
+from features.columns import history_ops
+from features.store.store import Split, Store
+
+COLUMNS = history_ops.columns("ui_together") | {"ui_pairs": pl.Float32}
+
+
+def fit(store: Store, rows: np.ndarray) -> sparse.csr_array:
+    """together (I, I) int32, its diagonal the users of each item; from the train rows `rows`."""
+    clicked = clicks(store, rows)
+    together = sparse.csr_array(clicked.T @ clicked)
+    together.sort_indices()
+    return together
+
+
+def clicks(store: Store, rows: np.ndarray) -> sparse.csr_array:
+    """Who clicked what: ones (users of `rows`, I) int32."""
+    train = store.train.take(rows)
+    n_items = len(store.items)
+    users, user = np.unique(train.user, return_inverse=True)
+    length = np.diff(store.offsets)[train.history]
+    order = np.lexsort((length, user))
+    longest = order[np.append(np.flatnonzero(np.diff(user[order])), len(order) - 1)]
+    entries, starts = history_ops.histories(store, train.history[longest])
+    positive = train.label == 1
+    of_user = np.concatenate((np.repeat(np.arange(len(users)), np.diff(starts)), user[positive]))
+    item = np.concatenate((entries, train.item[positive]))
+    once = np.unique(of_user * np.int64(n_items) + item)
+    ones = np.ones(len(once), np.int32)
+    return sparse.csr_array((ones, (once // n_items, once % n_items)), (len(users), n_items))
+
+
+def describe(store: Store, split: Split, fitted: sparse.csr_array) -> pl.DataFrame:
+    """One row for each row of `split`: COLUMNS."""
+    spread = np.sqrt(np.maximum(fitted.diagonal(), 1)).astype(np.float32)
+    parts = []
+    for target, entries, starts in history_ops.blocks(store, split):
+        ours = np.repeat(target, np.diff(starts))
+        together = fitted[ours, entries].astype(np.float32)
+        cosine = together / (spread[ours] * spread[entries])
+        pairs = np.log1p(history_ops.reduce(np.add, together, starts))
+        parts.append(history_ops.summary("ui_together", cosine, starts) | {"ui_pairs": pairs})
+    return history_ops.table(parts, COLUMNS)

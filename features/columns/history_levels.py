@@ -1,0 +1,35 @@
+"""Likes and views levels of the history's items, beside the row's own.
+
+h_likes_mean, h_likes_last (and views): of the items' levels; ui_likes_gap: the row's level less the
+mean. Null for an empty history, and everywhere where the store's item table has no levels.
+"""
+
+import numpy as np
+import polars as pl
+
+from features.columns import history_ops
+from features.store.store import Split, Store
+
+LEVELS = ("likes", "views")
+COLUMNS = {
+    name: pl.Float32
+    for level in LEVELS
+    for name in (f"h_{level}_mean", f"h_{level}_last", f"ui_{level}_gap")
+}
+
+
+def describe(store: Store, split: Split) -> pl.DataFrame:
+    """One row for each row of `split`: COLUMNS."""
+    found = {name: np.full(len(split), np.nan, np.float32) for name in COLUMNS}
+    for level in LEVELS:
+        of_items = getattr(store.items, level)
+        if of_items is None:
+            continue
+        parts = [
+            history_ops.summary(f"h_{level}", of_items[entries].astype(np.float32), starts)
+            for _, entries, starts in history_ops.blocks(store, split)
+        ]
+        for name in (f"h_{level}_mean", f"h_{level}_last"):
+            found[name] = np.concatenate([part[name] for part in parts])
+        found[f"ui_{level}_gap"] = getattr(split, level) - found[f"h_{level}_mean"]
+    return history_ops.table([found], COLUMNS)

@@ -1,0 +1,1 @@
+"""Columns that only 15_probe looks at."""

@@ -1,0 +1,27 @@
+"""How popular an item is by the histories, which are clicks too and show no row's label.
+
+    i_clicked           ln(1 + times the item stands in a distinct history of the store)
+    i_clicked_per_show  ln((1 + that) / (1 + rows of train, valid and test that have it as target))
+
+What users honestly prefer is met in histories more often than it is shown. See cv.leaks.
+"""
+
+import numpy as np
+import polars as pl
+
+from features.store.schema import SPLITS
+from features.store.store import Split, Store
+
+COLUMNS = {"i_clicked": pl.Float32, "i_clicked_per_show": pl.Float32}
+
+
+def describe(store: Store, split: Split) -> pl.DataFrame:
+    """One row for each row of `split`: COLUMNS."""
+    n_items, item = len(store.items), np.asarray(split.item)
+    clicked = np.log1p(np.bincount(store.values, minlength=n_items))
+    shown = sum(np.bincount(getattr(store, name).item, minlength=n_items) for name in SPLITS)
+    columns = {
+        "i_clicked": clicked[item],
+        "i_clicked_per_show": (clicked - np.log1p(shown))[item],
+    }
+    return pl.DataFrame(columns, schema=COLUMNS)

@@ -1,0 +1,1 @@
+"""Data sources: the generated sample and public MicroLens releases."""

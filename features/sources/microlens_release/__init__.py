@@ -1,0 +1,1 @@
+"""A public MicroLens release to the challenge's schema."""

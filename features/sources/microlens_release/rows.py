@@ -1,0 +1,184 @@
+"""Rows of a MicroLens release, made of its events.
+
+positives  a user's last event (train: last `train_targets`), if anything came strictly before it
+history    all events strictly before the positive, for its negatives as well
+negatives  items that the user has no event with, no two alike for one positive
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+from features.errors import InputError
+from features.store.histories import mix
+
+SPLITS = ("train", "valid", "test")
+NEGATIVES = {"popularity": 1.0, "mixed": 0.5, "uniform": 0.0}  # share drawn by popularity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseSettings:
+    """Which release, and how rows are made of its events."""
+
+    dir: str = ""  # folder of the release
+    negatives: str = "popularity"  # popularity (train users' events) | uniform | mixed (half, half)
+    negatives_per_positive: int = 3
+    train_targets: int = 2  # last events of a train user that become positives
+    history_width: int = 100  # most recent items kept
+    tags: int = 5000  # most frequent hashtags kept
+    embeddings: tuple[str, ...] = ()  # .npy, row i = item i + 1; text, then image; empty: titles
+    valid_share: float = 0.1  # of all users
+    test_share: float = 0.1  # of all users
+    seed: int = 0  # of the split, the negatives, the row order and the SVD
+
+    def __post_init__(self) -> None:
+        least = {"negatives_per_positive": 1, "train_targets": 1, "history_width": 1}
+        least |= {"tags": 0, "seed": 0}
+        problems = [
+            f"{name} = {getattr(self, name)} must be at least {low}"
+            for name, low in least.items()
+            if getattr(self, name) < low
+        ]
+        most = {"negatives_per_positive": 1000, "train_targets": 10**6, "history_width": 10_000}
+        most |= {"tags": 10**7, "seed": 2**32 - 1}
+        problems += [
+            f"{name} = {getattr(self, name)} must be at most {high}"
+            for name, high in most.items()
+            if getattr(self, name) > high
+        ]
+        if self.negatives not in NEGATIVES:
+            known = ", ".join(NEGATIVES)
+            problems.append(f"negatives = {self.negatives!r} must be one of {known}")
+        if not (self.valid_share > 0 < self.test_share and self.valid_share + self.test_share < 1):
+            problems.append(
+                f"valid_share = {self.valid_share} and test_share = {self.test_share}"
+                " must be positive and together less than 1"
+            )
+        if problems:
+            raise ValueError("; ".join(problems))
+
+
+class Events(NamedTuple):
+    """All events, sorted by user, then time, then item; every array is (E,) int64."""
+
+    user: np.ndarray
+    item: np.ndarray
+    split: np.ndarray  # of the user: index into SPLITS
+    start: np.ndarray  # index of the user's first event
+    end: np.ndarray  # index of the user's first event that is not strictly earlier than this one
+    later: np.ndarray  # events of the user that are sorted after this one
+
+
+class Rows(NamedTuple):
+    """Rows of one split, shuffled; every array is (N,) int64."""
+
+    target: np.ndarray  # index of the event whose user and history the row has
+    item: np.ndarray
+    label: np.ndarray
+
+
+def user_split(user: np.ndarray, settings: ReleaseSettings) -> np.ndarray:
+    """Index into SPLITS int64 (N,), by a hash of the user id and the seed alone."""
+    hashed = mix(user.astype(np.uint64) + mix(np.array([settings.seed + 1], np.uint64)))
+    uniform = (hashed >> np.uint64(11)) * 2.0**-53  # in [0, 1)
+    borders = 1 - settings.valid_share - settings.test_share, 1 - settings.test_share
+    return np.searchsorted(borders, uniform, side="right")
+
+
+def sort_events(pairs: pl.DataFrame, settings: ReleaseSettings) -> Events:
+    """Events of pairs (user, item, time) in any order; equal times are ordered by item id."""
+    pairs = pairs.sort("user", "time", "item")
+    user, item, time = (pairs[name].to_numpy() for name in ("user", "item", "time"))
+    new_user = np.append(True, user[1:] != user[:-1])
+    new_time = np.append(True, time[1:] != time[:-1]) | new_user
+    place = np.arange(len(user))
+    starts = np.flatnonzero(new_user)
+    size = np.diff(np.append(starts, len(user)))
+    return Events(
+        user=user,
+        item=item,
+        split=user_split(user, settings),
+        start=np.repeat(starts, size),
+        end=np.maximum.accumulate(np.where(new_time, place, 0)),
+        later=np.repeat(starts + size, size) - 1 - place,
+    )
+
+
+def split_rows(events: Events, split: str, settings: ReleaseSettings) -> Rows:
+    """Positives of one split's users and their negatives, in an order that tells nothing."""
+    number, last = SPLITS.index(split), settings.train_targets if split == "train" else 1
+    wanted = (events.split == number) & (events.later < last) & (events.end > events.start)
+    target = np.flatnonzero(wanted)
+    if not len(target):
+        raise InputError(
+            f"no user of {split} has an event with another strictly before it;"
+            " use more users, another data.seed or other shares"
+        )
+    rng = np.random.default_rng([settings.seed, number])
+    item = np.column_stack([events.item[target], draw_negatives(events, target, settings, rng)])
+    label = np.zeros(item.shape, np.int64)
+    label[:, 0] = 1
+    order = rng.permutation(item.size)
+    return Rows(np.repeat(target, item.shape[1])[order], item.ravel()[order], label.ravel()[order])
+
+
+def draw_negatives(
+    events: Events, target: np.ndarray, settings: ReleaseSettings, rng: np.random.Generator
+) -> np.ndarray:
+    """Item ids int64 (T, K) for T events: none of the event's user, no two alike in a row.
+
+    What breaks that is drawn again. Raises InputError where a user leaves fewer than K items.
+    """
+    popular = events.item[events.split == SPLITS.index("train")]  # each as often as it occurs
+    share, listed = NEGATIVES[settings.negatives], np.unique(events.item)
+    user, scale = events.user[target], listed[-1] + 1
+    owned = np.unique(events.user * scale + events.item)
+    _check_choice(owned, user, scale, np.unique(popular) if share == 1 else listed, settings)
+
+    def draw(n: int) -> np.ndarray:
+        return np.where(rng.random(n) < share, rng.choice(popular, n), rng.choice(listed, n))
+
+    k = settings.negatives_per_positive
+    negatives = draw(len(target) * k).reshape(-1, k)
+    unchecked = np.arange(len(target))
+    while len(unchecked):
+        drawn = negatives[unchecked]
+        keys = user[unchecked, None] * scale + drawn
+        place = np.minimum(np.searchsorted(owned, keys), len(owned) - 1)
+        row, column = np.nonzero((owned[place] == keys) | _repeated(drawn))
+        negatives[unchecked[row], column] = draw(len(row))
+        unchecked = np.unique(unchecked[row])
+    return negatives
+
+
+def _check_choice(
+    owned: np.ndarray, user: np.ndarray, scale: int, choice: np.ndarray, settings: ReleaseSettings
+) -> None:
+    """Refuse to draw for ever: every user must leave enough of the items in `choice`."""
+    of_choice = owned[np.isin(owned % scale, choice)] // scale
+    n_owned = np.searchsorted(of_choice, user, "right") - np.searchsorted(of_choice, user)
+    left = len(choice) - n_owned
+    if left.min() < settings.negatives_per_positive:
+        raise InputError(
+            f"user {user[left.argmin()]} leaves {left.min()} items to draw negatives from; expected"
+            f" {settings.negatives_per_positive}: lower data.negatives_per_positive"
+            " or set data.negatives=uniform"
+        )
+
+
+def _repeated(values: np.ndarray) -> np.ndarray:
+    """Bool (T, K): True where the value stands further left in its row as well."""
+    order = np.argsort(values, axis=1, kind="stable")
+    ordered = np.take_along_axis(values, order, axis=1)
+    again = np.zeros(values.shape, bool)
+    np.put_along_axis(again, order[:, 1:], ordered[:, 1:] == ordered[:, :-1], axis=1)
+    return again
+
+
+def padded_history(events: Events, target: np.ndarray, width: int) -> np.ndarray:
+    """int32 (T, width): items strictly before each target event, left-padded, newest last."""
+    place = events.end[target, None] + np.arange(-width, 0)
+    real = place >= events.start[target, None]
+    return np.where(real, events.item[np.maximum(place, 0)], 0).astype(np.int32)

@@ -1,0 +1,173 @@
+"""A generated world in the challenge's schema, with the click probability of every row known.
+
+    folder/challenge/{train,valid,test,item_info,item_feature}.parquet    what a competitor sees
+    folder/hidden_labels.parquet    ID, label, click_probability of the test rows
+
+`sample_world` holds the world itself. Labels are Bernoulli draws from click_probability; `plants`
+spoils them where that is asked for. A chunk of users is a row group and has a random generator of
+its own, so that memory is bounded and the bytes depend on nothing but the settings (and the
+libraries' versions).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from features.sources import planted_leaks, sample_world
+from features.sources.sample_world import (
+    ITEM_NOISE,
+    MAPS,
+    TEST,
+    TRAIN,
+    USERS,
+    VALID,
+    World,
+    noisy,
+    random_map,
+)
+from features.store.arrow_lists import lists
+
+D_TEXT, D_IMAGE = 768, 1024  # txt_emb_BERT and img_emb_CLIPRN50
+USERS_PER_CHUNK, ITEMS_PER_CHUNK = 25_000, 8_192
+HIDDEN = ["label", "click_probability"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleSettings:
+    """How large the world is. Raises ValueError, naming every value that is too small or large."""
+
+    users: int = 8000  # train users, four rows each
+    valid_users: int = 1000  # users of the official valid
+    test_users: int = 4000  # users of the test
+    items: int = 2000  # without the padding row
+    tags: int = 300  # vocabulary, without the padding tag
+    seed: int = 0  # another seed, another world
+    plant: str = (
+        planted_leaks.NONE
+    )  # a leak or shift for 15_probe to find: see features.sources.planted_leaks
+
+    def __post_init__(self) -> None:
+        least = {"users": 1, "valid_users": 1, "test_users": 1, "seed": 0}
+        least |= {"items": 200, "tags": sample_world.N_TOPICS}  # every cell and topic needs some
+        problems = [
+            f"{name} must be at least {bound}, got {getattr(self, name)}"
+            for name, bound in least.items()
+            if getattr(self, name) < bound
+        ]
+        most = {"users": 10**8, "valid_users": 10**8, "test_users": 10**8}  # ids are int32
+        most |= {"items": 10**7, "tags": 10**7, "seed": 2**63 - 1}
+        problems += [
+            f"{name} must be at most {bound}, got {getattr(self, name)}"
+            for name, bound in most.items()
+            if getattr(self, name) > bound
+        ]
+        known = (planted_leaks.NONE, *planted_leaks.KINDS)
+        if self.plant not in known:
+            problems.append(f"plant = {self.plant!r} must be one of {', '.join(known)}")
+        if problems:
+            raise ValueError("; ".join(problems))
+
+
+def write(s: SampleSettings, folder: Path) -> dict[str, int]:
+    """Write the files of the module docstring; returns the rows of each, by its stem."""
+    world = planted_leaks.in_world(
+        s.plant, sample_world.make_world(s.items, s.tags, s.seed), s.seed
+    )
+    n_users = s.users + s.valid_users + s.test_users
+    everyone = np.random.default_rng([s.seed, USERS, 0]).permutation(n_users)
+    train, valid, test = np.split(everyone + 1, [s.users, s.users + s.valid_users])
+    valid = planted_leaks.in_users(s.plant, train, valid)
+    rows = partial(impressions, s, world, planted_leaks.Good.of(world, n_users))
+    tables = {
+        "challenge/train": without(["ID", HIDDEN[1]], rows(TRAIN, train)),
+        "challenge/valid": without(["ID", HIDDEN[1]], rows(VALID, valid)),
+        "challenge/test": without(HIDDEN, rows(TEST, test)),
+        "challenge/item_info": iter([item_info(world)]),
+        "challenge/item_feature": item_features(s, world),
+        "hidden_labels": (t.select(["ID", *HIDDEN]) for t in rows(TEST, test)),
+    }
+    (folder / "challenge").mkdir(parents=True, exist_ok=True)
+    return {Path(name).name: save(folder / f"{name}.parquet", t) for name, t in tables.items()}
+
+
+def save(path: Path, tables: Iterator[pa.Table]) -> int:
+    """Write at least one table to `path`, a row group each; returns the rows."""
+    first = next(tables)
+    with pq.ParquetWriter(path, first.schema) as writer:
+        writer.write_table(first)
+        n_rows = len(first)
+        for table in tables:
+            writer.write_table(table)
+            n_rows += len(table)
+    return n_rows
+
+
+def without(columns: list[str], tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    return (table.drop_columns(columns) for table in tables)
+
+
+def impressions(
+    s: SampleSettings, world: World, good: planted_leaks.Good, stream: int, user_ids: np.ndarray
+) -> Iterator[pa.Table]:
+    """All columns of the users' rows, shuffled within each chunk of users."""
+    n_rows = 0
+    for chunk, start in enumerate(range(0, len(user_ids), USERS_PER_CHUNK)):
+        rng = np.random.default_rng([s.seed, stream, chunk])
+        users = user_ids[start : start + USERS_PER_CHUNK]
+        values, offsets = sample_world.draw_histories(world, rng, len(users))
+        history = sample_world.padded(values, offsets)
+        targets = sample_world.draw_targets(world, rng, history)
+        logit = sample_world.click_logit(world, values, offsets, targets)
+        order = rng.permutation(targets.size)
+        user, item = order // targets.shape[1], targets.ravel()[order]
+        probability = sample_world.sigmoid(logit.ravel()[order])
+        columns = {
+            "ID": np.arange(n_rows, n_rows + len(order)),
+            "user_id": users[user],
+            "item_seq": history[user],
+            "item_id": item,
+            "likes_level": world.likes[item],
+            "views_level": world.views[item],
+            "label": (rng.random(len(order)) < probability).astype(np.int64),
+            "click_probability": probability,
+        }
+        n_rows += len(order)
+        columns = planted_leaks.in_rows(s.plant, columns, stream, good, rng)
+        yield pa.table(columns | {"item_seq": lists(columns["item_seq"])})
+
+
+def item_info(world: World) -> pa.Table:
+    """Row number == item_id; row 0 is padding."""
+    columns = {
+        "item_id": np.arange(len(world.tags)),
+        "item_tags": lists(world.tags),
+        "item_emb_d128": lists(world.content),
+    }
+    return pa.table(columns)
+
+
+def item_features(s: SampleSettings, world: World) -> Iterator[pa.Table]:
+    """Titles, levels and the wide text and image vectors; begins with item 1."""
+    rng = np.random.default_rng([s.seed, MAPS, 0])
+    d_latent = world.topic.shape[1] + world.style.shape[1]
+    to_text, to_image = (random_map(rng, d_latent, width) for width in (D_TEXT, D_IMAGE))
+    for chunk, start in enumerate(range(1, len(world.tags), ITEMS_PER_CHUNK)):
+        rng = np.random.default_rng([s.seed, ITEM_NOISE, chunk])
+        ids = np.arange(start, min(start + ITEMS_PER_CHUNK, len(world.tags)))
+        latent = np.hstack([world.topic[ids], world.style[ids]])
+        columns = {
+            "item_id": ids,
+            "item_title": pc.binary_join_element_wise("video", pa.array(ids).cast("string"), " "),
+            "item_tags": lists(world.tags[ids]),
+            "likes_level": world.likes[ids],
+            "views_level": world.views[ids],
+            "txt_emb_BERT": lists(noisy(rng, latent, to_text)),
+            "img_emb_CLIPRN50": lists(noisy(rng, latent, to_image)),
+        }
+        yield pa.table(columns)

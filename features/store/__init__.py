@@ -1,0 +1,1 @@
+"""The challenge's files, checked, as a ragged store of arrays."""

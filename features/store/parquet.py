@@ -1,0 +1,262 @@
+"""Parquet columns to checked numpy arrays, batch by batch.
+
+Lists go through one Arrow flatten per batch, whatever list type and integer width the file has.
+A reader drops the rows it reports, so that the other checks go on; what is left is only kept when
+nothing was reported.
+
+A file may be damaged, or made to do harm: a few hundred bytes can claim a list of 10^9 elements.
+How many elements a row group holds is in the file's footer; columns that hold more than MOST of
+them in one are not read, and batches have fewer rows where lists are long. A footer may lie:
+then features.store.memory makes the read fail in time.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from features.store import footers, validators
+from features.store import schema as challenge
+from features.store.schema import Column
+from features.store.validators import Report, Violations
+
+BATCH_ROWS = 100_000  # rows in memory at once: 80 MB for 100 int64 items each
+BATCH_ELEMENTS = 128 * BATCH_ROWS  # of lists, where all are equally long
+WIDEST = 10_000  # elements of a list; the challenge's longest have 128, raw vectors 1024
+MOST = 1 << 27  # elements of a column in one row group: 1 GiB of int64
+NAMES = 20  # columns shown of those that a file has
+UNREADABLE = (pa.ArrowException, OSError, MemoryError, UnicodeError)  # from damaged files
+
+Progress = Callable[[str, int, int], None]  # (file name, rows done, rows of the file)
+Values = tuple[np.ndarray, np.ndarray]  # rows int64 (K,), values (K,) or (K, W)
+
+
+def open_files(paths: dict[str, Path], violations: Violations) -> dict[str, pq.ParquetFile]:
+    """Open the files that are parquet; the others become violations."""
+    opened = {}
+    for name, path in paths.items():
+        try:  # with pre_buffer, all that was read would stay in memory
+            file = pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True)
+            names(file.schema_arrow)  # decodes them
+        except UNREADABLE as error:
+            violations.add(path.name, "", "a parquet file", reason(error))
+            continue
+        if footers.sound(path):
+            opened[name] = file
+        else:
+            violations.add(path.name, "", "a parquet file", "a footer that contradicts itself")
+    return opened
+
+
+def reason(error: BaseException) -> str:
+    """The first line of an error's text, fit to be shown."""
+    return shown(str(error).partition("\n")[0] or type(error).__name__, 200)
+
+
+def shown(text: str, most: int = 60) -> str:
+    """Text from a file, without line ends and other surprises, cut to `most` characters."""
+    text = text if text.isprintable() else ascii(text)[1:-1]
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
+def names(schema: pa.Schema) -> str:
+    """The columns that a file has, in words."""
+    more = f" and {len(schema) - NAMES} more" if len(schema) > NAMES else ""
+    return ", ".join(map(shown, schema.names[:NAMES])) + more
+
+
+def is_kind(kind: str, dtype: pa.DataType) -> bool:
+    """Whether a column of this Arrow type can hold what its kind asks for."""
+    types = pa.types
+    if kind == challenge.INTEGER:
+        return types.is_integer(dtype)
+    if kind == challenge.LEVEL:
+        return types.is_integer(dtype) or types.is_boolean(dtype) or types.is_floating(dtype)
+    if not (types.is_list(dtype) or types.is_large_list(dtype) or types.is_fixed_size_list(dtype)):
+        return False
+    element = types.is_integer if kind == challenge.INTEGERS else types.is_floating
+    return element(dtype.value_type)
+
+
+WANTED = {
+    challenge.INTEGER: "integers",
+    challenge.LEVEL: "whole numbers",
+    challenge.INTEGERS: "lists of integers",
+    challenge.FLOATS: "lists of floats",
+}
+
+
+def usable_columns(
+    name: str, file: pq.ParquetFile, columns: tuple[Column, ...], violations: Violations
+) -> list[Column]:
+    """Columns that are there, of their kind and not too much; the others become violations."""
+    usable, schema = [], file.schema_arrow
+    for column in columns:
+        index = schema.get_field_index(column.name)
+        if index < 0:
+            found = f"columns {names(schema)}"
+            violations.add(name, column.name, "one column of this name", found)
+        elif not is_kind(column.kind, schema.field(index).type):
+            found = f"type {shown(str(schema.field(index).type))}"
+            violations.add(name, column.name, WANTED[column.kind], found)
+        elif elements(file, column.name) > MOST:
+            found = f"{elements(file, column.name)} elements in one row group"
+            expected = f"at most {MOST}; smaller row groups if all lists are right"
+            violations.add(name, column.name, expected, found)
+        elif fixed_size(schema.field(index).type) > WIDEST:
+            found = f"lists of {fixed_size(schema.field(index).type)} elements"
+            violations.add(name, column.name, f"lists of at most {WIDEST} elements", found)
+        else:
+            usable.append(column)
+    return usable
+
+
+def fixed_size(dtype: pa.DataType) -> int:
+    """Elements of every list in a column of this type; 0 where the type does not say."""
+    return dtype.list_size if pa.types.is_fixed_size_list(dtype) else 0
+
+
+def chunks(file: pq.ParquetFile, column: str) -> Iterator[tuple[int, int]]:
+    """Of every row group: elements of a column (an empty list counts as one), and rows."""
+    metadata = file.metadata
+    leaves = [metadata.schema.column(i).path.split(".")[0] for i in range(metadata.num_columns)]
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for leaf in (i for i, name in enumerate(leaves) if name == column):
+            yield group.column(leaf).num_values, group.num_rows
+
+
+def elements(file: pq.ParquetFile, column: str) -> int:
+    """Elements of a column in the row group that has most of them."""
+    return max((values for values, _ in chunks(file, column)), default=0)
+
+
+def batch_rows(file: pq.ParquetFile, columns: list[str]) -> int:
+    """How many rows may be read at once, so that their lists take no more memory than usual."""
+    longest = max((v // max(r, 1) for name in columns for v, r in chunks(file, name)), default=1)
+    return max(1, min(BATCH_ROWS, BATCH_ELEMENTS // max(longest, 1)))
+
+
+def read_batches(
+    name: str,
+    file: pq.ParquetFile,
+    columns: list[str],
+    violations: Violations,
+    rows: int | None = None,
+) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Batches with the number of their first row; damaged rows end them with a violation."""
+    start, total = 0, file.metadata.num_rows
+    try:
+        for batch in file.iter_batches(rows or batch_rows(file, columns), columns=columns):
+            yield start, batch
+            start += len(batch)
+    except UNREADABLE as error:
+        found = f"{reason(error)} (after {start} rows)"
+        violations.add(name, "", "rows that can be read", found)
+    else:
+        if start != total and columns:
+            violations.add(name, "", f"{total} rows, as its footer says", f"{start} rows")
+
+
+def list_width(name: str, file: pq.ParquetFile, column: str, violations: Violations) -> int | None:
+    """The width that most of the first lists in `name`.parquet have; None where there are none."""
+    index = file.schema_arrow.get_field_index(column)
+    if index < 0 or not is_kind(challenge.INTEGERS, file.schema_arrow.field(index).type):
+        return None
+    dtype = file.schema_arrow.field(index).type
+    if elements(file, column) > MOST or fixed_size(dtype) > WIDEST:
+        return None  # usable_columns says so
+    for _, batch in read_batches(f"{name}.parquet", file, [column], violations):
+        width = commonest_length(batch[column])
+        if width > WIDEST:
+            expected = f"lists of at most {WIDEST} elements"
+            violations.add(f"{name}.parquet", column, expected, f"lists of {width} elements")
+        return width or None
+    return None
+
+
+def commonest_length(array: pa.Array) -> int:
+    """The length that most lists have, the smallest of several; 0 where there are none."""
+    lengths, counts = np.unique(pc.drop_null(pc.list_value_length(array)), return_counts=True)
+    return int(lengths[counts.argmax()]) if len(lengths) else 0
+
+
+def read_scalars(array: pa.Array, start: int, report: Report) -> Values:
+    """Values (K,) that are not null, with their rows in the file."""
+    rows = np.arange(start, start + len(array))
+    if array.null_count:
+        valid = array.is_valid().to_numpy(zero_copy_only=False)
+        report("no nulls", rows[~valid], ["null"] * validators.EXAMPLES)
+        rows, array = rows[valid], array.drop_null()
+    return rows, array.to_numpy(zero_copy_only=False)
+
+
+def read_lists(array: pa.Array, start: int, width: int, report: Report) -> Values:
+    """Lists (K, width) without nulls and of the right width, with their rows in the file."""
+    rows = np.arange(start, start + len(array))
+    lengths = pc.fill_null(pc.list_value_length(array), -1).to_numpy(zero_copy_only=False)
+    right = lengths == width
+    if not right.all():
+        null, wrong = lengths < 0, (lengths >= 0) & ~right
+        report("no nulls", rows[null], ["null"] * validators.EXAMPLES)
+        report(f"lists of {width} elements", rows[wrong], (f"{n} elements" for n in lengths[wrong]))
+        rows, array = rows[right], array.filter(pa.array(right))
+    flat = array.flatten()  # of a slice, only the slice
+    if flat.null_count:
+        valid = flat.is_valid().to_numpy(zero_copy_only=False).reshape(-1, width).all(axis=1)
+        report("no nulls in lists", rows[~valid], ["null"] * validators.EXAMPLES)
+        rows, flat = rows[valid], array.filter(pa.array(valid)).flatten()
+    return rows, flat.to_numpy(zero_copy_only=False).reshape(-1, width)
+
+
+def read_column(column: Column, array: pa.Array, start: int, report: Report) -> Values:
+    """Read one batch of a column and run the checks that its kind asks for."""
+    if column.width == 0:
+        rows, values = read_scalars(array, start, report)
+        rows, values = validators.whole_numbers(report, rows, values)
+        validators.check_range(report, rows, values, column.low, column.high)
+        return rows, values
+    rows, values = read_lists(array, start, column.width, report)
+    if column.kind == challenge.FLOATS:
+        validators.check_finite(report, rows, values)
+        return rows, values
+    validators.check_range(report, rows, values, column.low, column.high)
+    if column.left_padded:
+        validators.check_left_padding(report, rows, values)
+    return rows, values
+
+
+def read_table(
+    name: str,
+    file: pq.ParquetFile,
+    columns: tuple[Column, ...],
+    keep: dict[str, Callable[[np.ndarray], np.ndarray]],
+    violations: Violations,
+    progress: Progress | None = None,
+) -> dict[str, Values]:
+    """Checked columns of `name`.parquet; those that cannot be read are left out.
+
+    `keep[column]` maps a batch's values to what is kept of them (K,); without one they are kept in
+    the column's dtype.
+    """
+    name = f"{name}.parquet"
+    usable = usable_columns(name, file, columns, violations)
+    pieces = {column.name: [] for column in usable}
+    for start, batch in read_batches(name, file, list(pieces), violations):
+        for column in usable:
+            report = violations.column(name, column.name)
+            rows, values = read_column(column, batch[column.name], start, report)
+            kept = keep[column.name](values) if column.name in keep else values
+            with np.errstate(over="ignore", invalid="ignore"):  # reported, and then not kept
+                pieces[column.name].append((rows, kept.astype(column.dtype, copy=False)))
+        if progress:
+            progress(name, start + len(batch), file.metadata.num_rows)
+    return {column: concatenate(parts) for column, parts in pieces.items() if parts}
+
+
+def concatenate(parts: list[Values]) -> Values:
+    """The batches of a column as one."""
+    rows, values = zip(*parts, strict=True)
+    return np.concatenate(rows), np.concatenate(values)

@@ -1,0 +1,1 @@
+"""Rows on a device, on the host or on disk, as batches."""

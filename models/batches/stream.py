@@ -1,0 +1,219 @@
+"""Rows that stay on disk: a pass reads them in windows, and a setting bounds what is in memory.
+
+A split is cut into blocks of consecutive rows. A pass takes the blocks one after the other, those
+of an epoch of training in random order; as many as fill a window are joined, shuffled together
+(a shuffle buffer) and cut into batches, while a thread reads the next window. What is left over
+begins the next window, so that batches have the sizes that they have in memory, and every row comes
+exactly once. In a pass that does not shuffle, the batches are those of models.batches.rows.Rows,
+bit for
+bit. The order of an epoch depends on the generator, the memory and `max_len` alone.
+
+Shuffling a window is not shuffling everything: two rows meet in a batch only where their blocks
+meet in a window. Blocks are small for that reason: a window holds at least `BLOCKS` of them.
+
+    memory >= a window in use + the next one's blocks + these joined + work space: `SHARES` windows
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.batches.disk_array import DiskArray
+from models.batches.prefetch import prefetch
+from models.batches.rows import COLUMNS, Rows, join
+
+SHARES = 4
+BLOCKS = 16
+LARGEST = 1 << 14  # rows of a block, however much memory there is
+ROW = 34  # bytes of a row besides its history: columns, label, an offset, its place in the shuffle
+ENTRY = 4  # bytes of a history item
+
+Keep = Callable[[int, int], np.ndarray]  # (start, stop) -> which of these rows count, bool
+Piece = tuple[Rows, Tensor | None]  # rows in memory and their labels
+
+
+@dataclass(frozen=True, slots=True)
+class Order(Sequence[range]):
+    """The batches of a pass over N rows: batch i holds the rows that come i-th, `order[i]`."""
+
+    n_rows: int
+    batch_size: int
+    seed: int | None  # of the order of blocks and within windows; None: as on disk
+
+    def __len__(self) -> int:
+        whole, rest = divmod(self.n_rows, self.batch_size)
+        joined = rest == 1 and whole and self.seed is not None  # batch norm cannot take one row
+        return whole + (rest > 0 and not joined)
+
+    def __getitem__(self, i: int) -> range:
+        if not 0 <= i < len(self):
+            raise IndexError(i)
+        stop = self.n_rows if i == len(self) - 1 else (i + 1) * self.batch_size
+        return range(i * self.batch_size, stop)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRows:
+    """The rows of one split on disk, or those of them that `keep` says; the stand-in for Rows.
+
+    columns  as models.batches.rows.COLUMNS names them, (N,) each
+    values   (S,) int32, item ids of all histories; offsets (H + 1,) int64, where each begins
+    n_items, max_len  as models.batches.rows.Rows has them
+    memory   bytes that may be in flight
+    n_kept   rows that `keep` keeps
+    """
+
+    columns: dict[str, DiskArray]
+    values: DiskArray
+    offsets: DiskArray
+    n_items: int
+    max_len: int
+    memory: int
+    n_kept: int
+    keep: Keep | None = None
+
+    on_host = True
+    device = torch.device("cpu")
+
+    def __len__(self) -> int:
+        return self.n_kept
+
+    @property
+    def window(self) -> int:
+        """Bytes of the rows that are shuffled together."""
+        return self.memory // SHARES
+
+    @property
+    def block(self) -> int:
+        """Rows of a block."""
+        return max(1, min(LARGEST, self.window // (BLOCKS * row_bytes(self.max_len))))
+
+    @property
+    def n_blocks(self) -> int:
+        return -(-len(self.columns["item"]) // self.block)
+
+    def bounds(self, blocks: Iterable[int] | None = None) -> Iterator[tuple[int, int]]:
+        """Where each of `blocks` begins and ends; where none are given, of all in their order."""
+        size, n_rows = self.block, len(self.columns["item"])
+        for block in range(self.n_blocks) if blocks is None else blocks:
+            yield int(block) * size, min((int(block) + 1) * size, n_rows)
+
+    def cut(self, max_len: int) -> "StreamRows":
+        """The same rows, with batches that hold the last `max_len` items of each history."""
+        return replace(self, max_len=max_len)
+
+    def where(self, keep: Keep) -> "StreamRows":
+        """The rows that `keep` says, of all those of the split."""
+        n_kept = sum(int(keep(a, b).sum()) for a, b in self.bounds())
+        return replace(self, keep=keep, n_kept=n_kept)
+
+    def order(self, batch_size: int, shuffle: torch.Generator | None = None) -> Order:
+        """The batches of a pass, in random order where `shuffle` is given; `read` makes them.
+
+        Raises ValueError where the memory might not hold a batch.
+        """
+        if self.memory < least_memory(batch_size, self.max_len):
+            raise ValueError(f"{self.memory} bytes are too few for batches of {batch_size} rows")
+        if shuffle is None:
+            return Order(len(self), batch_size, None)
+        return Order(len(self), batch_size, int(torch.randint(2**63 - 1, (), generator=shuffle)))
+
+    def read(self, order: Order, label: DiskArray | None) -> Iterator[tuple[*Piece, Tensor]]:
+        """Of each batch: rows in memory, their labels (float32), and which of them (B,) int64."""
+        for rows, labels, batches in prefetch(self.windows(order, label)):
+            for index in batches:
+                yield rows, labels, index
+
+    def windows(
+        self, order: Order, label: DiskArray | None
+    ) -> Iterator[tuple[*Piece, list[Tensor]]]:
+        """Rows in memory, their labels, and the batches that are cut from them."""
+        shuffle = blocks = None
+        if order.seed is not None:
+            shuffle = torch.Generator().manual_seed(order.seed)
+            blocks = torch.randperm(self.n_blocks, generator=shuffle).numpy()
+        sizes = map(len, order)
+        size, pieces, n_bytes = next(sizes, 0), [], 0
+        for place, (start, stop) in enumerate(self.bounds(blocks), start=1):
+            pieces.append(self.piece(start, stop, label))
+            n_bytes += _bytes(pieces[-1])
+            if n_bytes < self.window and place < self.n_blocks:
+                continue
+            rows, labels = _joined(pieces)
+            index = torch.arange(len(rows))
+            if shuffle is not None:
+                index = torch.randperm(len(rows), generator=shuffle)
+            batches, begun = [], 0
+            while size and begun + size <= len(rows):
+                batches.append(index[begun : begun + size])
+                begun, size = begun + size, next(sizes, 0)
+            rest = index[begun:]
+            pieces = [(rows.take(rest).compact(), None if labels is None else labels[rest])]
+            n_bytes = _bytes(pieces[0])
+            yield rows, labels, batches
+
+    def piece(self, start: int, stop: int, label: DiskArray | None) -> Piece:
+        """Those that count of rows `start` to `stop`, with their own histories alone."""
+        kept = slice(None) if self.keep is None else self.keep(start, stop)
+        columns = {n: torch.from_numpy(self.columns[n].read(start, stop)[kept]) for n in COLUMNS}
+        number, history = np.unique(columns["history"].numpy(), return_inverse=True)
+        end = self.offsets.gather(number.astype(np.int64) + 1)
+        begin = np.maximum(self.offsets.gather(number.astype(np.int64)), end - self.max_len)
+        offsets = np.zeros(len(number) + 1, np.int64)
+        np.cumsum(end - begin, out=offsets[1:])
+        place = np.arange(offsets[-1]) + np.repeat(end - offsets[1:], end - begin)
+        columns["history"] = torch.from_numpy(history.astype(np.int32))
+        rows = Rows(
+            **columns, values=torch.from_numpy(self.values.gather(place)),
+            offsets=torch.from_numpy(offsets), n_items=self.n_items, max_len=self.max_len,
+            on_host=True,
+        )  # fmt: skip
+        if label is None:
+            return rows, None
+        return rows, torch.from_numpy(label.read(start, stop)[kept].astype(np.float32))
+
+    def load(self) -> Rows:
+        """All rows, in memory."""
+        return _joined([self.piece(a, b, None) for a, b in self.bounds()])[0]
+
+    def pick(self, column: DiskArray) -> np.ndarray:
+        """Of a column of the split, the elements of the rows that count."""
+        return self._kept(column.read)
+
+    def positions(self) -> np.ndarray:
+        """Which rows of the split count: int64, ascending."""
+        return self._kept(np.arange)
+
+    def _kept(self, of: Callable[[int, int], np.ndarray]) -> np.ndarray:
+        mask = self.keep or (lambda a, b: slice(None))
+        return np.concatenate([of(a, b)[mask(a, b)] for a, b in self.bounds()])
+
+
+def stream(split, values: np.memmap, offsets: np.memmap, n_items: int, max_len: int, memory: int):
+    """The StreamRows of a store's `split`, whose arrays are mapped; `memory` in bytes."""
+    columns = {name: DiskArray.of(getattr(split, name)) for name in COLUMNS}
+    histories = DiskArray.of(values), DiskArray.of(offsets)
+    return StreamRows(columns, *histories, n_items, max_len, memory, len(columns["item"]))
+
+
+def row_bytes(max_len: int) -> int:
+    """The most that a row takes: its history full, and shared with no other row."""
+    return ROW + ENTRY * max_len
+
+
+def least_memory(batch_size: int, max_len: int) -> int:
+    """Bytes with which a window holds a batch, whatever its histories."""
+    return SHARES * batch_size * row_bytes(max_len)
+
+
+def _bytes(piece: Piece) -> int:
+    rows, labels = piece
+    return rows.n_bytes + (0 if labels is None else labels.nbytes) + 8 * len(rows)
+
+
+def _joined(pieces: list[Piece]) -> Piece:
+    rows, labels = zip(*pieces, strict=True)
+    return join(rows), None if labels[0] is None else torch.cat(labels)

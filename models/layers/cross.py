@@ -1,0 +1,46 @@
+"""Cross network v2 beside a deep tower, and an MLP over both: the winning entry's interaction.
+
+    x_0 = x,   x_{i+1} = x_i + x_0 * (W_i x_i + b_i)         the cross network
+    logit = MLP([x_n ; tower(x)])
+
+Wang et al. 2021, "DCN V2", section 3.2 (full-rank W). The winning entry uses no batch norm.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from models.layers.mlp import hidden_layers
+from models.layers.precision import Linear
+from models.settings import CrossSettings
+
+
+class CrossNetwork(nn.Module):
+    """Shapes: x (B, X) -> (B, X)."""
+
+    def __init__(self, width: int, layers: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(Linear(width, width) for _ in range(layers))
+
+    def forward(self, x: Tensor) -> Tensor:
+        crossed = x
+        for linear in self.layers:
+            crossed = crossed + x * linear(crossed)
+        return crossed
+
+
+class CrossTower(nn.Module):
+    """Shapes: x (B, X) -> hidden (B, last width) -> logits (B, 1)."""
+
+    def __init__(self, width: int, s: CrossSettings) -> None:
+        super().__init__()
+        self.cross = CrossNetwork(width, s.layers)
+        self.deep = nn.Sequential(*hidden_layers(width, s.deep, s.dropout, s.batch_norm))
+        both = width + s.deep[-1]
+        self.over = nn.Sequential(*hidden_layers(both, s.hidden, s.dropout, s.batch_norm))
+        self.head = Linear((both, *s.hidden)[-1], 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.hidden(x))
+
+    def hidden(self, x: Tensor) -> Tensor:
+        return self.over(torch.cat((self.cross(x), self.deep(x)), dim=1))

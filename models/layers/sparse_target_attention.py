@@ -1,0 +1,75 @@
+"""Adaptive sparse target attention (ASTA): only history items that match the target count.
+
+    score_l = (W_q t) . (W_k s_l) / sqrt(A)
+    z       = t + W_o sum_l ReLU(score_l) W_v s_l
+
+Li et al. 2025, "Quadratic Interest Network", arXiv:2504.17699. No softmax and no division by the
+length, so a weight may be exactly 0. An empty history gives the target itself. The scale is the
+root of the attention width A, not of the item's width D.
+
+The paper's ablations, each a setting: softmax over the row's entries in ReLU's place (an empty
+history still gives t), ReLU(score)^2, SiLU(score), dropout of the weights.
+
+Departure in arithmetic, not in value: (W_q t) . (W_k s) = (W_k^T W_q t) . s, and the sum commutes
+with W_o W_v, so that no history item is ever projected (`reference` is the plain formula).
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.layers import ragged
+from models.layers.precision import Linear, exact, linear
+from models.layers.ragged import History
+
+
+class SparseTargetAttention(nn.Module):
+    """See the module docstring.
+
+    Shapes:
+        target   (B, D)
+        items    (U, D)  the batch's distinct items
+        history  positions among `items`
+        returns  (B, D)
+    """
+
+    def __init__(
+        self, d_item: int, d_attention: int, weights: str = "relu", dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.query = Linear(d_item, d_attention, bias=False)
+        self.key = Linear(d_item, d_attention, bias=False)
+        self.value = Linear(d_item, d_attention, bias=False)
+        self.out = Linear(d_attention, d_item, bias=False)
+        self.dropout = nn.Dropout(dropout)
+        self.scale = d_attention**-0.5
+        self.weights = weights
+        self.width = d_item
+
+    def forward(self, target: Tensor, items: Tensor, history: History) -> Tensor:
+        with exact(items):
+            match = self.key.weight.T @ self.query.weight * self.scale  # (D, D)
+            weight = self.weigh(ragged.dot(linear(target, match), items, history), history)
+            pooled = ragged.pool(weight, items, history)
+            return target + linear(pooled, self.out.weight @ self.value.weight)
+
+    def weigh(self, score: Tensor, history: History) -> Tensor:
+        """Weights (T,) of the entries' scores (T,)."""
+        match self.weights:
+            case "relu":
+                weight = torch.relu(score)
+            case "relu2":
+                weight = torch.relu(score).square()
+            case "silu":
+                weight = F.silu(score)
+            case "softmax":
+                weight = ragged.softmax(score, history)
+        return self.dropout(weight)
+
+    def reference(self, target: Tensor, items: Tensor, history: History) -> Tensor:
+        """The published formula, entry by entry: what the tests hold `forward` against."""
+        keys, values = self.key(items[history.position]), self.value(items[history.position])
+        score = (self.query(target)[history.row] * keys).sum(-1) * self.scale
+        summed = values.new_zeros(len(target), values.shape[1])
+        summed = summed.index_add(0, history.row, self.weigh(score, history)[:, None] * values)
+        return target + self.out(summed)

@@ -1,0 +1,1 @@
+"""Trained networks as fewer operations, for single requests."""

@@ -1,0 +1,1 @@
+"""The training loop, the losses, and one fit over several processes."""

@@ -1,0 +1,1 @@
+"""Results on disk: their names, how they are written, locks and provenance."""

@@ -1,0 +1,57 @@
+"""What made an artifact: commit, code, machine and the memory it took."""
+
+import functools
+import hashlib
+import re
+import resource
+import socket
+import subprocess
+from pathlib import Path
+
+from features.store.hashing import sha256
+from pipeline.config.load import REPOSITORY
+
+CODE, ENDINGS = ("pipeline", "features", "models", "cv", "submissions"), ("py", "toml", "css")
+
+
+HOST = socket.gethostname()  # folders may be shared between machines
+
+
+PACKAGES = ("torch", "numpy", "polars", "pyarrow", "scikit-learn", "lightgbm")
+
+
+def peak_mib() -> int:
+    """Peak resident memory of this process so far, MiB.
+
+    getrusage begins with the peak of the process that started this one; Linux's own count does not.
+    """
+    own = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    kib = int(own[1]) if own else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kib // 1024
+
+
+@functools.lru_cache(maxsize=1)
+def commit() -> str:
+    """The git commit, `+` behind it where the code differs from it; "unknown" without git."""
+    head = _git("rev-parse", "--short=10", "HEAD")
+    changed = _git("status", "--porcelain", "--", *(f"{d}/*.{e}" for d in CODE for e in ENDINGS))
+    return f"{head}{'+' if changed else ''}" if head else "unknown"
+
+
+@functools.lru_cache(maxsize=1)
+def code() -> str:
+    """Eight hex digits that change with a byte of the code, committed or not."""
+    digest = hashlib.sha256()
+    for path in sorted(p for d in CODE for e in ENDINGS for p in (REPOSITORY / d).rglob(f"*.{e}")):
+        digest.update(f"{path.relative_to(REPOSITORY)} {sha256(path)}\n".encode())
+    return digest.hexdigest()[:8]
+
+
+def _git(*arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(REPOSITORY), *arguments], capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:  # no git on this machine: the commit is recorded as unknown
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,0 +1,1 @@
+"""From out-of-fold logits of the models to one score."""

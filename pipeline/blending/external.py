@@ -1,0 +1,43 @@
+"""The public submission of somebody else, blended with the shipped score: `blend.external=FILE`.
+
+It has scores of the test rows and nothing else: no out-of-fold rows, none of official valid. So no
+rows judge it, or the mixture, before the leaderboard does; how much it weighs is a guess.
+
+    rank    (1 - w) rank(ours) + w rank(theirs), (rank - 1/2) / n with mid-ranks on ties
+    logit   sigmoid((1 - w) logit(ours) + w logit(theirs))
+"""
+
+from pathlib import Path
+
+import numpy as np
+from scipy.special import expit, logit
+from scipy.stats import rankdata
+
+from features.errors import InputError
+from pipeline.config.load import BlendSettings
+from submissions.check import read_scores
+
+NOT_VALIDATED = "it has no out-of-fold rows: nothing but the leaderboard judges it, or its weight"
+
+
+def mix(ours: np.ndarray, ids: np.ndarray, s: BlendSettings) -> np.ndarray:
+    """Probabilities (n,) of `ours` (n,) float64 and the file's scores of the test rows `ids` (n,).
+
+    Raises InputError where the file is no submission for these rows.
+    """
+    theirs = read_scores(Path(s.external), ids)
+    w = s.external_weight
+    if s.external_mean == "rank":
+        return (1 - w) * _ranks(ours) + w * _ranks(theirs)
+    mixed = (1 - w) * logit(ours) + w * logit(theirs)
+    n_bad = int((~np.isfinite(mixed)).sum())
+    if n_bad:
+        raise InputError(
+            f"{n_bad} scores of {s.external}, or of ours, are 0 or 1 and have no logit:"
+            " use blend.external_mean=rank"
+        )
+    return expit(mixed)
+
+
+def _ranks(score: np.ndarray) -> np.ndarray:
+    return (rankdata(score) - 0.5) / len(score)

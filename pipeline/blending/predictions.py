@@ -1,0 +1,141 @@
+"""The fits' logits as tables, and how they become one score."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from cv import blend
+from cv.blend import Inputs
+from cv.oof import assemble
+from features.errors import InputError
+from features.store.store import Store
+from features.table import KEYS
+
+Fits = dict[tuple[str, int, int], Path]  # (model, seed, fold) -> folder of 50_train
+SUBMITTED = "probability"
+BLENDERS_BY_NAME = {way.name: way for way in blend.BLENDERS}
+
+
+def predictions(store: Store, fits: Fits) -> dict[str, pl.DataFrame]:
+    """valid (row_id, user_id, label), test (ID, user_id), each with a column of logits per model.
+
+    A model's logit is the mean over its folds and seeds, float64. Where there are several seeds,
+    the mean over the folds of each stands beside it, as <model>-seed<s>.
+    """
+    valid, test = store.valid, store.test
+    row_id, label = np.arange(len(valid)), np.asarray(valid.label)
+    tables = {
+        "valid": pl.DataFrame(
+            {"row_id": row_id, "user_id": np.asarray(valid.user), "label": label}
+        ),
+        "test": pl.DataFrame({"ID": np.asarray(test.id), "user_id": np.asarray(test.user)}),
+    }
+    for name, rows in tables.items():
+        ids = rows[rows.columns[0]]
+        logits = {
+            (m, s): mean([_logits(fits[key] / f"{name}.parquet", ids) for key in of_seed])
+            for (m, s), of_seed in _by_seed(fits).items()
+        }
+        tables[name] = rows.with_columns(**_columns(logits))
+    return tables
+
+
+def out_of_fold(store: Store, folds: Path, fits: Fits) -> pl.DataFrame:
+    """row_id, fold, user_id, label of the train rows, and logits of fits that did not see them.
+
+    The columns of logits are those of `predictions`.
+    """
+    rows = pl.read_parquet(folds / "folds.parquet").sort("row_id")
+    rows = rows.with_columns(
+        user_id=pl.Series(np.asarray(store.train.user)),
+        label=pl.Series(np.asarray(store.train.label)),
+    )
+    logits = {}
+    for seed, keys in _by_seed(fits).items():
+        held = [pl.read_parquet(fits[key] / "held.parquet") for key in keys]
+        logits[seed] = assemble(held, rows["row_id"].to_numpy())["logit"].cast(pl.Float64)
+    return rows.with_columns(**_columns(logits))
+
+
+def models_of(fits: Fits) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(model for model, _, _ in fits))
+
+
+def single_seeds(fits: Fits, model: str) -> dict[int, str]:
+    """The columns of a model's seeds; none where there is but one."""
+    seeds = [seed for m, seed in _by_seed(fits) if m == model]
+    return {seed: f"{model}-seed{seed}" for seed in seeds} if len(seeds) > 1 else {}
+
+
+def inputs(rows: pl.DataFrame, models: tuple[str, ...], features: pl.DataFrame | None) -> Inputs:
+    """What blenders read of `rows`: the models' logits, and the columns of 30_features."""
+    known = [] if features is None else features.drop(KEYS).get_columns()
+    for column in known:
+        if column.name in models:
+            raise InputError(f"models: {column.name!r} is a column of 30_features: rename its TOML")
+    return Inputs.of(
+        {model: rows[model].to_numpy() for model in models},
+        {column.name: column.cast(pl.Float32).to_numpy() for column in known},
+    )
+
+
+def choose(table: dict, method: str) -> dict:
+    """Which blender ships, and what chose it: that figure flatters."""
+    if list(table["blenders"]) == ["best_single"]:
+        return {"chosen": "best_single", "chosen_by": "official valid"}
+    if method == "best_single":
+        return {"chosen": method, "chosen_by": "settings, its network by out-of-fold AUC"}
+    if method != "auto":
+        return {"chosen": method, "chosen_by": "settings"}
+    rows = [
+        blend.Row(name=name, mean=row["cv"], sd=row["sd"], folds=tuple(row["folds"]), weights=None)
+        for name, row in table["blenders"].items()
+    ]
+    return {"chosen": blend.winner(rows).name, "chosen_by": "nested CV"}
+
+
+def score(
+    rows: pl.DataFrame, given: Inputs, weights: Mapping[str, Any], chosen: str
+) -> pl.DataFrame:
+    """`rows` with every blender's score of `given`, and `probability`, the one that ships."""
+    scores = {
+        name: BLENDERS_BY_NAME[name].predict(fitted, given) for name, fitted in weights.items()
+    }
+    shipped = BLENDERS_BY_NAME[chosen].to_probability(scores[chosen])
+    return rows.with_columns(**scores, **{SUBMITTED: shipped})
+
+
+def mean(logits: list[pl.Series]) -> pl.Series:
+    return sum(logits[1:], start=logits[0]) / len(logits)
+
+
+def _by_seed(fits: Fits) -> dict[tuple[str, int], list[tuple[str, int, int]]]:
+    """The fits of every model and seed: one a fold."""
+    found: dict[tuple[str, int], list[tuple[str, int, int]]] = {}
+    for key in fits:
+        found.setdefault(key[:2], []).append(key)
+    return found
+
+
+def _columns(logits: dict[tuple[str, int], pl.Series]) -> dict[str, pl.Series]:
+    """Every model's mean over its seeds; then, of several, the seeds' own."""
+    models = dict.fromkeys(model for model, _ in logits)
+    means = {m: mean([v for (model, _), v in logits.items() if model == m]) for m in models}
+    if len(means) == len(logits):
+        return means
+    return means | {f"{model}-seed{seed}": logit for (model, seed), logit in logits.items()}
+
+
+def _logits(path: Path, ids: pl.Series) -> pl.Series:
+    """Logits of one fit in the order of `ids`; every id exactly once."""
+    table = pl.read_parquet(path)
+    wanted = pl.DataFrame({table.columns[0]: ids})
+    joined = wanted.join(
+        table, on=table.columns[0], how="left", validate="1:1", maintain_order="left"
+    )
+    if joined["logit"].null_count() or len(table) != len(wanted):
+        raise ValueError(f"{path} holds {len(table)} rows that are not the {len(wanted)} expected")
+    return joined["logit"].cast(pl.Float64)

@@ -1,0 +1,1 @@
+"""Settings: their schema, loading, and the choices that exclude each other."""

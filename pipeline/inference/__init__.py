@@ -1,0 +1,1 @@
+"""Scoring rows with checkpoints, export to ONNX, latency."""

@@ -1,0 +1,1 @@
+"""What 15_probe and 55_mask measure."""

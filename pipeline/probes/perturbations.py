@@ -1,0 +1,67 @@
+"""Whether a trained network reads the real history items and nothing else of a history.
+
+The store holds no padding, and a batch lists real entries only (models.batches.rows). What could
+still be
+read where nothing is:
+
+    the padding item   row 0 of the item table, which every batch lists first and by which a
+                       Transformer pads the shorter histories of a batch; tag and code 0
+    older entries      those before the last `max_len` of a history
+
+Both are given other contents here, and the logits of rows with a history must not move. (A row
+without one may read the padding item in its place, as published.) Other real items must move them.
+"""
+
+import copy
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from models.batches.rows import Rows
+from models.network import Network
+
+SCALE = 10.0  # of what is put in place of the padding: larger than anything that is learned
+
+
+def with_other_padding(network: Network, seed: int = 0) -> Network:
+    """A copy of `network` whose padding item, padding tag and padding code are something else."""
+    g, changed = torch.Generator().manual_seed(seed), copy.deepcopy(network)
+    item = changed.item
+    embeddings = [table.weight for table in (item.id, item.tag, item.code) if table is not None]
+    ids = [(item.tags, item.tag), (item.codes, item.code)]
+    ids += [(changed.item_likes, changed.likes), (changed.item_views, changed.views)]
+    with torch.no_grad():
+        for rows in (*embeddings, item.content):
+            rows[0] = (torch.randn(rows.shape[1:], generator=g) * SCALE).to(rows)
+        for rows, table in ids:
+            if rows is not None:
+                rows[0] = torch.randint(1, len(table.weight), rows.shape[1:], generator=g).to(rows)
+    return changed
+
+
+def older(rows: Rows) -> Tensor:
+    """Bool (S,): entries of `rows.values` that no batch holds, before the last `max_len`."""
+    length = rows.offsets.diff()
+    end = torch.repeat_interleave(rows.offsets[1:], length)
+    return torch.arange(len(rows.values), device=end.device) < end - rows.max_len
+
+
+def with_other_items(rows: Rows, where: Tensor, seed: int = 0) -> Rows:
+    """The rows, with another real item at every entry `where` (S,) of the histories."""
+    g = torch.Generator().manual_seed(seed)
+    step = torch.randint(1, rows.n_items - 1, rows.values.shape, generator=g).to(rows.device)
+    other = (rows.values - 1 + step) % (rows.n_items - 1) + 1
+    return replace(rows, values=torch.where(where, other.to(rows.values), rows.values))
+
+
+def with_histories_of_other_users(rows: Rows, seed: int = 0) -> Rows:
+    """The rows, each user's with the history of one row of another user."""
+    _, user = torch.unique(rows.user, return_inverse=True)
+    n_users = int(user.max()) + 1
+    one = torch.empty(n_users, dtype=rows.history.dtype, device=rows.device)
+    one[user] = rows.history
+    circle = torch.randperm(n_users, generator=torch.Generator().manual_seed(seed)).to(rows.device)
+    following = torch.empty_like(circle)
+    following[circle] = circle.roll(-1)
+    return replace(rows, history=one[following[user]])

@@ -1,0 +1,1 @@
+"""What all stages share at run time: command line, signals, processes, progress, devices."""

@@ -1,0 +1,1 @@
+"""The fits of 50_train: data, checkpoints, processes."""

@@ -1,0 +1,1 @@
+"""Optuna studies of 40_tune: trials, workers, results."""

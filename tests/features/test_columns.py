@@ -1,0 +1,264 @@
+"""Tabular features: contracts, equations as loops, and folds that cannot see themselves."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from features import table
+from features.columns import click_vectors, covisitation, history_levels, item_popularity
+from features.store import prepare
+from features.store.schema import files
+from features.store.store import open_store
+from tests.helpers.worlds import tiny_challenge
+
+N_FOLDS = 3
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("world")
+    out = tmp_path_factory.mktemp("store")
+    prepare.write_store(out, files(tiny_challenge(folder, rows=60)), published_sizes=False)
+    return open_store(out)
+
+
+@pytest.fixture(scope="module")
+def fold(store):
+    return (np.asarray(store.train.user) % N_FOLDS).astype(np.int8)
+
+
+@pytest.fixture(scope="module")
+def tables(store, fold):
+    return table.build(store, fold)
+
+
+def history(split, store, r):
+    h = split.history[r]
+    return store.values[store.offsets[h] : store.offsets[h + 1]]
+
+
+def summed_up(values):
+    """max, mean, last and recent of ragged.summary, as loops."""
+    if not len(values):
+        return (None,) * 4
+    weights = [2.0 ** (-age / 3) for age in reversed(range(len(values)))]
+    recent = sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights)
+    return max(values), float(np.mean(values)), values[-1], recent
+
+
+def test_every_row_is_there_once_in_order_with_the_columns_promised(store, tables):
+    promised = {n: d for m in (*table.OF_ROWS, *table.FITTED) for n, d in m.COLUMNS.items()}
+    assert list(promised) == table.names()
+    for name, built in tables.items():
+        assert built["row_id"].to_list() == list(range(len(getattr(store, name))))
+        assert built.columns == [*table.KEYS, *table.names()]
+        assert dict(built.schema).items() >= promised.items()
+        assert built["item_id"].to_list() == getattr(store, name).item.tolist()
+
+
+def test_content_similarity_matches_its_equation_written_as_loops(store, tables):
+    content = np.asarray(store.items.content, np.float64)
+    for r, row in enumerate(tables["train"].iter_rows(named=True)):
+        t = content[store.train.item[r]]
+        cosines = [
+            float(t @ content[i] / (np.linalg.norm(t) * np.linalg.norm(content[i]) or 1))
+            for i in history(store.train, store, r)
+        ]
+        got = tuple(row[f"ui_content_{name}"] for name in ("max", "mean", "last", "recent"))
+        want = summed_up(cosines)
+        assert got == (pytest.approx(want, abs=1e-5) if cosines else want)
+        assert row["h_length"] == len(cosines)
+
+
+def test_tag_affinity_matches_its_equation_written_as_loops(store, tables):
+    tags = [set(row.tolist()) - {0} for row in np.asarray(store.items.tags)]
+    having = {g: sum(g in of for of in tags) for g in set().union(*tags)}
+    weight = {g: np.log(len(tags) / n) for g, n in having.items()}
+    length = [sum(weight[g] ** 2 for g in of) ** 0.5 for of in tags]
+    for r, row in enumerate(tables["valid"].iter_rows(named=True)):
+        t = store.valid.item[r]
+        cosines = [
+            sum(weight[g] ** 2 for g in tags[t] & tags[i]) / ((length[t] * length[i]) or 1)
+            for i in history(store.valid, store, r)
+        ]
+        got = tuple(row[f"ui_tag_cosine_{name}"] for name in ("max", "mean", "last", "recent"))
+        want = summed_up(cosines)
+        assert got == (pytest.approx(want, abs=1e-5) if cosines else want)
+
+
+def test_history_levels_are_those_of_the_items_beside_the_rows_own(store, tables):
+    for r, row in enumerate(tables["test"].iter_rows(named=True)):
+        items = history(store.test, store, r)
+        for level in ("likes", "views"):
+            got = [row[f"h_{level}_mean"], row[f"h_{level}_last"], row[f"ui_{level}_gap"]]
+            if not len(items):
+                assert got == [None] * 3
+                continue
+            levels = getattr(store.items, level)[items].astype(float)
+            mean = levels.mean()
+            want = [mean, levels[-1], getattr(store.test, level)[r] - mean]
+            assert got == pytest.approx(want, abs=1e-5)
+
+
+def test_history_levels_are_null_where_items_have_none(store):
+    without = replace(store, items=replace(store.items, likes=None, views=None))
+    described = history_levels.describe(without, store.train)
+    assert described.columns == list(history_levels.COLUMNS)
+    assert described.null_count().row(0) == (len(store.train),) * 6
+
+
+def test_tag_overlap_matches_its_definition_written_as_loops(store, tables):
+    tags = [set(row.tolist()) - {0} for row in np.asarray(store.items.tags)]
+    for r, row in enumerate(tables["valid"].iter_rows(named=True)):
+        shared = [bool(tags[store.valid.item[r]] & tags[i]) for i in history(store.valid, store, r)]
+        want = (np.mean(shared), float(shared[-1])) if shared else (None, None)
+        assert (row["ui_tag_items"], row["ui_tag_last"]) == pytest.approx(want)
+
+
+def test_popularity_counts_the_other_folds_rows_only(store, fold, tables):
+    item = np.asarray(store.train.item)
+    for r, row in enumerate(tables["train"].iter_rows(named=True)):
+        shows = int(((item == item[r]) & (fold != fold[r])).sum())
+        assert (row["i_shows"] or 0) == shows
+    for row in tables["test"].iter_rows(named=True):
+        assert (row["i_shows"] or 0) == int((item == row["item_id"]).sum())
+
+
+def test_rates_are_smoothed_by_as_much_as_items_are_alike():
+    """Beta(a, b) rates: strength a + b, mean a / (a + b)."""
+    rng = np.random.default_rng(0)
+    shows = rng.integers(1, 60, 20_000)
+    for a, b in ((1.0, 3.0), (5.0, 15.0)):
+        clicks = rng.binomial(shows, rng.beta(a, b, len(shows)))
+        mean, strength = item_popularity.prior(shows, clicks)
+        assert mean == pytest.approx(0.25, abs=0.005)
+        assert strength == pytest.approx(a + b, rel=0.05)
+    assert item_popularity.prior(shows, rng.binomial(shows, 0.25))[1] > 200
+
+
+def test_the_rate_of_an_item_is_that_of_the_other_folds_rows(store, fold, tables):
+    item, label = np.asarray(store.train.item), np.asarray(store.train.label)
+    for k in range(N_FOLDS):
+        out = fold != k
+        shows = np.bincount(item[out], minlength=len(store.items))
+        clicks = np.bincount(item[out], weights=label[out], minlength=len(store.items))
+        mean, m = item_popularity.prior(shows, clicks)
+        for r in np.flatnonzero(~out):
+            want = (clicks[item[r]] + m * mean) / (shows[item[r]] + m)
+            assert tables["train"]["i_rate"][int(r)] == pytest.approx(want, rel=1e-5)
+
+
+def together_as_loops(store, rows):
+    """Users of `rows` by the pairs of items that they clicked."""
+    clicked = {}
+    for r in rows:
+        mine = clicked.setdefault(int(store.train.user[r]), {"longest": [], "targets": set()})
+        mine["longest"] = max(mine["longest"], history(store.train, store, r).tolist(), key=len)
+        if store.train.label[r]:
+            mine["targets"].add(int(store.train.item[r]))
+    counts = {}
+    for of in clicked.values():
+        items = {*of["longest"], *of["targets"]}
+        for i in items:
+            for j in items:
+                counts[i, j] = counts.get((i, j), 0) + 1
+    return counts
+
+
+def test_covisitation_counts_the_users_of_other_folds(store, fold, tables):
+    for k in range(N_FOLDS):
+        counts = together_as_loops(store, np.flatnonzero(fold != k))
+        for r in np.flatnonzero(fold == k):
+            row, t = tables["train"].row(int(r), named=True), int(store.train.item[r])
+            items = [int(i) for i in history(store.train, store, r)]
+            pairs = [counts.get((t, i), 0) for i in items]
+            spread = [counts.get((t, t), 1) * counts.get((i, i), 1) for i in items]
+            cosines = [p / s**0.5 for p, s in zip(pairs, spread, strict=True)]
+            got = tuple(row[f"ui_together_{name}"] for name in ("max", "mean", "last", "recent"))
+            want = summed_up(cosines)
+            assert got == (pytest.approx(want, abs=1e-5) if items else want)
+            assert row["ui_pairs"] == (pytest.approx(np.log1p(sum(pairs))) if items else None)
+
+
+def test_standing_compares_the_target_with_the_history(store, fold, tables):
+    """Of the target, of the history's items, and target less recent, as loops."""
+    item, label = np.asarray(store.train.item), np.asarray(store.train.label)
+    for k in range(N_FOLDS):
+        out = np.flatnonzero(fold != k)
+        counts = together_as_loops(store, out)
+        users = np.array([counts.get((i, i), 0) for i in range(len(store.items))])
+        clicked = np.bincount(item[out], weights=label[out], minlength=len(store.items))
+        clicked = np.minimum(clicked, users)
+        mean, m = item_popularity.prior(users, clicked)
+        late = (clicked + m * mean) / (users + m)
+        rate = item_popularity.fit(store, out)["i_rate"]
+        numbers = {"late": late, "users": np.log1p(users), "rate": rate}
+        for r in np.flatnonzero(fold == k):
+            row, t = tables["train"].row(int(r), named=True), item[r]
+            assert row["i_late"] == pytest.approx(late[t], rel=1e-5)
+            assert row["i_users"] == pytest.approx(np.log1p(users[t]), rel=1e-5)
+            items = history(store.train, store, r)
+            for name, of in numbers.items():
+                _, *want = summed_up(of[items].tolist())
+                got = [row[f"h_{name}_{how}"] for how in ("mean", "last", "recent")]
+                assert got == (pytest.approx(want, rel=1e-4) if len(items) else want)
+                if len(items):
+                    gap = of[t] - want[-1]
+                    assert row[f"ui_{name}_gap"] == pytest.approx(gap, abs=1e-5)
+
+
+def test_click_vectors_are_those_of_the_exact_decomposition(store, fold, tables):
+    """39 items, 32 components: cosines of the rows of V S, whatever the signs of V."""
+    for k in range(N_FOLDS):
+        clicked = covisitation.clicks(store, np.flatnonzero(fold != k)).toarray()
+        scaled = clicked / np.sqrt(np.maximum(clicked.sum(0), 1))
+        _, size, items = np.linalg.svd(scaled, full_matrices=False)
+        vectors = (items.T * size)[:, : click_vectors.WIDTH]
+        for r in np.flatnonzero(fold == k):
+            t, row = vectors[store.train.item[r]], tables["train"].row(int(r), named=True)
+            cosines = [
+                t @ vectors[i] / max(np.linalg.norm(t) * np.linalg.norm(vectors[i]), 1e-12)
+                for i in history(store.train, store, r)
+            ]
+            got = tuple(
+                row[f"ui_click_cosine_{name}"] for name in ("max", "mean", "last", "recent")
+            )
+            want = summed_up(cosines)
+            assert got == (pytest.approx(want, abs=1e-3) if cosines else want)
+
+
+COLUMNS = [(module, name) for module in (*table.OF_ROWS, *table.FITTED) for name in module.COLUMNS]
+
+
+@pytest.mark.parametrize("k", range(N_FOLDS))
+def test_a_fold_cannot_see_its_own_labels(store, fold, tables, k):
+    """Flipped labels of one fold move no column of its rows, and no unfitted column at all."""
+    label = np.where(fold == k, 1 - np.asarray(store.train.label), store.train.label)
+    flipped = replace(store, train=replace(store.train, label=label))
+    again = table.build(flipped, fold)["train"]
+    for module, name in COLUMNS:
+        before, after = tables["train"][name].to_numpy(), again[name].to_numpy()
+        mine = slice(None) if module in table.OF_ROWS else fold == k
+        np.testing.assert_array_equal(after[mine], before[mine], err_msg=name)
+    fitted = [name for module, name in COLUMNS if module in table.FITTED]
+    for name in {*fitted} - {"i_shows", "i_popularity"}:  # the flip is seen where it should be
+        assert not again[name].equals(tables["train"][name])
+
+
+@pytest.mark.parametrize("k", range(N_FOLDS))
+def test_a_fold_cannot_see_its_own_histories(store, fold, tables, k):
+    """Its columns are those of a world without its rows: no other row of a user tells."""
+    held, others = np.flatnonzero(fold == k), np.flatnonzero(fold != k)
+    without = replace(store, train=store.train.take(others), valid=store.train.take(held))
+    apart = table.build(without, np.full(len(others), -1, np.int8))["valid"]
+    for name in table.names():
+        want = apart[name].to_numpy()
+        np.testing.assert_array_equal(tables["train"][name].to_numpy()[held], want, err_msg=name)
+
+
+def test_a_split_is_taken_apart_by_indices_or_mask(store):
+    rows = np.array([3, 1])
+    assert store.train.take(rows).item.tolist() == store.train.item[[3, 1]].tolist()
+    assert store.train.take(rows).id is None
+    assert len(store.test.take(np.asarray(store.test.user) > 0)) == len(store.test)

@@ -1,0 +1,107 @@
+"""Rows that stay on the host."""
+
+import threading
+from dataclasses import replace
+
+import pytest
+import torch
+
+from models.batches.feed import batches_on_device
+from models.batches.rows import Size
+from models.training.fit import fit, predict, train_epoch
+from pipeline.training.context import stay_on_host
+from tests.helpers.small import network, rows, settings
+
+MADE, LABEL = rows(n_rows=9)
+HOST = replace(MADE, on_host=True)
+CPU = torch.device("cpu")
+
+
+def test_the_batches_are_those_of_rows_on_the_device_in_their_order():
+    batches = torch.randperm(9).split(4)
+    here, there = (list(batches_on_device(r, LABEL, batches, CPU)) for r in (MADE, HOST))
+    assert len(here) == len(there) == 3
+    for (a, a_label), (b, b_label) in zip(here, there, strict=True):
+        assert torch.equal(a_label, b_label)
+        assert torch.equal(a.items[a.target], b.items[b.target])
+        assert torch.equal(a.history.position, b.history.position)
+        assert torch.equal(a.likes, b.likes)
+
+
+def test_no_batches_are_no_batches():
+    assert list(batches_on_device(HOST, LABEL, [], CPU)) == []
+
+
+def test_one_batch_is_sliced_ahead_by_a_thread_and_no_more():
+    sliced = []
+
+    class Spy:
+        on_host = True
+
+        def batch(self, index):
+            sliced.append((index.item(), threading.current_thread().name))
+            return MADE.batch(index)
+
+    fed = batches_on_device(Spy(), None, torch.arange(5).split(1), CPU)
+    for step in range(3):
+        next(fed)
+        done = [i for i, _ in sliced]
+        assert done in ([*range(step + 1)], [*range(step + 2)])
+    fed.close()
+    assert threading.current_thread().name not in {name for _, name in sliced}
+
+
+def test_a_fault_while_slicing_is_raised_where_the_batch_is_needed():
+    with pytest.raises(IndexError):
+        list(batches_on_device(HOST, LABEL, [torch.tensor([99])], CPU))
+
+
+def test_a_fit_from_the_host_is_the_fit_from_the_device_bit_for_bit():
+    s = settings()
+    made = []
+    for given in (MADE, HOST):
+        net = network(s)
+        score = lambda label, logits: -float((logits - label).abs().mean())  # noqa: E731
+        fit(net, given, LABEL, given, LABEL, s.fit, seed=1, score=score)
+        made.append((net, predict(net, given)))
+    (a, x), (b, y) = made
+    assert torch.equal(x, y)
+    assert all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))
+
+
+def test_batches_of_known_size_are_the_same_batches():
+    indices = torch.randperm(9).split(4)
+    for index, size in zip(indices, MADE.sizes(indices), strict=True):
+        known, waited = MADE.batch(index, size), MADE.batch(index)
+        for column in ("items", "target", "user", "likes", "views"):
+            assert torch.equal(getattr(known, column), getattr(waited, column))
+        for column in ("position", "row", "offsets"):
+            assert torch.equal(getattr(known.history, column), getattr(waited.history, column))
+
+
+@pytest.mark.parametrize(
+    ("interest", "interaction"),
+    [("asta", "qnn"), ("din", "mlp"), ("din", "final"), ("mean", "cross")],
+)
+def test_no_step_of_an_epoch_waits_for_the_device(interest, interaction):
+    """On torch's meta device, which has no values: to wait for one is an error."""
+    s = settings(interest=interest, interaction=interaction)
+    net, made, label = network(s).to("meta"), MADE.to("meta"), LABEL.to("meta")
+    adam, index = torch.optim.Adam(net.parameters()), torch.arange(4, device="meta")
+    taken = []
+
+    def steps(size):
+        for step in range(2):
+            yield made.batch(index, size), label[index]
+            taken.append(step)
+
+    with pytest.raises(RuntimeError, match="item\\(\\) cannot be called on meta tensors"):
+        train_epoch(net, steps(Size(9, 7)), adam, s.fit)
+    assert taken == [0, 1]  # what waited was the epoch's mean loss, at its end
+    with pytest.raises(RuntimeError, match="without output_size"):
+        train_epoch(net, steps(None), adam, s.fit)
+
+
+@pytest.mark.parametrize(("wanted", "stays"), [("auto", False), ("device", False), ("host", True)])
+def test_a_setting_keeps_rows_on_the_host(wanted, stays):
+    assert stay_on_host(wanted, {"train": MADE}, CPU) is stays

@@ -1,0 +1,205 @@
+"""Rows that stay on disk."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from models.batches import disk_array, stream
+from models.batches.disk_array import DiskArray
+from models.batches.feed import batches_on_device
+from models.batches.rows import COLUMNS, Rows
+from models.training.fit import PREDICTED_AT_ONCE, fit, in_batches, predict, split
+from tests.helpers import small
+
+CPU = torch.device("cpu")
+N_ROWS, N_HISTORIES, BATCH = 1000, 300, 32
+LEAST = stream.least_memory(BATCH, small.settings().max_len)  # a window: 32 full rows, 16 blocks
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> SimpleNamespace:
+    """Rows whose user is their number, on scattered histories: in memory, and the same on disk."""
+    g = torch.Generator().manual_seed(0)
+    lengths = torch.randint(0, 9, (N_HISTORIES,), generator=g)
+    draw = lambda low, high, n=N_ROWS: torch.randint(low, high, (n,), generator=g)  # noqa: E731
+    rows = Rows(
+        user=torch.arange(N_ROWS, dtype=torch.int32), item=draw(1, small.N_ITEMS).int(),
+        likes=draw(0, 11).to(torch.uint8), views=draw(0, 11).to(torch.uint8),
+        history=draw(0, N_HISTORIES).int(),
+        values=draw(1, small.N_ITEMS, int(lengths.sum())).int(),
+        offsets=torch.tensor([0, *lengths.cumsum(0).tolist()]),
+        n_items=small.N_ITEMS, max_len=4,
+    )  # fmt: skip
+    folder = tmp_path_factory.mktemp("store")
+    label, fold = draw(0, 2).to(torch.uint8), draw(0, 5).to(torch.int8)
+    given = {name: getattr(rows, name) for name in (*COLUMNS, "values", "offsets")}
+    mapped = SimpleNamespace()
+    for name, values in (given | {"label": label, "fold": fold}).items():
+        np.save(folder / f"{name}.npy", values.numpy())
+        setattr(mapped, name, np.load(folder / f"{name}.npy", mmap_mode="r"))
+    on_disk = stream.stream(mapped, mapped.values, mapped.offsets, small.N_ITEMS, 4, LEAST)
+    return SimpleNamespace(
+        rows=rows, label=label.float(), fold=fold, disk=on_disk,
+        disk_label=DiskArray.of(mapped.label), disk_fold=DiskArray.of(mapped.fold),
+    )  # fmt: skip
+
+
+def of_epoch(world, rows, seed=0, shuffled=True):
+    """The batches of a pass and their labels; and the numbers of its rows."""
+    shuffle = torch.Generator().manual_seed(seed) if shuffled else None
+    fed = list(batches_on_device(rows, world.disk_label, in_batches(rows, BATCH, shuffle), CPU))
+    return fed, [batch.user for batch, _ in fed]
+
+
+def outside(world, fold):
+    return world.disk.where(lambda a, b: world.disk_fold.read(a, b) != fold)
+
+
+def test_an_epoch_has_every_row_once_in_batches_of_the_sizes_of_rows_in_memory(world):
+    for fold in (-1, 0, 3):
+        rows = outside(world, fold)
+        _, order = of_epoch(world, rows)
+        want = (world.fold != fold).nonzero().squeeze(1)
+        assert torch.equal(torch.cat(order).sort().values, want)
+        sizes = [len(batch) for batch in split(want, BATCH)]
+        assert [len(batch) for batch in order] == sizes
+        assert [len(batch) for batch in rows.order(BATCH, torch.Generator())] == sizes
+
+
+def test_training_differs_from_rows_in_memory_by_the_order_alone(world):
+    fed, order = of_epoch(world, outside(world, 1))
+    for (batch, label), index in zip(fed, order, strict=True):
+        same = world.rows.batch(index)
+        assert torch.equal(label, world.label[index])
+        for name in ("items", "target", "user", "likes", "views"):
+            assert torch.equal(getattr(batch, name), getattr(same, name))
+        for name in ("position", "row", "offsets"):
+            assert torch.equal(getattr(batch.history, name), getattr(same.history, name))
+
+
+def test_the_order_follows_from_the_generators_state_and_is_another_every_epoch(world):
+    shuffle = torch.Generator().manual_seed(5)
+    first = world.disk.order(BATCH, shuffle)
+    between = shuffle.get_state()
+    second = world.disk.order(BATCH, shuffle)
+    shuffle.set_state(between)
+    assert world.disk.order(BATCH, shuffle) == second != first
+    orders = [
+        [batch.user.tolist() for batch, _ in batches_on_device(world.disk, None, order, CPU)]
+        for order in (first, first, second)
+    ]
+    assert orders[0] == orders[1] != orders[2]
+
+
+def test_rows_are_shuffled_within_windows_of_blocks_from_anywhere(world):
+    order = world.disk.order(BATCH, torch.Generator().manual_seed(0))
+    spread, sizes, block = [], [], world.disk.block
+    for rows, _, _ in world.disk.windows(order, None):
+        in_window = rows.user.unique()
+        sizes.append(len(in_window))
+        spread.append(int(in_window.max() - in_window.min()))
+    assert max(sizes) < N_ROWS / 3  # several windows
+    assert np.mean(spread) > N_ROWS / 2
+    assert len((torch.cat(of_epoch(world, world.disk)[1])[:BATCH] // block).unique()) >= 8
+
+
+def test_a_window_is_no_larger_than_the_memory_allows_and_no_smaller_than_it_must(world):
+    order = world.disk.order(BATCH, torch.Generator().manual_seed(0))
+    windows = list(world.disk.windows(order, world.disk_label))
+    taken = [rows.n_bytes + labels.nbytes + 8 * len(rows) for rows, labels, _ in windows]
+    assert len(windows) > 5
+    assert max(taken) <= world.disk.window * (1 + 1 / stream.BLOCKS)
+    assert min(taken[:-1]) >= world.disk.window * 0.9  # joined, an offset a block less
+    larger = replace(world.disk, memory=8 * LEAST)
+    assert len(list(larger.windows(larger.order(BATCH), None))) < len(windows) / 4
+
+
+def test_one_window_is_read_ahead_and_no_more(world, monkeypatch):
+    read = []
+    piece = stream.StreamRows.piece
+    monkeypatch.setattr(
+        stream.StreamRows, "piece", lambda rows, *of: read.append(of[0]) or piece(rows, *of)
+    )
+    order = world.disk.order(BATCH)
+    n_blocks = [len(read) for _ in world.disk.windows(order, None)]  # by the end of each window
+    read.clear()
+    at, before = -1, None
+    for rows, _, _ in world.disk.read(order, None):
+        at, before = at + (rows is not before), rows
+        assert n_blocks[at] <= len(read) <= n_blocks[min(at + 1, len(n_blocks) - 1)]
+    assert at == len(n_blocks) - 1 > 5
+
+
+@pytest.mark.parametrize("interest", ["asta", "din", "mean"])
+def test_predictions_are_those_of_rows_in_memory_bit_for_bit(world, interest, monkeypatch):
+    monkeypatch.setitem(PREDICTED_AT_ONCE, "cpu", BATCH)
+    net = small.network(small.settings(interest=interest, interaction="mlp")).float()
+    held = (world.fold == 2).nonzero().squeeze(1)
+    on_disk = world.disk.where(lambda a, b: world.disk_fold.read(a, b) == 2)
+    for max_len in (1, 4):
+        want = predict(net, world.rows.cut(max_len).take(held))
+        assert torch.equal(predict(net, on_disk.cut(max_len)), want)
+    assert torch.equal(torch.from_numpy(on_disk.positions()), held)
+    assert torch.equal(torch.from_numpy(on_disk.pick(world.disk_label)), world.label[held].byte())
+
+
+def test_a_fit_reads_from_disk_and_repeats_itself(world):
+    s = small.settings()
+    s = replace(s, fit=replace(s.fit, batch_size=BATCH, max_epochs=1))
+    held = torch.arange(200)
+    made = []
+    for seed in (1, 1, 2):
+        net = small.network(s)
+        report = fit(
+            net, outside(world, 0), world.disk_label, world.rows.take(held), world.label[held],
+            s.fit, seed=seed, score=lambda label, logits: -float((logits - label).abs().mean()),
+        )  # fmt: skip
+        made.append(report.held_logits)
+    assert torch.equal(made[0], made[1])
+    assert not torch.equal(made[0], made[2])
+
+
+def test_a_single_row_at_the_end_joins_the_batch_before_in_training_alone(world):
+    one_more = world.disk.where(lambda a, b: np.arange(a, b) <= 3 * BATCH)
+    _, order = of_epoch(world, one_more)
+    assert [len(batch) for batch in order] == [BATCH, BATCH, BATCH + 1]
+    _, order = of_epoch(world, one_more, shuffled=False)
+    assert [len(batch) for batch in order] == [BATCH, BATCH, BATCH, 1]
+
+
+def test_a_fault_while_reading_is_raised_where_the_batch_is_needed(world, tmp_path):
+    cut_short = tmp_path / "item.npy"
+    whole = world.disk.columns["item"]
+    cut_short.write_bytes(Path(whole.path).read_bytes()[:-80])
+    broken = replace(whole, path=str(cut_short))
+    rows = replace(world.disk, columns=world.disk.columns | {"item": broken})
+    fed = batches_on_device(rows, None, rows.order(BATCH), CPU)
+    next(fed)
+    with pytest.raises(OSError, match=r"item.npy ends \d+ elements early"):
+        list(fed)
+
+
+def test_memory_that_may_not_hold_a_batch_is_refused(world):
+    with pytest.raises(ValueError, match=f"too few for batches of {BATCH} rows"):
+        replace(world.disk, memory=LEAST - 1).order(BATCH)
+
+
+def test_scattered_elements_are_gathered_a_few_places_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(disk_array, "AROUND", 4)  # bits: places of four elements
+    monkeypatch.setattr(disk_array, "AT_ONCE", 3)
+    np.save(tmp_path / "a.npy", np.arange(1000, dtype=np.int32)[::-1])
+    found = DiskArray.of(np.load(tmp_path / "a.npy", mmap_mode="r"))
+    maps, memmap = [], np.memmap
+    monkeypatch.setattr(np, "memmap", lambda *given: maps.append(given) or memmap(*given))
+    index = np.sort(np.random.default_rng(0).integers(0, 1000, 200))
+    assert found.gather(index).tolist() == (999 - index).tolist()
+    places = len(np.unique(index // 4))
+    assert len(maps) == -(-places // 3)
+    assert found.gather(index[:0]).tolist() == []
+    assert found.max() == 999
+    with pytest.raises(IndexError):
+        found.gather(np.array([1000]))

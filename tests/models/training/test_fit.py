@@ -1,0 +1,241 @@
+"""The training loop: step by hand, stopping, errors."""
+
+import contextlib
+import copy
+import io
+import itertools
+import math
+from dataclasses import asdict, replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from cv.auc import auc
+from models.batches.feed import batches_on_device
+from models.settings import FinalSettings, QnnSettings
+from models.training.fit import (
+    CheckpointMismatch,
+    add_embedding_l2,
+    fit,
+    predict,
+    split,
+    train_epoch,
+)
+from models.training.losses import loss
+from tests.helpers.small import network, rows, settings
+
+ROWS, LABEL = rows(n_rows=16)
+S = settings(qnn=QnnSettings(layers=2, rows=2))
+TABLES = (
+    "item.id.weight",
+    "item.tag.weight",
+    "item.content_map.weight",
+    "likes.weight",
+    "views.weight",
+)
+
+
+STATES = itertools.count()
+
+
+def run(s=S, seed=0, score=auc, **changed):
+    net = network(s)
+    torch.manual_seed(next(STATES))  # a fit depends on no other seed than its own
+    chosen = replace(s.fit, **changed)
+    report = fit(net, ROWS, LABEL, ROWS, LABEL, chosen, seed=seed, score=score)
+    return net, report
+
+
+@pytest.mark.parametrize("clip_norm", [0.05, 100.0])
+def test_steps_are_those_of_the_published_loop_written_out(clip_norm):
+    """log loss + lambda / 2 sum w^2 over whole tables, clipped by total norm, Adam: by hand."""
+    net = network(settings(qnn=QnnSettings(layers=2, rows=2, dropout=0.0)))
+    plain = copy.deepcopy(net)
+    s = replace(S.fit, clip_norm=clip_norm, embedding_l2=0.1, learning_rate=0.01)
+    batches = [torch.arange(8), torch.arange(8, 16)]
+    optimiser = torch.optim.Adam(net.parameters(), lr=s.learning_rate, fused=True)
+    train_epoch(net, batches_on_device(ROWS, LABEL, batches, torch.device("cpu")), optimiser, s)
+
+    weights = dict(plain.named_parameters())
+    m, v = ({k: torch.zeros_like(w) for k, w in weights.items()} for _ in range(2))
+    for step, index in enumerate(batches, start=1):
+        z = plain(ROWS.batch(index))
+        lost = (z.clamp(min=0) + (-z.abs()).exp().log1p() - LABEL[index] * z).mean()
+        lost = lost + 0.05 * sum((weights[k] ** 2).sum() for k in TABLES)
+        grads = dict(zip(weights, torch.autograd.grad(lost, list(weights.values())), strict=True))
+        norm = math.sqrt(sum((g**2).sum().item() for g in grads.values()))
+        for k, w in weights.items():
+            g = grads[k] * min(1, clip_norm / (norm + 1e-6))
+            m[k], v[k] = 0.9 * m[k] + 0.1 * g, 0.999 * v[k] + 0.001 * g**2
+            m_hat, v_hat = m[k] / (1 - 0.9**step), v[k] / (1 - 0.999**step)
+            w.data -= 0.01 * m_hat / (v_hat.sqrt() + 1e-8)
+    for k, w in net.named_parameters():
+        torch.testing.assert_close(w, weights[k], rtol=1e-9, atol=1e-9)
+
+
+def test_the_l2_shortcut_adds_the_gradient_of_the_penalty():
+    net = network(S)
+    penalty = 0.05 * sum((dict(net.named_parameters())[k] ** 2).sum() for k in TABLES)
+    want = torch.autograd.grad(penalty, net.embedding_tables())
+    for table in net.embedding_tables():
+        table.grad = torch.zeros_like(table)
+    add_embedding_l2(net, 0.1)
+    for table, w in zip(net.embedding_tables(), want, strict=True):
+        torch.testing.assert_close(table.grad, w)
+
+
+def test_one_seed_gives_equal_weights_bit_for_bit_and_another_does_not():
+    (a, _), (b, _), (c, _) = run(seed=1), run(seed=1), run(seed=2)
+    assert all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
+    assert not all(torch.equal(x, y) for x, y in zip(a.parameters(), c.parameters(), strict=True))
+
+
+def test_the_best_epoch_is_what_remains():
+    scores = iter([0.6, 0.9, 0.7, 0.8, 0.1])
+    seen = []
+
+    def score(label, logits):
+        seen.append(logits)
+        return next(scores)
+
+    _, report = run(score=score, max_epochs=5, patience=3)
+    assert (report.best_epoch, report.best_score, len(report.epochs)) == (2, 0.9, 5)
+    assert torch.equal(report.held_logits, seen[1])
+
+
+def test_the_weights_that_remain_give_the_logits_of_the_best_epoch():
+    scores = iter([0.6, 0.9, 0.7])
+    net, report = run(score=lambda *_: next(scores))
+    assert torch.equal(predict(net, ROWS), report.held_logits)
+
+
+DROPS = settings(qnn=QnnSettings(layers=2, rows=2, dropout=0.2))
+FINAL = settings(interest="din", interaction="final", final=FinalSettings(block1=(6,), block2=(4,)))
+
+
+def rough(label, logits):
+    """A score that rises and falls for no reason, and depends on nothing but the logits."""
+    return math.sin(1e4 * logits.double().sum().item())
+
+
+def course(s, state=None, until=99, score=rough):
+    """A fit's weights and report, and what was kept after every epoch; ended after `until`."""
+    kept = []
+
+    def save(state):
+        kept.append(io.BytesIO())
+        torch.save(state(), kept[-1])
+        if len(kept) == until:
+            raise KeyboardInterrupt
+
+    net, report = network(s), None
+    torch.manual_seed(next(STATES))
+    chosen = replace(s.fit, max_epochs=12, patience=4, decay_patience=2, decay=0.5, batch_size=8)
+    with contextlib.suppress(KeyboardInterrupt):
+        report = fit(
+            net, ROWS, LABEL, ROWS, LABEL, chosen, seed=3, score=score, state=state, save=save
+        )
+    return net.state_dict(), report, kept
+
+
+def loaded(file):
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+def same(a, b) -> bool:
+    """Whether two trees of tensors and plain values are equal bit for bit, but for seconds."""
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a if k != "seconds")
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
+    return torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+
+
+@pytest.mark.parametrize("s", [DROPS, FINAL], ids=["qin", "final"])
+def test_a_fit_that_was_stopped_after_any_epoch_ends_as_one_that_was_not(s):
+    weights, report, kept = course(s)
+    n = len(kept)
+    assert n > 5
+    assert len({record["learning_rate"] for record in report.epochs}) > 1
+    assert report.best_epoch < n
+    for stop in range(1, n + 1):
+        *_, before = course(s, until=stop)
+        again, resumed, after = course(s, loaded(before[-1]))
+        assert len(after) == n - stop
+        assert same(weights, again)
+        assert same(asdict(report), asdict(resumed))
+        seconds = [record["seconds"] for record in loaded(before[-1])["report"]["epochs"]]
+        assert [record["seconds"] for record in resumed.epochs][:stop] == seconds
+        if after:
+            assert same(loaded(kept[-1]), loaded(after[-1]))
+
+
+PARTS = ("network", "optimiser", "best", "stale", "report", "shuffle", "random")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_whatever_a_state_leaves_out_changes_the_fit(part):
+    weights, report, kept = course(DROPS)
+    state, fresh = loaded(kept[report.best_epoch]), loaded(kept[0])  # an epoch after the best
+    assert state.keys() == {*PARTS, "random_gpu"}
+    again, resumed, _ = course(DROPS, state | {part: fresh[part]})
+    assert not (same(weights, again) and same(asdict(report), asdict(resumed)))
+
+
+def test_a_state_of_another_fit_is_refused():
+    *_, kept = course(FINAL, until=1)
+    with pytest.raises(CheckpointMismatch, match=r"RuntimeError: Error.* in loading state_dict"):
+        course(DROPS, loaded(kept[0]))
+    *_, kept = course(DROPS, until=1)
+    for part in PARTS:
+        state = loaded(kept[0])
+        del state[part]
+        with pytest.raises(CheckpointMismatch, match=f"KeyError: '{part}'"):
+            course(DROPS, state)
+
+
+def test_a_stale_score_lowers_the_learning_rate_and_then_ends_the_fit():
+    _, report = run(score=lambda *_: 0.5, max_epochs=9, patience=3, decay=0.5, learning_rate=0.01)
+    assert [e["learning_rate"] for e in report.epochs] == [0.01, 0.01, 0.005, 0.0025]
+
+
+def test_divergence_is_an_error_that_names_epoch_and_learning_rate():
+    with pytest.raises(
+        FloatingPointError, match=r"epoch \d+: training loss .* learning rate 1e\+30"
+    ):
+        run(learning_rate=1e30, max_epochs=5)
+
+
+def test_logits_that_are_not_finite_are_an_error_although_the_loss_was():
+    with pytest.raises(FloatingPointError, match="16 of 16 held-out logits not finite"):
+        run(learning_rate=1e30, batch_size=16, max_epochs=1)
+
+
+@pytest.mark.parametrize(("n", "sizes"), [(9, [4, 5]), (8, [4, 4]), (10, [4, 4, 2]), (1, [1])])
+def test_a_last_batch_of_one_row_joins_the_one_before(n, sizes):
+    batches = split(torch.arange(n), 4)
+    assert [len(b) for b in batches] == sizes
+    assert torch.cat(batches).tolist() == list(range(n))
+
+
+def test_a_plateau_never_raises_the_learning_rate():
+    _, report = run(score=lambda *_: 0.5, max_epochs=4, patience=4, learning_rate=1e-8)
+    assert [e["learning_rate"] for e in report.epochs] == [1e-8] * 4
+
+
+def test_finals_loss_adds_distillation_and_one_block_does_not():
+    batch = ROWS.batch(torch.arange(16))
+    for block2, n in (((4,), 2), ((), 1)):
+        final = FinalSettings(block1=(6,), block2=block2)
+        net = network(settings(interaction="final", final=final)).eval()
+        for weight in net.interaction.parameters():
+            weight.data *= 0.1  # or p rounds to 1
+        y = net.head(net.hidden(batch))
+        p = torch.sigmoid(y.mean(1))
+        want = F.binary_cross_entropy(p, LABEL)
+        if n > 1:
+            want = want + sum(F.binary_cross_entropy(torch.sigmoid(b), p.detach()) for b in y.T)
+        assert y.shape == (16, n)
+        torch.testing.assert_close(loss(net, batch, LABEL, S.fit), want)

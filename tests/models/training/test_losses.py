@@ -1,0 +1,109 @@
+"""Losses against their equations as loops."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from models.settings import FinalSettings, FitSettings, QnnSettings
+from models.training.losses import bpr, focal, info_nce, loss
+from tests.helpers.small import network, rows, settings
+
+close = torch.testing.assert_close
+ROWS, LABEL = rows(n_rows=8)
+BATCH = ROWS.batch(torch.arange(8))
+LOGIT = torch.randn(8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+KINDS = ("bce", "bce_bpr", "focal", "contrastive")
+
+
+def log_loss(y, label):
+    p = 1 / (1 + math.exp(-y))
+    return -math.log(p if label else 1 - p)
+
+
+def test_bpr_is_the_mean_over_all_pairs_of_a_positive_and_a_negative():
+    pairs = [
+        math.log(1 + math.exp(LOGIT[j] - LOGIT[i]))
+        for i in range(8)
+        for j in range(8)
+        if LABEL[i] == 1 and LABEL[j] == 0
+    ]
+    assert len(pairs) == 15
+    assert bpr(LOGIT, LABEL).item() == pytest.approx(sum(pairs) / len(pairs))
+
+
+@pytest.mark.parametrize("only", [0.0, 1.0])
+def test_a_batch_of_one_label_has_no_pairs_and_loses_nothing(only):
+    logit = LOGIT.clone().requires_grad_()
+    lost = bpr(logit, torch.full_like(LABEL, only))
+    lost.backward()
+    assert lost.item() == 0
+    assert not logit.grad.any()
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
+def test_focal_has_a_gradient_for_rows_that_are_certain(gamma):
+    logit = torch.tensor([40.0, -40.0, 40.0, 0.0], requires_grad=True)
+    focal(logit, torch.tensor([1.0, 0.0, 0.0, 1.0]), gamma).backward()
+    assert torch.isfinite(logit.grad).all()
+    assert logit.grad[2] > 0.2
+
+
+@pytest.mark.parametrize("gamma", [0.0, 1.0, 2.0])
+def test_focal_weighs_a_row_by_how_wrong_it_is(gamma):
+    want = [
+        (1 - math.exp(-log_loss(y, t))) ** gamma * log_loss(y, t)
+        for y, t in zip(LOGIT.tolist(), LABEL.tolist(), strict=True)
+    ]
+    assert focal(LOGIT, LABEL, gamma).item() == pytest.approx(sum(want) / 8)
+
+
+def test_info_nce_asks_every_row_for_its_own_other_view_both_ways():
+    torch.manual_seed(0)
+    a, b = torch.randn(2, 5, 3, dtype=torch.float64)
+    similar = [[(x @ y / x.norm() / y.norm()).item() / 0.2 for y in b] for x in a]
+    want = 0.0
+    for i in range(5):
+        across = sum(math.exp(similar[i][j]) for j in range(5))
+        down = sum(math.exp(similar[j][i]) for j in range(5))
+        want -= math.log(math.exp(similar[i][i]) / across) + math.log(
+            math.exp(similar[i][i]) / down
+        )
+    assert info_nce(a, b, 0.2).item() == pytest.approx(want / 10)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("distillation", [True, False])
+def test_the_loss_is_the_one_that_is_named_and_distillation_composes_with_it(kind, distillation):
+    final = FinalSettings(block1=(6,), block2=(4,), distillation=distillation)
+    net = network(settings(interaction="final", final=final)).eval()  # both views are the same
+    for weight in net.interaction.parameters():
+        weight.data *= 0.1  # or p rounds to 1
+    s = FitSettings(loss=kind)
+    hidden = net.hidden(BATCH)
+    y = net.head(hidden)
+    p = torch.sigmoid(y.mean(1))
+    plain = F.binary_cross_entropy(p, LABEL)
+    want = {
+        "bce": plain,
+        "bce_bpr": 0.8 * plain + 0.2 * bpr(y.mean(1), LABEL),
+        "focal": focal(y.mean(1), LABEL, 2.0),
+        "contrastive": plain + 0.1 * info_nce(hidden, hidden, 0.1),
+    }[kind]
+    if distillation:
+        want = want + sum(F.binary_cross_entropy(torch.sigmoid(b), p.detach()) for b in y.T)
+    close(loss(net, BATCH, LABEL, s), want)
+
+
+def test_the_two_views_of_the_contrastive_loss_differ_by_their_dropout():
+    net = network(settings(qnn=QnnSettings(layers=2, dropout=0.5)))
+    s = replace(FitSettings(loss="contrastive"), contrastive_weight=1.0)
+    torch.manual_seed(0)
+    lost = loss(net, BATCH, LABEL, s)
+    torch.manual_seed(0)
+    views = [net.hidden(BATCH) for _ in range(2)]
+    assert not torch.allclose(*views)
+    logs = [F.binary_cross_entropy_with_logits(net.head(view).squeeze(1), LABEL) for view in views]
+    close(lost, sum(logs) / 2 + info_nce(*views, 0.1))

@@ -1,0 +1,191 @@
+"""Profiles and key=value words."""
+
+import dataclasses
+import shutil
+
+import pytest
+
+from cv import blend
+from features.errors import InputError
+from pipeline.config import load as load_config
+from pipeline.config.load import load
+
+
+def refused(profile, *words) -> str:
+    with pytest.raises(InputError) as error:
+        load(str(profile), list(words))
+    return str(error.value)
+
+
+@pytest.mark.parametrize("profile", sorted(p.stem for p in load_config.PROFILES.glob("*.toml")))
+def test_every_profile_loads(profile):
+    assert load(profile, []).networks.keys() == {"qin", "final", "din"}
+
+
+def test_words_change_what_they_name_and_nothing_else():
+    plain = load("sample", [])
+    changed = load("sample", ["qin.qnn.layers=3", "network.max_len=5", "train.seeds=0,1,2"])
+    assert changed.networks["qin"].qnn.layers == 3
+    assert {n.max_len for n in changed.networks.values()} == {5}
+    assert changed.train.seeds == (0, 1, 2)
+    assert changed.folds == plain.folds
+    assert changed.networks["din"] == dataclasses.replace(plain.networks["din"], max_len=5)
+
+
+def test_a_models_own_word_wins_over_the_networks():
+    s = load("sample", ["network.embedding_dim=8", "qin.embedding_dim=4"])
+    assert {n: net.embedding_dim for n, net in s.networks.items()} == {
+        "qin": 4,
+        "final": 8,
+        "din": 8,
+    }
+
+
+def test_lists_and_whole_numbers_are_read_as_meant():
+    s = load("sample", ["models=qin", "qin.fit.learning_rate=1", "folds.n=3"])
+    assert (s.models, s.networks["qin"].fit.learning_rate) == (("qin",), 1.0)
+    assert list(s.networks) == ["qin"]
+
+
+def test_every_problem_is_reported_at_once_with_the_nearest_key():
+    said = refused(
+        "sample", "fold.n=3", "qin.embeding_dim=4", "folds.seed=x", "data.user=5", "models=qin,dinn"
+    )
+    assert "unknown key 'fold', did you mean 'folds'?" in said
+    assert "unknown key 'qin.embeding_dim', did you mean 'embedding_dim'?" in said
+    assert "folds.seed = 'x' must be int" in said
+    assert "unknown key 'data.user', did you mean 'users'?" in said
+    assert "no model 'dinn', did you mean 'din'?" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["folds"], "expected key=value"),
+        (["folds=3"], "folds = 3 must be a section"),
+        (["folds.n=1"], "folds.n = 1 must lie in 2 .. 127"),
+        (["rules=lax"], "rules = 'lax' must be one of research, strict"),
+        (["blend.method=vote"], "blend.method = 'vote' must be one of"),
+        (["data.source=web"], "data.source = 'web' must be one of"),
+        (["train.seeds=1,1"], "must be distinct"),
+        (["qin.interest=sum"], "qin: interest = 'sum' must be one of mean, din, asta"),
+        (["din.qnn.rows=2"], "din.qnn.rows=2: not read, the parts of din are din and mlp"),
+        (["network.asta.width=2", "models=din"], "not read, the parts of network are din and mlp"),
+        (["folds.mode=official", "blend.method=rank_mean"], "folds.mode=official has none"),
+        (["data.source=[1]"], "data.source = [1] must be one of"),
+        (["train.seeds=²"], "train.seeds = '²' must be int"),
+        (["train.seeds=99999999999999999999999"], "must lie in 0 .. 2^63 - 1"),
+        (["folds.seed=-1"], "must lie in 0 .. 2^63 - 1"),
+        (["qin.fit.learning_rate=nan"], "fit.learning_rate = nan must be positive"),
+        (["train.device=gpu"], "train.device = 'gpu' must be auto, cpu, cuda or cuda:<n>"),
+        (["train.threads=0"], "train.threads at least 1"),
+        (["train.rows=disk"], "train.rows = 'disk' must be one of auto, device, host, stream"),
+        (["train.memory=64"], "train.memory=64: not read without train.rows=stream"),
+        (["train.rows=stream", "train.memory=0"], "train.memory = 0 must lie in 1 .. 16777216"),
+        (["train.save_every=-1"], "train.save_every = -1 must be at least 0 seconds"),
+        (["train.save_every=nan"], "train.save_every = nan must be at least 0 seconds"),
+        (["rules=strict", "folds.mode=kfold"], "rules=strict refuses folds.mode=kfold"),
+        (["rules=strict", "blend.method=rank_mean"], "rules=strict refuses blend.method=rank_mean"),
+        (["rules=strict", "train.seeds=0,1"], "rules=strict refuses several train.seeds"),
+        (["rules=strict", "qin.item_levels=true"], "rules=strict refuses qin.item_levels: levels"),
+        (["rules=strict", "blend.method=lightgbm"], "rules=strict refuses blend.method=lightgbm"),
+        (["rules=strict", "blend.external=x.csv"], "rules=strict refuses blend.external"),
+        (
+            ["blend.external=x.csv", "blend.external_weight=1"],
+            "blend.external_weight = 1 must lie between",
+        ),
+        (["blend.external=x.csv", "blend.external_mean=vote"], "must be one of rank, logit"),
+        (
+            ["blend.external_weight=0.1"],
+            "blend.external_weight=0.1: not read without blend.external=FILE",
+        ),
+        (["models=rank_mean"], "'rank_mean' cannot name a network"),
+        (["models=my-net"], "'my-net' cannot name a network: letters, digits and _ only"),
+        (["networks=3"], "unknown key 'networks', did you mean 'network'?"),
+        (
+            ["qin.fit.focal_gamma=3"],
+            "qin.fit.focal_gamma=3: not read, the parts of qin are asta and",
+        ),
+        (["models=final_1b", "final_1b.final.activation2=relu"], "activation2=relu: not read"),
+        (
+            ["models=qin_softmax", "network.asta.weights=relu2"],
+            "qin_softmax.toml has its own; write qin_softmax.asta.weights=...",
+        ),
+        (["qin.item_codes=true"], "qin.item_codes=true needs semantic codes: add prepare.codes=3"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(words, said):
+    assert said in refused("sample", *words)
+
+
+def test_an_ablation_is_what_the_run_makes_of_its_base_with_one_thing_changed():
+    words = ["models=qin,qin_softmax", "network.max_len=7", "qin.qnn.layers=3"]
+    networks = load("sample", [*words, "qin_softmax.embedding_dim=8"]).networks
+    qin, softmax = networks["qin"], networks["qin_softmax"]
+    assert (softmax.qnn.layers, softmax.max_len, softmax.asta.weights) == (3, 7, "softmax")
+    same = {"asta": qin.asta, "embedding_dim": qin.embedding_dim}
+    assert dataclasses.replace(softmax, **same) == qin
+    assert qin.asta.weights == "relu"
+
+
+@pytest.mark.parametrize("model", load_config.model_names())
+def test_every_network_can_be_built_at_the_published_sizes(model):
+    assert load("microlens_1m", [f"models={model}"]).networks.keys() == {model}
+
+
+def test_words_for_networks_that_do_not_run_are_checked_all_the_same():
+    said = refused("sample", "models=qin", "din.embeding_dim=3", "final.final.block1=7")
+    assert "unknown key 'din.embeding_dim', did you mean 'embedding_dim'?" in said
+    assert "final.block1 and final.block2 must be even" in said
+    load("sample", ["models=qin", "network.max_len=3"])  # too short for a network that is not run
+
+
+def test_a_word_may_change_a_networks_parts_whatever_the_profile_sets():
+    s = load("sample", ["qin.interaction=mlp", "qin.mlp.hidden=[8]"])
+    assert s.networks["qin"].mlp.hidden == (8,)
+
+
+def test_strict_rules_train_on_the_official_split():
+    assert load("sample", ["rules=strict"]).official
+    assert not load("sample", []).official
+
+
+def test_a_profile_may_extend_another_by_name_or_by_path(tmp_path):
+    (tmp_path / "base.toml").write_text('extends = "sample"\n[folds]\nn = 3\nseed = 7\n')
+    (tmp_path / "mine.toml").write_text('extends = "base.toml"\n[folds]\nn = 4\n')
+    s = load(str(tmp_path / "mine.toml"), [])
+    assert (s.folds.n, s.folds.seed, s.profile) == (4, 7, "mine")
+    assert s.data == load("sample", []).data
+
+
+def test_broken_profiles_are_refused(tmp_path):
+    (tmp_path / "loop.toml").write_text('extends = "loop.toml"\n')
+    (tmp_path / "torn.toml").write_text("[folds\n")
+    (tmp_path / "five.toml").write_text("extends = 5\n")
+    assert "extends itself" in refused(tmp_path / "loop.toml")
+    assert "extends = 5 must be the name" in refused(tmp_path / "five.toml")
+    assert "not TOML" in refused(tmp_path / "torn.toml")
+    assert "did you mean 'sample'?" in refused("sampel")
+
+
+def test_a_network_that_extends_nonsense_is_refused_by_name(tmp_path, monkeypatch):
+    shutil.copytree(load_config.MODELS, tmp_path / "models", ignore=shutil.ignore_patterns("*.py"))
+    monkeypatch.setattr(load_config, "MODELS", tmp_path / "models")
+    for base, said in (
+        ('"qinn"', "mine.toml: extends = 'qinn' must be the name of another network, did you"),
+        ("5", "extends = 5 must be the name"),
+        ('"mine"', "extends = 'mine' must be the name of another"),
+    ):
+        (tmp_path / "models" / "mine.toml").write_text(f"extends = {base}\n")
+        assert said in refused("sample", "models=mine")
+        load_config.load("sample", [])  # a network that nobody chose hurts nobody
+
+
+def test_a_mistake_in_a_network_is_not_said_of_all_that_extend_it():
+    said = refused("sample", "qin.qnn.rows=0")
+    assert "qin: qnn.rows = 0 must be" in said
+    assert "qin_softmax" not in said
+
+
+def test_blenders_that_can_be_asked_for_are_those_that_exist():
+    assert ("auto", *(way.name for way in blend.BLENDERS)) == load_config.BLENDERS

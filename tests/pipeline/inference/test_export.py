@@ -1,0 +1,107 @@
+"""Networks for ONNX Runtime."""
+
+import json
+import pickle
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from features.errors import InputError
+from models.serving.request import CANDIDATES_AT_ONCE, Request
+from pipeline.inference import export as exporting
+from pipeline.inference.export import MANIFEST, MODEL, Exported, export
+from tests.helpers.small import N_ITEMS, N_USERS
+from tests.models.serving.test_serving import HISTORIES, OPTIONS, PAIRS, directly, request, trained
+
+NETWORKS = {
+    "qin": OPTIONS["all inputs"],
+    "din": PAIRS["din, mlp"],
+    "final": PAIRS["din, final"],
+    "transformer_dcn": PAIRS["transformer, cross"],
+    "transformer, as published": OPTIONS["transformer, as published"],
+}
+QIN = trained(NETWORKS["qin"], torch.float32)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("made") / "serving"
+    export(QIN, 4, folder)
+    return folder
+
+
+@pytest.fixture
+def qin(made, tmp_path) -> Path:
+    """An exported QIN that a test may break."""
+    return Path(shutil.copytree(made, tmp_path / "serving"))
+
+
+@pytest.mark.parametrize("s", NETWORKS.values(), ids=NETWORKS)
+def test_an_exported_network_scores_as_the_network_does(tmp_path, s):
+    net, folder = trained(s, torch.float32), tmp_path / "new" / "serving"
+    assert export(net, s.max_len, folder) < 1e-5
+    exported = Exported(folder)
+    for history in HISTORIES.values():
+        for n in (1, 2, 5, CANDIDATES_AT_ONCE + 1):
+            asked = request(history, n)
+            got, want = exported.score(asked), directly(net, asked, s.max_len)
+            assert got.dtype == torch.float32
+            torch.testing.assert_close(got.sigmoid(), want.sigmoid(), rtol=0, atol=1e-5)
+    assert [path.name for path in folder.parent.iterdir()] == ["serving"]
+
+
+def test_its_card_says_what_a_caller_must_know(qin):
+    inputs = ["history", "candidates", "likes", "views", "user"]
+    limits = {"shortest": 1, "longest": 4, "items": N_ITEMS, "users": N_USERS}
+    want = {"inputs": inputs, "output": "logits"} | limits
+    assert json.loads((qin / MANIFEST).read_text()) == want
+
+
+def test_ids_outside_the_tables_are_refused(qin):
+    beyond = Request(torch.tensor([1]), *torch.full((3, 1), N_ITEMS))
+    with pytest.raises(ValueError, match="candidates: ids 12 to 12, expected 0 to 11"):
+        Exported(qin).score(beyond)
+
+
+class Hostile:
+    def __reduce__(self):
+        return (Path.touch, (Path("hostile-code-ran"),))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        (MANIFEST, pickle.dumps(Hostile()), "serving.json cannot be read as JSON"),
+        (MANIFEST, b'{"output": "logits"}', "serving.json: missing key 'inputs'"),
+        (MANIFEST, None, "serving.json; expected JSON"),
+        (MODEL, pickle.dumps(Hostile()), "model.onnx is no network that can be loaded"),
+        (MODEL, b"", "model.onnx is no network that can be loaded"),
+        (MODEL, None, "model.onnx is no network that can be loaded"),
+    ],
+)
+def test_what_is_no_exported_network_is_refused_and_runs_nothing(
+    qin, monkeypatch, name, content, said
+):
+    monkeypatch.chdir(qin.parent)
+    (qin / name).unlink()
+    if content is not None:
+        (qin / name).write_bytes(content)
+    with pytest.raises(InputError) as refused:
+        Exported(qin)
+    assert said in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 1
+    assert not Path("hostile-code-ran").exists()
+
+
+def test_a_network_that_would_differ_is_not_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, "CLOSE", -1.0)
+    with pytest.raises(InputError, match=r"is not written: a probability differs by"):
+        export(QIN, 4, tmp_path / "serving")
+    assert list(tmp_path.iterdir()) == []
+    broken = trained(NETWORKS["qin"], torch.float32)
+    torch.nn.init.constant_(broken.interaction.head.bias, float("nan"))
+    with pytest.raises(InputError, match=r"are its weights finite\?"):
+        export(broken, 4, tmp_path / "serving")
+    assert list(tmp_path.iterdir()) == []

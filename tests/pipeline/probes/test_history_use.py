@@ -1,0 +1,87 @@
+"""What trained networks read of a history."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from models.settings import DinSettings, TransformerSettings
+from models.training.fit import predict
+from pipeline.probes import history_use, perturbations
+from tests.helpers.small import network, rows, settings
+
+NETWORKS = {
+    "asta": settings(item_levels=True, item_codes=True),
+    "din": settings(interest="din", din=DinSettings(hidden=(6, 4))),
+    "din_softmax": settings(interest="din", din=DinSettings(hidden=(6, 4), softmax=True)),
+    "mean": settings(interest="mean"),
+    "transformer": settings(
+        interest="transformer", transformer=TransformerSettings(feedforward=5, last=2)
+    ),
+}
+INVERTED = settings(
+    interest="transformer",
+    transformer=TransformerSettings(feedforward=5, last=2, mask="as_published"),
+)
+
+
+def examined(s) -> dict:
+    made, label = rows(n_rows=40)
+    return history_use.examine(network(s), made, label.numpy())
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_reads_real_items_and_no_padding(name):
+    found = examined(NETWORKS[name])
+    assert found["padding"] == {"largest_change": 0.0, "passed": True}
+    assert found["history"]["passed"]
+
+
+def test_the_inverted_mask_of_the_winning_entry_fails_both():
+    found = examined(INVERTED)
+    assert not found["padding"]["passed"]
+    assert not found["history"]["passed"]
+
+
+def test_a_network_that_read_older_items_would_be_found_out():
+    made, _ = rows()
+    net, changed = (
+        network(NETWORKS["mean"]),
+        perturbations.with_other_items(made, perturbations.older(made)),
+    )
+    assert perturbations.older(made).sum() == 1  # of the one history of five, max_len 4
+    assert torch.equal(predict(net, made), predict(net, changed))
+    longer = predict(net, made.cut(5)) - predict(net, changed.cut(5))
+    assert longer.abs().max() > 1e-3
+
+
+def test_other_items_are_real_and_other():
+    made, _ = rows()
+    changed = perturbations.with_other_items(made, torch.ones_like(made.values, dtype=torch.bool))
+    assert (changed.values != made.values).all()
+    assert changed.values.min() >= 1
+    assert changed.values.max() < made.n_items
+
+
+def test_strange_histories_are_those_of_one_other_user():
+    made, _ = rows(n_rows=10)
+    own = {int(u): set(made.history[made.user == u].tolist()) for u in made.user.unique()}
+    history = torch.arange(len(made)).int()  # a history of its own for every row
+    made = replace(made, history=history)
+    strange = perturbations.with_histories_of_other_users(made)
+    owner = made.user[strange.history.long()]
+    assert (owner != made.user).all()
+    for user in own:
+        assert len(set(strange.history[made.user == user].tolist())) == 1
+    assert len(owner.unique()) == len(own)
+
+
+def test_a_history_that_tells_nothing_is_worth_nothing():
+    rng = np.random.default_rng(0)
+    label, user = np.arange(400) % 2, torch.arange(400) // 4
+    logit, strange = torch.from_numpy(rng.normal(size=(2, 400)))
+    assert not history_use.worth(label, logit, strange, user)["helps"]
+    told = history_use.worth(label, logit + 2 * torch.from_numpy(label), strange, user)
+    assert told["helps"]
+    assert told["gain"] == pytest.approx(told["auc"] - told["auc_shuffled"], abs=1e-5)

@@ -1,0 +1,173 @@
+"""Every planted leak is named, and nothing else; nothing is named in a clean sample."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from cv import leaks, trees
+from cv.auc import auc
+from features.probe_columns import level_mismatch, row_order
+from features.sources import planted_leaks, sample
+from features.sources.sample import SampleSettings
+from features.store import prepare, schema
+from features.store.store import Store, open_store
+from pipeline.probes import leaks as probing
+
+SIZE = {"users": 1200, "valid_users": 300, "test_users": 500, "items": 400, "tags": 60}
+
+
+def quiet(steps, _):
+    return steps
+
+
+def world(folder, **settings) -> Store:
+    """The store of a sample."""
+    sample.write(SampleSettings(**SIZE | settings), folder / "world")
+    (folder / "store").mkdir()
+    prepare.write_store(folder / "store", schema.files(folder / "world/challenge"), False)
+    return open_store(folder / "store")
+
+
+def names(found: dict) -> list[str]:
+    return [finding["name"] for finding in found["findings"]]
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory):
+    return world(tmp_path_factory.mktemp("clean"))
+
+
+@pytest.fixture(scope="module")
+def found(clean):
+    return probing.probe(clean, quiet)
+
+
+@pytest.mark.parametrize("kind", planted_leaks.KINDS)
+def test_a_planted_leak_is_named_and_nothing_else(tmp_path, kind):
+    found = probing.probe(world(tmp_path, plant=kind), quiet)
+    assert names(found) == [kind]
+    (finding,) = found["findings"]
+    assert finding["threshold"] < finding["low"] <= finding["figure"] <= finding["high"]
+    assert finding["text"].startswith(f"{kind}: ")
+    assert "\n" not in finding["text"]
+
+
+def test_a_clean_sample_is_silent(found):
+    assert names(found) == []
+    assert {reading["name"] for reading in found["measured"]} == {*planted_leaks.KINDS}
+    assert all(r["low"] <= r["figure"] <= r["high"] for r in found["measured"])
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_so_is_the_clean_sample_of_another_seed(tmp_path, seed):
+    assert names(probing.probe(world(tmp_path, seed=seed), quiet)) == []
+
+
+def test_the_same_store_gives_the_same_json(clean, found):
+    assert json.dumps(probing.probe(clean, quiet)) == json.dumps(found)
+
+
+def test_at_most_so_many_users_are_probed_and_it_says_so(clean, monkeypatch):
+    monkeypatch.setattr(probing, "USERS", 200)
+    users = probing.probe(clean, quiet)["users"]
+    assert users["train"] == {"of": 1200, "probed": 200, "rows": 800}
+    assert users["valid"] == {"of": 300, "probed": 200, "rows": 800}
+
+
+def test_a_valid_without_strangers_to_train_is_left_out_of_the_labels(clean):
+    same = replace(clean, valid=clean.train)
+    assert [part.name for part in probing.Labels.of(same).parts] == ["train"]
+    assert [part.name for part in probing.Labels.of(clean).parts] == ["train", "valid"]
+
+
+def test_strong_popularity_is_no_leak_and_the_same_strength_without_it_is(clean):
+    """Clicks that follow what histories are full of, and clicks on items that a coin has picked."""
+    counts = np.bincount(clean.values, minlength=len(clean.items))
+    popular = counts > np.median(counts[clean.train.item])
+    picked = np.random.default_rng(0).random(len(counts)) < 0.5
+    for good, expected in ((popular, []), (picked, ["item_id"])):
+        changed = {}
+        for name in ("train", "valid"):
+            split, rng = getattr(clean, name), np.random.default_rng(1)
+            follows = rng.random(len(split)) < 0.6
+            label = np.where(follows, good[split.item], rng.random(len(split)) < 0.25)
+            changed[name] = replace(split, label=label.astype(np.uint8))
+        readings = list(probing.item_id(probing.Labels.of(replace(clean, **changed))))
+        assert min(reading.measured.figure for reading in readings) > 0.7
+        assert [r.probe for r in probing.findings(readings)] == expected
+
+
+def test_scores_by_value_never_see_the_labels_of_their_fold():
+    rng = np.random.default_rng(0)
+    value, label, fold = rng.integers(0, 9, 300), rng.integers(0, 2, 300), rng.integers(0, 3, 300)
+    flipped = np.where(fold == 1, 1 - label, label)
+    one, other = (leaks.by_value(value, y, fold, [value])[0] for y in (label, flipped))
+    np.testing.assert_array_equal(one[fold == 1], other[fold == 1])
+    assert (one[fold != 1] != other[fold != 1]).all()
+
+
+def test_trees_never_see_the_labels_of_their_fold():
+    rng = np.random.default_rng(0)
+    columns = pl.DataFrame(rng.normal(size=(600, 2)))
+    label, fold = rng.integers(0, 2, 600), rng.integers(0, 3, 600)
+    flipped = np.where(fold == 1, 1 - label, label)
+    one, other = (trees.out_of_fold(columns, y, fold)[0] for y in (label, flipped))
+    np.testing.assert_array_equal(one[fold == 1], other[fold == 1])
+    assert (one[fold != 1] != other[fold != 1]).any()
+
+
+def test_scores_by_value_match_their_equation_written_as_loops():
+    value, label = np.array([7, 7, 3, 7, 3, 5]), np.array([1, 0, 1, 1, 0, 1])
+    fold = np.array([0, 1, 0, 1, 1, 0])
+    inside, outside = leaks.by_value(value, label, fold, [np.array([3, 4, 7])])
+    for row in range(6):
+        others = fold != fold[row]
+        mean, same = label[others].mean(), others & (value == value[row])
+        expected = (label[same] - mean).sum() / (same.sum() + leaks.PRIOR)
+        assert inside[row] == pytest.approx(expected)
+    mean = label.mean()
+    for v, score in zip((3, 4, 7), outside, strict=True):
+        same = value == v
+        expected = (label[same] - mean).sum() / (same.sum() + leaks.PRIOR)
+        assert score == pytest.approx(expected)
+
+
+def test_the_expected_auc_is_the_mean_auc_of_labels_drawn():
+    rng = np.random.default_rng(0)
+    p = rng.uniform(0.1, 0.6, 4000)
+    score = np.round(p + rng.normal(0, 0.2, 4000), 1)  # many ties
+    drawn = np.mean([auc((rng.random(4000) < p).astype(float), score) for _ in range(40)])
+    assert leaks.expected_auc(score, p) == pytest.approx(drawn, abs=0.004)
+    certain = (p > 0.3).astype(float)
+    assert leaks.expected_auc(score, certain) == pytest.approx(auc(certain, score))
+
+
+def test_a_figure_is_a_finding_only_when_its_whole_interval_lies_above_the_threshold():
+    measured = leaks.Measured(figure=0.56, low=0.53, high=0.59, threshold=0.52)
+    assert measured.crossed
+    assert not replace(measured, low=0.515).crossed
+
+
+def test_levels_are_held_against_the_item_table_else_against_the_usual_level(clean):
+    given = level_mismatch.expected(clean, "likes")
+    np.testing.assert_array_equal(given[1:], clean.items.likes[1:])
+    without = replace(clean, items=replace(clean.items, likes=None))
+    shown = np.unique(clean.train.item)
+    np.testing.assert_array_equal(level_mismatch.expected(without, "likes")[shown], given[shown])
+
+
+def test_row_order_says_where_rows_stand_and_whose_they_follow(clean):
+    split = replace(clean.train, user=np.array([4, 9, 4, 4], np.int32))
+    described = row_order.describe(clean, split)
+    assert described["r_place"].to_list() == [0, 0.25, 0.5, 0.75]
+    assert described["r_turn"].to_list() == [0, 0, 1, 2]
+    assert described["r_since"].to_list() == [None, None, 2, 1]
+    assert described["r_until"].to_list() == [2, None, 1, None]
+
+
+def test_an_unknown_plant_is_refused():
+    with pytest.raises(ValueError, match="plant = 'length' must be one of none, item_id"):
+        SampleSettings(plant="length")
