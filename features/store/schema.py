@@ -5,13 +5,14 @@ item_feature.parquet in it or beside it, as the organisers' archive does. Sizes:
 published for the WWW 2025 MMCTR challenge (https://recsys.westlake.edu.cn/MicroLens_1M_MMCTR).
 """
 
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 
 from features.errors import InputError
-from pipeline.data import http
 
 REQUIRED = ("train", "valid", "test", "item_info")
 OPTIONAL = ("item_feature",)
@@ -30,6 +31,20 @@ INTEGER, LEVEL, INTEGERS, FLOATS = "integer", "level", "integers", "floats"
 INT32, INT64 = np.iinfo(np.int32).max, np.iinfo(np.int64).max
 
 
+def address_problem(url: str) -> str | None:
+    """What is wrong with the address of a folder on a web server, or None."""
+    try:
+        parts = urlsplit(url)
+        port_fits = parts.port is None or parts.port > 0
+    except ValueError as error:
+        return f"is no address ({error})"
+    if parts.scheme not in ("http", "https") or not parts.hostname or not port_fits:
+        return "must be an address that begins with https:// or http://"
+    if not re.fullmatch(r"[!-~]+", url) or "@" in parts.netloc or parts.query or parts.fragment:
+        return "must be a plain address: no spaces, user names, passwords, ? or #"
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChallengeSettings:
     """A folder of files as the challenge gives them."""
@@ -39,7 +54,7 @@ class ChallengeSettings:
     url: str = ""  # address of such a folder, for 00_data --download
 
     def __post_init__(self) -> None:
-        problem = http.address_problem(self.url) if self.url else None
+        problem = address_problem(self.url) if self.url else None
         if problem:
             raise ValueError(f"url = {self.url!r} {problem}")
 

@@ -55,20 +55,6 @@ class Version:
     bytes: int
 
 
-def address_problem(url: str) -> str | None:
-    """What is wrong with an address, or None."""
-    try:
-        parts = urlsplit(url)
-        port_fits = parts.port is None or parts.port > 0
-    except ValueError as error:
-        return f"is no address ({error})"
-    if parts.scheme not in ("http", "https") or not parts.hostname or not port_fits:
-        return "must be an address that begins with https:// or http://"
-    if not re.fullmatch(r"[!-~]+", url) or "@" in parts.netloc or parts.query or parts.fragment:
-        return "must be a plain address: no blanks, names, passwords, ? or #"
-    return None
-
-
 def fetch(
     url: str,
     path: Path,

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.errors import InputError
+from features.store import schema
 from pipeline.data import download as downloading
 from pipeline.data import http
 from pipeline.data.http import fetch
@@ -239,12 +240,12 @@ def test_certificates_are_verified_and_nothing_but_http_is_spoken():
      "https://a/b?c", "https://a/b#c", "http://[", "http://a:99999/", "https://a/\n", "http://ä/"],
 )  # fmt: skip
 def test_addresses_that_cannot_be(url):
-    assert http.address_problem(url)
+    assert schema.address_problem(url)
 
 
 def test_addresses_that_can_be():
     for url in ("https://recsys.westlake.edu.cn/MicroLens_1M_MMCTR", "http://127.0.0.1:80/a"):
-        assert http.address_problem(url) is None
+        assert schema.address_problem(url) is None
 
 
 @pytest.fixture
@@ -294,7 +295,7 @@ def test_the_stage_fetches_all_writes_the_manifest_and_checks_by_it(
     folder = tmp_path / "data" / "MicroLens_1M_x1"
     for path, data in world.items():
         assert (tmp_path / "data" / path[1:]).read_bytes() == data
-    known = json.loads((folder / "http.json").read_text())
+    known = json.loads((folder / "download.json").read_text())
     assert known.keys() == {path.rpartition("/")[2] for path in world}
     assert said.splitlines()[-1].endswith("item_info.parquet item_feature.parquet found")
     code, said, _ = stage(capsys, monkeypatch, *words)
@@ -357,7 +358,7 @@ def test_published_sizes_and_sums_are_asked_for_where_settings_say_so(
     code, _, error = stage(capsys, monkeypatch, *words, "data.published_sizes=true")
     assert code == 2
     assert "240 rows, expected the published 3600000" in error
-    monkeypatch.setattr(downloading.challenge, "PUBLISHED_ROWS", {})
+    monkeypatch.setattr(downloading.schema, "PUBLISHED_ROWS", {})
     code, _, error = stage(capsys, monkeypatch, *words, "data.published_sizes=true")
     assert code == 2
     assert "expected 182fba831484d931" in error
@@ -371,7 +372,7 @@ def test_words_that_name_no_source_are_refused(capsys, monkeypatch, tmp_path):
     assert (code, "must be an address that begins with https://" in error) == (2, True)
     code, _, error = stage(capsys, monkeypatch, "challenge", "--download", "data.url=http://a/b")
     assert (code, "--download needs data.dir" in error) == (2, True)
-    (tmp_path / "http.json").write_text('{"train.parquet": 3}')
+    (tmp_path / "download.json").write_text('{"train.parquet": 3}')
     given = ["challenge", "data.url=http://127.0.0.1:9/b", f"data.dir={tmp_path}", "--download"]
     code, _, error = stage(capsys, monkeypatch, *given)
     assert (code, "holds no sizes and sums" in error) == (2, True)
