@@ -22,11 +22,11 @@ from features.errors import InputError
 from features.store import schema
 from features.store.hashing import sha256
 from features.store.schema import ChallengeSettings
+from pipeline.artifacts.json_files import read_json
 from pipeline.artifacts.locks import locked
 from pipeline.artifacts.store import replace_file
 from pipeline.config.load import Settings
 from pipeline.data.http import fetch
-from pipeline.inference.checkpoints import read_json
 
 MANIFEST = "download.json"
 MAGIC = b"PAR1"  # the first and the last bytes of a parquet file

@@ -4,7 +4,6 @@ fuxictr  torch.save(state_dict), beside it a JSON of hyperparameters under FuxiC
 ours     model.pt in a folder that 50_train published, its settings in artifact.json
 """
 
-import json
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from models.interop import fuxictr as published
 from models.items import ItemTable
 from models.network import Network
 from models.settings import NetworkSettings
+from pipeline.artifacts.json_files import read_json
 from pipeline.artifacts.spec import RECORD
 from pipeline.config.schema import build, merge, near, typed
 
@@ -260,16 +260,3 @@ def load_state(path: Path) -> dict[str, Tensor]:
             f"{path} holds no state_dict; expected names, each with a tensor of real numbers"
         )
     return dict(state)
-
-
-def read_json(path: Path) -> dict:
-    """The keys and values in `path`. Raises InputError."""
-    if not path.is_file():
-        raise InputError(f"no file {path}; expected JSON, keys with values")
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} cannot be read as JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise InputError(f"{path} holds a {type(found).__name__}; expected keys with values")
-    return found

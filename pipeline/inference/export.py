@@ -23,8 +23,8 @@ from features.errors import InputError
 from models.network import N_LEVELS, Network
 from models.serving.network import ServingNetwork
 from models.serving.request import Request
+from pipeline.artifacts.json_files import read_json
 from pipeline.config.schema import build
-from pipeline.inference.checkpoints import read_json
 
 MODEL, MANIFEST = "model.onnx", "serving.json"
 CLOSE = 1e-5  # largest difference of a probability between a network and its export

@@ -18,9 +18,10 @@ from models.batches.rows import Rows
 from models.network import Network
 from models.settings import NetworkSettings
 from models.training.fit import predict
+from pipeline.artifacts.json_files import read_json
 from pipeline.artifacts.spec import RECORD
 from pipeline.artifacts.store import disk_full
-from pipeline.inference.checkpoints import Checkpoint, open_fuxictr, open_ours, read_json
+from pipeline.inference.checkpoints import Checkpoint, open_fuxictr, open_ours
 from pipeline.runtime.devices import pick_device
 from pipeline.runtime.out_of_memory import enough_memory
 from pipeline.runtime.progress import RowBars, progress_bar
