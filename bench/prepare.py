@@ -134,7 +134,7 @@ def run_stage(stage: str, profile: Path, s: Settings) -> dict[str, float]:
     if done.returncode:
         said = done.stderr.strip().removeprefix("error: ") or "stopped, or was killed"
         raise InputError(f"{stage}: {said}")
-    (place,) = graph.STAGES[stage](s)
+    (place,) = graph.OUTPUTS[stage](s)
     record = spec.record(spec.require(place))
     return {
         "seconds": record["seconds"],

@@ -32,7 +32,7 @@ def work(
     leaderboard.record(board, submission, judged, public, sentence)
     if public is not None:
         print(f"80_report noted public={public:.5f} for {submission} in {board}")
-    place = graph.report(s)
+    place = leaderboard.report_spec(s)
 
     def fill(out: ArtifactWriter) -> dict:
         (out / "scores.json").write_text(json.dumps(judged, indent=1) + "\n")

@@ -14,15 +14,17 @@ import time
 from features.errors import InputError
 from pipeline import graph
 from pipeline.artifacts import spec
+from pipeline.artifacts.spec import ArtifactSpec
 from pipeline.config.load import Settings
+from pipeline.reporting import leaderboard
 from pipeline.runtime import cli, processes
 from pipeline.runtime.build import is_up_to_date
 
-LAST = list(graph.STAGES)[-1]
+LAST = graph.STAGES[-1]
 
 
 def main() -> None:
-    names = list(graph.STAGES)
+    names = graph.STAGES
     parser = cli.parser(__doc__)
     parser.prog = "run_all.sh"
     parser.add_argument("--from", dest="first", choices=names, default=names[0], metavar="STAGE")
@@ -61,10 +63,15 @@ def selected(s: Settings, first: str, last: str) -> list[str]:
     return [n for n in names if first <= n <= last or (n < first and state(s, n) != "done")]
 
 
+def outputs(s: Settings, stage: str) -> list[ArtifactSpec]:
+    """What a stage writes in this run."""
+    return [leaderboard.report_spec(s)] if stage == LAST else graph.OUTPUTS[stage](s)
+
+
 def state(s: Settings, stage: str) -> str:
     """done | to do, with how much of it is there already."""
     try:
-        wanted = graph.STAGES[stage](s)
+        wanted = outputs(s, stage)
     except spec.MissingArtifact:
         return "to do"
     n_done = sum(place.done for place in wanted)
@@ -76,7 +83,7 @@ def state(s: Settings, stage: str) -> str:
 def run(s: Settings, stage: str, force: bool, *more: str) -> None:
     """Run a stage in a process of its own, unless it is done; the report always says its table."""
     if not more and state(s, stage) == "done" and not force and stage != LAST:
-        for place in graph.STAGES[stage](s):
+        for place in outputs(s, stage):
             is_up_to_date(place, force)
         return
     words = [sys.executable, "-m", f"pipeline.{stage}", *s.words, *["--force"] * force, *more]
@@ -108,7 +115,7 @@ def wait(pid: int) -> tuple[int, int]:
 
 def summary(s: Settings, seconds: float) -> str:
     """One line of JSON for scripts."""
-    judged = json.loads((graph.report(s).path / "scores.json").read_text())
+    judged = json.loads((leaderboard.report_spec(s).path / "scores.json").read_text())
     shipped = next(row for row in judged["rows"] if row["name"] == judged["shipped"])
     return json.dumps(
         {

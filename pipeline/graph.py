@@ -6,6 +6,7 @@ stages before it to be done, and says which one is not.
 
 import itertools
 import tomllib
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -20,10 +21,9 @@ from pipeline.artifacts.spec import ArtifactSpec, MissingArtifact, digest, recor
 from pipeline.config import search_space
 from pipeline.config.load import Settings, checked, paper_settings, refuse
 from pipeline.config.schema import merge
-from pipeline.reporting import leaderboard
 
 OFFICIAL = -1  # the one "fold" of official mode: train on all train rows, judge on official valid
-EXTRAS = ("probe.json", "mask.json", "tune.json")  # what the report shows where it is there
+OPTIONAL_RESULTS = ("probe.json", "mask.json", "tune.json")  # of stages that a run may leave out
 
 
 def data(s: Settings) -> ArtifactSpec | None:
@@ -31,50 +31,50 @@ def data(s: Settings) -> ArtifactSpec | None:
     if isinstance(s.data, ChallengeSettings):
         return None
     if isinstance(s.data, ReleaseSettings):
-        given = {k: v for k, v in asdict(s.data).items() if k not in ("dir", "embeddings")}
+        settings = {k: v for k, v in asdict(s.data).items() if k not in ("dir", "embeddings")}
         files = release_files.find(s.data.dir, s.data.embeddings)
         inputs = {f"{i}-{path.name}": sha256(path) for i, path in enumerate(files)}  # in order
-        return _place(s, "00_data", "release", given, inputs)
-    return _place(s, "00_data", "sample", asdict(s.data), {})
+        return _spec(s, "00_data", "release", settings, inputs)
+    return _spec(s, "00_data", "sample", asdict(s.data), {})
 
 
 def challenge_files(s: Settings) -> dict[str, Path]:
     """The files in the challenge's schema, wherever they come from."""
-    place = data(s)
-    if place is None:
+    spec = data(s)
+    if spec is None:
         return schema.files(Path(s.data.dir), s.data.url)
-    return schema.files(require(place) / "challenge")
+    return schema.files(require(spec) / "challenge")
 
 
 def hidden_labels(s: Settings) -> Path | None:
     """The test labels, where this world has them. For the leaderboard step alone."""
-    place = data(s)
-    return None if place is None else require(place) / "hidden_labels.parquet"
+    spec = data(s)
+    return None if spec is None else require(spec) / "hidden_labels.parquet"
 
 
 def store(s: Settings) -> ArtifactSpec:
     """10_prepare."""
     sizes = isinstance(s.data, ChallengeSettings) and s.data.published_sizes
-    given = {"published_sizes": sizes} | s.prepare.in_force()
+    settings = {"published_sizes": sizes} | s.prepare.in_force()
     inputs = {name: sha256(path) for name, path in challenge_files(s).items()}
-    return _place(s, "10_prepare", "store", given, inputs)
+    return _spec(s, "10_prepare", "store", settings, inputs)
 
 
 def probe(s: Settings) -> ArtifactSpec:
     """15_probe."""
-    return _place(s, "15_probe", "probe", {}, {"store": digest(store(s))})
+    return _spec(s, "15_probe", "probe", {}, {"store": digest(store(s))})
 
 
 def folds(s: Settings) -> ArtifactSpec:
     """20_folds."""
-    given = {"mode": "official"} if s.official else {"n": s.folds.n, "seed": s.folds.seed}
+    settings = {"mode": "official"} if s.official else {"n": s.folds.n, "seed": s.folds.seed}
     name = "official" if s.official else f"kfold{s.folds.n}"
-    return _place(s, "20_folds", name, given, {"store": digest(store(s))})
+    return _spec(s, "20_folds", name, settings, {"store": digest(store(s))})
 
 
 def features(s: Settings) -> ArtifactSpec:
     """30_features."""
-    return _place(s, "30_features", "features", {}, _rows(s))
+    return _spec(s, "30_features", "features", {}, _rows(s))
 
 
 def tunings(s: Settings) -> dict[str, ArtifactSpec]:
@@ -87,7 +87,7 @@ def tunings(s: Settings) -> dict[str, ArtifactSpec]:
 
 def _tuning(s: Settings, model: str) -> ArtifactSpec:
     searched = search_space.load(model, s.networks[model])
-    given = {
+    settings = {
         "network": search_space.without(asdict(s.networks[model]), searched),
         "space": {key: asdict(one) for key, one in searched.items()},
         "train_seed": s.train.seeds[0],
@@ -96,14 +96,14 @@ def _tuning(s: Settings, model: str) -> ArtifactSpec:
     } | s.order
     name = f"{model}-{folds(s).name}"
     folder = Path(s.artifacts) / s.profile / "40_tune"
-    return ArtifactSpec("40_tune", name, folder, given, _rows(s), least=s.tune.trials)
+    return ArtifactSpec("40_tune", name, folder, settings, _rows(s), min_finished=s.tune.trials)
 
 
 def networks(s: Settings) -> dict[str, NetworkSettings]:
     """The networks of the run; with train.settings=tuned, those of tune.models as 40_tune found."""
     if not s.tuned:
         return s.networks
-    used = s.networks | {model: _best(s, model, place) for model, place in tunings(s).items()}
+    used = s.networks | {model: _best(s, model, spec) for model, spec in tunings(s).items()}
     refuse(replace(s, networks=used))
     return used
 
@@ -118,8 +118,8 @@ def ignored_overrides(s: Settings) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _best(s: Settings, model: str, place: ArtifactSpec) -> NetworkSettings:
-    if not place.done:
+def _best(s: Settings, model: str, spec: ArtifactSpec) -> NetworkSettings:
+    if not spec.done:
         words = " ".join(
             w for w in s.words if not w.startswith(("train.settings=", "tune.trials="))
         )
@@ -127,7 +127,7 @@ def _best(s: Settings, model: str, place: ArtifactSpec) -> NetworkSettings:
             f"train.settings=tuned, but {model} has no finished study of these settings: run"
             f" python -m pipeline.40_tune {words} tune.trials={s.tune.trials or 50}"
         )
-    best = tomllib.loads((place.path / "best.toml").read_text())
+    best = tomllib.loads((spec.path / "best.toml").read_text())
     return checked(NetworkSettings, merge(asdict(paper_settings(model)), best), model)
 
 
@@ -137,46 +137,46 @@ def fold_numbers(s: Settings) -> range | tuple[int]:
 
 def fits(s: Settings) -> dict[tuple[str, int, int], ArtifactSpec]:
     """50_train: every fit of the run by (model, seed, fold)."""
-    places, inputs, used = {}, _rows(s), networks(s)
+    specs, inputs, used = {}, _rows(s), networks(s)
     for model, seed, fold in itertools.product(s.models, s.train.seeds, fold_numbers(s)):
-        given = {"network": asdict(used[model]), "seed": seed, "fold": fold} | s.order
+        settings = {"network": asdict(used[model]), "seed": seed, "fold": fold} | s.order
         name = f"{model}-seed{seed}-{'official' if fold == OFFICIAL else f'fold{fold}'}"
-        places[model, seed, fold] = _place(s, "50_train", name, given, inputs)
-    return places
+        specs[model, seed, fold] = _spec(s, "50_train", name, settings, inputs)
+    return specs
 
 
 def one_fit_each(s: Settings) -> dict[tuple[str, int, int], ArtifactSpec]:
     """The fits of 50_train with the first seed and fold: one a model."""
     first = s.train.seeds[0], fold_numbers(s)[0]
-    return {key: place for key, place in fits(s).items() if key[1:] == first}
+    return {key: spec for key, spec in fits(s).items() if key[1:] == first}
 
 
 def mask(s: Settings) -> ArtifactSpec:
     """55_mask."""
-    inputs = {place.name: digest(place) for place in one_fit_each(s).values()}
-    return _place(s, "55_mask", "mask", {}, inputs | {"store": digest(store(s))})
+    inputs = {spec.name: digest(spec) for spec in one_fit_each(s).values()}
+    return _spec(s, "55_mask", "mask", {}, inputs | {"store": digest(store(s))})
 
 
 def blend(s: Settings) -> ArtifactSpec:
     """60_blend."""
-    inputs = {place.name: digest(place) for place in fits(s).values()} | _rows(s)
-    given = {"method": s.blend.method, "rules": s.rules, "models": s.models}
+    inputs = {spec.name: digest(spec) for spec in fits(s).values()} | _rows(s)
+    settings = {"method": s.blend.method, "rules": s.rules, "models": s.models}
     if not s.official:
         inputs["features"] = digest(features(s))
     if s.blend.external:
         inputs["external"] = sha256(_external(s.blend.external))
-        given |= {
+        settings |= {
             "external_weight": s.blend.external_weight,
             "external_mean": s.blend.external_mean,
         }
-    return _place(s, "60_blend", "blend", given, inputs)
+    return _spec(s, "60_blend", "blend", settings, inputs)
 
 
 def submission(s: Settings) -> ArtifactSpec:
     """70_submit: under `submissions`, not under `artifacts`."""
-    given = {"rules": s.rules, "profile": s.profile}
+    settings = {"rules": s.rules, "profile": s.profile}
     folder = Path(s.submissions) / s.profile
-    return ArtifactSpec("70_submit", s.rules, folder, given, {"blend": digest(blend(s))})
+    return ArtifactSpec("70_submit", s.rules, folder, settings, {"blend": digest(blend(s))})
 
 
 def board(s: Settings) -> Path:
@@ -184,38 +184,34 @@ def board(s: Settings) -> Path:
     return Path(s.submissions) / "LEADERBOARD.md"
 
 
-def report(s: Settings) -> ArtifactSpec:
-    """80_report."""
-    inputs = {place.stage: digest(place) for place in (features(s), blend(s), submission(s))}
-    found = [path.parent for paths in extras(s).values() for path in paths]
-    inputs |= {folder.name: record(folder)["digest"] for folder in found}
+def report(s: Settings, public_scores: Mapping[str, str]) -> ArtifactSpec:
+    """80_report. `public_scores` are those of the leaderboard's file, by submission."""
+    inputs = {spec.stage: digest(spec) for spec in (features(s), blend(s), submission(s))}
+    folders = [path.parent for paths in optional_results(s).values() for path in paths]
+    inputs |= {folder.name: record(folder)["digest"] for folder in folders}
     hidden = hidden_labels(s)
     if hidden is not None:
         inputs["hidden_labels"] = sha256(hidden)
-    noted = {
-        row["submission"]: row["public"]
-        for row in leaderboard.rows_of(board(s), s.profile)
-        if row["public"] != leaderboard.UNKNOWN
-    }
-    given = {"tuned": s.tune.models} if s.train.settings == "tuned" else {}
-    return _place(s, "80_report", "report", given, inputs | noted)
+    settings = {"tuned": s.tune.models} if s.train.settings == "tuned" else {}
+    return _spec(s, "80_report", "report", settings, inputs | public_scores)
 
 
-def extras(s: Settings) -> dict[str, list[Path]]:
-    """What stages that a run can do without have found about it, by file name.
+def optional_results(s: Settings) -> dict[str, list[Path]]:
+    """The results about this run of stages that a run may leave out, by file name.
 
-    A file counts when its artifact was made from this run's artifacts and from nothing else.
+    A file counts if its artifact was made from this run's artifacts and from nothing else.
     """
-    made = [*fits(s).values(), features(s), blend(s)]
-    known = _rows(s) | {place.name: digest(place) for place in made}
+    inputs = _rows(s) | {
+        spec.name: digest(spec) for spec in (*fits(s).values(), features(s), blend(s))
+    }
     profile = Path(s.artifacts) / s.profile
     return {
         name: [
             path
             for path in sorted(profile.glob(f"*/[!.]*/{name}"))
-            if record(path.parent)["inputs"].items() <= known.items()
+            if record(path.parent)["inputs"].items() <= inputs.items()
         ]
-        for name in EXTRAS
+        for name in OPTIONAL_RESULTS
     }
 
 
@@ -233,20 +229,20 @@ def _external(path: str) -> Path:
 
 
 def _data(s: Settings) -> list[ArtifactSpec]:
-    place = data(s)
-    if place is None:
+    spec = data(s)
+    if spec is None:
         challenge_files(s)  # must be there: nothing makes them
         return []
-    return [place]
+    return [spec]
 
 
-def _place(
+def _spec(
     s: Settings, stage: str, name: str, settings: dict, inputs: dict[str, str]
 ) -> ArtifactSpec:
     return ArtifactSpec(stage, name, Path(s.artifacts) / s.profile / stage, settings, inputs)
 
 
-STAGES = {
+OUTPUTS: dict[str, Callable[[Settings], list[ArtifactSpec]]] = {
     "00_data": _data,
     "10_prepare": lambda s: [store(s)],
     "15_probe": lambda s: [probe(s)],
@@ -257,10 +253,10 @@ STAGES = {
     "55_mask": lambda s: [mask(s)],
     "60_blend": lambda s: [blend(s)],
     "70_submit": lambda s: [submission(s)],
-    "80_report": lambda s: [report(s)],
 }
+STAGES = (*OUTPUTS, "80_report")  # whose name needs the public scores too, see `report`
 
 
 def stages(s: Settings) -> list[str]:
-    """The stages of this run: without 40_tune, unless trials are asked for."""
+    """The stages of this run: without 40_tune, unless it has trials."""
     return [name for name in STAGES if name != "40_tune" or s.tune.trials]

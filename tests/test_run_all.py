@@ -14,6 +14,7 @@ import pytest
 from pipeline import graph
 from pipeline.artifacts import spec, store
 from pipeline.config import load as load_config
+from pipeline.reporting import leaderboard
 from submissions.check import check
 from tests.helpers.worlds import tiny_challenge
 
@@ -251,7 +252,7 @@ def test_the_public_score_is_noted_in_the_row_that_is_there(first, words):
     rows = [line for line in board.read_text().splitlines() if "sample/research-" in line]
     assert len(rows) == 1
     assert rows[0].endswith("| 0.97980 | what it was |")
-    report = graph.report(load_config.load("sample", words)).path / "report.html"
+    report = leaderboard.report_spec(load_config.load("sample", words)).path / "report.html"
     assert "0.97980" in report.read_text()
 
 
@@ -267,7 +268,7 @@ def test_a_study_of_this_run_enters_the_report_and_one_of_other_rows_does_not(fi
                 study = {"study": f"study {name}", "users": 1, "trials": [trial], "importances": {}}
                 (out / "tune.json").write_text(json.dumps(study))
         run("pipeline.80_report", "sample", *words, shell=False)
-        report = (graph.report(s).path / "report.html").read_text()
+        report = (leaderboard.report_spec(s).path / "report.html").read_text()
     finally:
         shutil.rmtree(folder)
     assert "study mine" in report

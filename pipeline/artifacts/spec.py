@@ -32,7 +32,9 @@ class ArtifactSpec:
     folder: Path  # that holds it
     settings: dict = field(default_factory=dict)
     inputs: dict[str, str] = field(default_factory=dict)  # name -> digest
-    least: int = 0  # of one that grows under its name: what `finished` in its report must reach
+    min_finished: int = (
+        0  # of one that grows under its name: `finished` in its report must reach it
+    )
 
     @property
     def hash(self) -> str:
@@ -60,7 +62,7 @@ class ArtifactSpec:
             found = record(self.path)
             sizes, finished = found["bytes"], found["report"].get("finished", 0)
             whole = all((self.path / f).stat().st_size == size for f, size in sizes.items())
-            return whole and finished >= self.least
+            return whole and finished >= self.min_finished
         except (OSError, ValueError, KeyError):  # absent or damaged: to be made again
             return False
 

@@ -8,8 +8,11 @@ import json
 import re
 from pathlib import Path
 
+from pipeline import graph
 from pipeline.artifacts.locks import locked
+from pipeline.artifacts.spec import ArtifactSpec
 from pipeline.artifacts.store import replace_file
+from pipeline.config.load import Settings
 from pipeline.reporting.tuned import of_tuned
 
 TITLE = """# Leaderboard
@@ -64,6 +67,17 @@ def _record(
 def rows_of(board: Path, profile: str) -> list[Row]:
     """The rows of one profile's submissions, as written; none where there is no board."""
     return [row for row in _read(board)[1] if row["submission"].startswith(f"{profile}/")]
+
+
+def public_scores(board: Path, profile: str) -> dict[str, str]:
+    """The public scores that are noted for submissions of `profile`, as written."""
+    scores = {row["submission"]: row["public"] for row in rows_of(board, profile)}
+    return {submission: score for submission, score in scores.items() if score != UNKNOWN}
+
+
+def report_spec(s: Settings) -> ArtifactSpec:
+    """The artifact of 80_report, whose name holds the public scores."""
+    return graph.report(s, public_scores(graph.board(s), s.profile))
 
 
 def shipped(judged: dict) -> dict:

@@ -77,7 +77,7 @@ def gather(s: Settings, judged: dict) -> Run:
         held = _scored("out-of-fold rows", oof, columns / "train.parquet", models)
     probability = valid[predictions.SUBMITTED].clip(CERTAIN, 1 - CERTAIN)
     shipped = valid.with_columns(pl.Series(SHIPPED, logit(probability.to_numpy())))
-    extras = graph.extras(s)
+    optional = graph.optional_results(s)
     return Run(
         settings=s,
         judged=judged,
@@ -89,9 +89,9 @@ def gather(s: Settings, judged: dict) -> Run:
         held=held,
         valid=_scored("official valid", shipped, columns / "valid.parquet", [SHIPPED]),
         board=leaderboard.rows_of(graph.board(s), s.profile),
-        tuning=[_json(path) for path in extras["tune.json"]],
-        probes=[_json(path) for path in extras["probe.json"]],
-        masks=[_json(path) for path in extras["mask.json"]],
+        tuning=[_json(path) for path in optional["tune.json"]],
+        probes=[_json(path) for path in optional["probe.json"]],
+        masks=[_json(path) for path in optional["mask.json"]],
     )
 
 
@@ -110,7 +110,7 @@ def _scored(what: str, rows: pl.DataFrame, features: Path, models: list[str]) ->
 def _stages(s: Settings) -> dict[str, list[dict]]:
     """The records of every stage that has been run; the report itself is not done yet."""
     names = [stage for stage in graph.stages(s) if stage != "80_report"]
-    stages = {stage: graph.STAGES[stage](s) for stage in names}
+    stages = {stage: graph.OUTPUTS[stage](s) for stage in names}
     found = {
         stage: [spec.record(place.path) for place in made if place.done]
         for stage, made in stages.items()

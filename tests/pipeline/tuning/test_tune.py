@@ -35,7 +35,7 @@ from pipeline.config import load as load_config
 from pipeline.config import search_space
 from pipeline.config.load import load
 from pipeline.config.schema import merge
-from pipeline.reporting import scores
+from pipeline.reporting import leaderboard, scores
 from pipeline.training.context import TrainingContext
 from pipeline.tuning import results, studies
 from pipeline.tuning import trials as tuning
@@ -362,7 +362,9 @@ def test_tuned_settings_that_are_not_there_are_asked_for(tuned, words):
 def test_a_run_tunes_before_it_trains_and_says_what_that_used_up(tuned, words):
     given, order, _ = tuned
     assert order.index("30_features") + 1 == order.index("40_tune") == order.index("50_train") - 1
-    judged = json.loads((graph.report(load("sample", given)).path / "scores.json").read_text())
+    judged = json.loads(
+        (leaderboard.report_spec(load("sample", given)).path / "scores.json").read_text()
+    )
     assert judged["tuned"] == ["qin"]
     assert "folds have also chosen the settings of qin: official valid" in scores.as_text(judged)
     assert "40_tune" not in graph.stages(load("sample", [*words, "train.settings=tuned"]))
