@@ -1,6 +1,6 @@
-"""70_submit: the shipped score as the leaderboard wants it, re-opened and checked.
+"""70_submit: the submitted score as the leaderboard wants it, joined by ID and checked.
 
-reads   artifacts/<profile>/60_blend/
+reads   artifacts/<profile>/60_blend/; test.parquet of the challenge, for its IDs and their order
 writes  submissions/<profile>/<rules>-<hash>/prediction.csv (ID,Task2), submission.zip with it at
         the root, manifest.json (rules, profile, settings, commit, runs, CV, valid)
 run     python -m pipeline.70_submit PROFILE [key=value ...]
@@ -8,10 +8,8 @@ run     python -m pipeline.70_submit PROFILE [key=value ...]
 
 import json
 
-import numpy as np
 import polars as pl
 
-from features.store.store import open_store
 from pipeline import graph
 from pipeline.artifacts import provenance
 from pipeline.artifacts.spec import require
@@ -20,7 +18,7 @@ from pipeline.blending import predictions
 from pipeline.config.load import Settings
 from pipeline.runtime import cli
 from pipeline.runtime.build import build
-from submissions.check import check
+from submissions.check import ID, SCORE
 from submissions.write import write_submission
 
 
@@ -29,10 +27,10 @@ def work(s: Settings, force: bool) -> None:
 
     def fill(out: ArtifactWriter) -> dict:
         folder = require(graph.blend(s))
-        ids = np.asarray(open_store(require(graph.store(s))).test.id)  # the order of the test set
-        score = pl.read_parquet(folder / "test.parquet")[predictions.SUBMITTED].to_numpy()
-        archive = write_submission(out.path, ids, score)
-        checked = check(archive, ids)
+        scores = pl.read_parquet(folder / "test.parquet").select(
+            ID, pl.col(predictions.SUBMITTED).alias(SCORE)
+        )
+        checked = write_submission(out.path, scores, graph.challenge_files(s)["test"])
         for warning in checked.warnings:
             print(f"70_submit warning: {warning}")
         manifest = manifest_of(s, json.loads((folder / "blend.json").read_text()))
@@ -50,7 +48,7 @@ def manifest_of(s: Settings, blend: dict) -> dict:
     return {
         "rules": s.rules,
         "profile": s.profile,
-        "words": list(s.words),
+        "overrides": list(s.words),
         "settings_hash": graph.blend(s).hash,
         "commit": provenance.commit(),
         "blend": blend["chosen"],

@@ -32,8 +32,8 @@ FIRST = 2  # line number of the first data row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """What was found; `errors` refuse the file, `warnings` do not."""
+class CheckReport:
+    """The problems of one file: `errors` refuse it, `warnings` do not."""
 
     errors: list[str]
     warnings: list[str]
@@ -41,21 +41,21 @@ class Report:
     tied: float = 0.0  # share of rows whose score equals another row's
 
 
-def check(path: Path, ids: np.ndarray | None = None) -> Report:
+def check(path: Path, ids: np.ndarray | None = None) -> CheckReport:
     """Every problem of one file.
 
     ids  (N,) int64: the IDs of the test rows in their order; None: IDs must only be distinct
     Raises InputError when the file cannot be opened; everything else is in the report.
     """
-    data = _bytes(Path(path))
+    data = _bytes(path)
     try:
-        table = _parse(archive.extract(data) if archive.is_zip(Path(path).name, data) else data)
+        table = _table(path.name, data)
     except InputError as error:
-        return Report(errors=str(error).splitlines(), warnings=[])
+        return CheckReport(errors=str(error).splitlines(), warnings=[])
     score = table[SCORE].cast(pl.Float64, strict=False)
-    tied = float(score.is_duplicated().mean())
+    tied = int(score.is_duplicated().sum()) / len(score)
     warning = f"{tied:.1%} of the scores are tied; expected at most {MAX_TIED:.0%}"
-    return Report(
+    return CheckReport(
         errors=_id_errors(table[ID], ids) + _score_errors(table[SCORE], score),
         warnings=[f"{warning}: do they saturate?"] if tied > MAX_TIED else [],
         rows=len(table),
@@ -71,9 +71,7 @@ def read_scores(path: Path, ids: np.ndarray) -> np.ndarray:
     errors = check(path, ids).errors
     if errors:
         raise InputError(f"{path} is no submission for this test set: " + "; ".join(errors))
-    data = _bytes(Path(path))
-    table = _parse(archive.extract(data) if archive.is_zip(Path(path).name, data) else data)
-    return table[SCORE].cast(pl.Float64).to_numpy()
+    return _table(path.name, _bytes(path))[SCORE].cast(pl.Float64).to_numpy()
 
 
 def read_ids(path: Path) -> np.ndarray:
@@ -81,12 +79,12 @@ def read_ids(path: Path) -> np.ndarray:
     try:
         if path.suffix == ".csv":
             options = csv.ConvertOptions(include_columns=[ID], column_types={ID: pa.int64()})
-            found = csv.read_csv(path, convert_options=options)[ID]
+            column = csv.read_csv(path, convert_options=options)[ID]
         else:
-            found = pq.ParquetFile(path).read([ID])[ID]
-        if not pa.types.is_integer(found.type):
-            raise InputError(f"{path}: expected integers in {ID}; got {str(found.type)[:60]}")
-        ids = pl.from_arrow(found.cast(pa.int64()))
+            column = pq.ParquetFile(path).read([ID])[ID]
+        if not pa.types.is_integer(column.type):
+            raise InputError(f"{path}: expected integers in {ID}; got {str(column.type)[:60]}")
+        ids = pl.Series(ID, column.cast(pa.int64()))
     except (OSError, KeyError, UnicodeError, MemoryError, pa.ArrowException) as error:
         reason = str(error).partition("\n")[0][:200]
         raise InputError(f"{path}: expected a parquet or csv with column {ID}; {reason}") from error
@@ -107,6 +105,11 @@ def _bytes(path: Path) -> bytes:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
 
 
+def _table(name: str, data: bytes) -> pl.DataFrame:
+    """The rows of a csv, or of the csv in a zip. Raises InputError, one line a problem."""
+    return _parse(archive.extract(data) if archive.is_zip(name, data) else data)
+
+
 def _parse(data: bytes) -> pl.DataFrame:
     """The cells as text, columns ID and Task2, at least one row; row i stands on line i + FIRST."""
     header, _, body = data.partition(b"\n")
@@ -114,7 +117,12 @@ def _parse(data: bytes) -> pl.DataFrame:
     _check_header(header.decode().rstrip("\r"))
     if not body:
         raise InputError("the file has no rows below its header")
-    ragged = []
+    ragged: list[csv.InvalidRow] = []
+
+    def skip(row: csv.InvalidRow) -> str:
+        ragged.append(row)
+        return "skip"
+
     try:
         table = csv.read_csv(
             pa.BufferReader(data),
@@ -122,7 +130,7 @@ def _parse(data: bytes) -> pl.DataFrame:
             parse_options=csv.ParseOptions(
                 quote_char=False,
                 ignore_empty_lines=False,
-                invalid_row_handler=lambda row: ragged.append(row) or "skip",
+                invalid_row_handler=skip,
             ),
             convert_options=csv.ConvertOptions(
                 column_types={ID: pa.string(), SCORE: pa.string()}, strings_can_be_null=False
@@ -136,7 +144,7 @@ def _parse(data: bytes) -> pl.DataFrame:
             f"line {first.number}: got {first.text[:200]!r}, expected 2 cells in every row"
             f" ({len(ragged)} such rows)"
         )
-    return pl.from_arrow(table)
+    return pl.DataFrame({name: pl.Series(table[name]) for name in (ID, SCORE)})
 
 
 def _check_text(data: bytes) -> None:
@@ -149,9 +157,9 @@ def _check_text(data: bytes) -> None:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise InputError(f"line {line} is not UTF-8; save the file as UTF-8") from error
-    alone = re.search(rb"\r(?!\n)", data)
-    if alone:
-        line = data.count(b"\n", 0, alone.start()) + 1
+    lone_return = re.search(rb"\r(?!\n)", data)
+    if lone_return:
+        line = data.count(b"\n", 0, lone_return.start()) + 1
         raise InputError(f"line {line} holds a carriage return alone; end lines with a newline")
 
 
@@ -203,7 +211,7 @@ def _first(bad: pl.Series, text: pl.Series, expected: str) -> list[str]:
     """No line, or one: where the first bad cell stands, what it holds, and how many there are."""
     if not bad.any():
         return []
-    row = bad.arg_max()
+    row = int(bad.arg_true()[0])
     return [
         f"line {row + FIRST}: got {text.name} {text[row][:80]!r}, expected {expected}"
         f" ({bad.sum()} such rows)"
@@ -216,18 +224,18 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("file", type=Path, help="a zip that holds prediction.csv, or the csv")
     parser.add_argument("--ids", type=Path, help="test.parquet, or a csv with column ID")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        report = check(given.file, read_ids(given.ids) if given.ids else None)
+        report = check(options.file, read_ids(options.ids) if options.ids else None)
     except InputError as error:
-        report = Report(errors=[str(error)], warnings=[])
+        report = CheckReport(errors=[str(error)], warnings=[])
     for kind, lines in (("error", report.errors), ("warning", report.warnings)):
         for line in lines:
             print(f"{kind}: {line}")
     if report.errors:
-        print(f"refused: {given.file}")
+        print(f"refused: {options.file}")
         return 2
-    compared = "" if given.ids else "; IDs not compared with the test set (--ids)"
+    compared = "" if options.ids else "; IDs not compared with the test set (--ids)"
     print(f"ok: {report.rows} rows, {report.tied:.1%} tied".replace("%", " %") + compared)
     return 0
 

@@ -8,31 +8,60 @@ import polars as pl
 
 from features.errors import InputError
 from submissions.archive import NAME
-from submissions.check import ID, SCORE, check
+from submissions.check import ID, SCORE, CheckReport, check, read_ids
 
 ARCHIVE = "submission.zip"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the zip's earliest date: equal scores give equal bytes
+MAX_LISTED = 5  # IDs that an error names
 
 
-def write_submission(folder: Path, ids: np.ndarray, score: np.ndarray) -> Path:
-    """Write `folder`/prediction.csv and `folder`/submission.zip; returns the path of the zip.
+def write_submission(folder: Path, scores: pl.DataFrame, test: Path) -> CheckReport:
+    """Write `folder`/prediction.csv and `folder`/submission.zip; returns the zip's check.
 
-    ids    (N,) int64, the IDs of the test rows in their order
-    score  (N,) float, in [0, 1]; written with the digits that read back as the same float64
-    Raises InputError, and removes both files, when the zip, opened again, does not pass `check`.
+    scores  ID int64, Task2 float in [0, 1], in any order; written with the digits that read back
+            as the same float64
+    test    test.parquet of the challenge: its IDs, in its order, are the rows of the submission
+    Raises InputError where the IDs differ, or where the zip, opened again, does not pass `check`
+    against the file `test`; both files are removed then.
     """
-    if ids.ndim != 1 or ids.shape != score.shape:
-        raise InputError(f"ids and scores must both be (N,); got {ids.shape} and {score.shape}")
+    ids = read_ids(test)
+    ordered = in_order_of(ids, scores)
     folder.mkdir(parents=True, exist_ok=True)
     table, archive = folder / NAME, folder / ARCHIVE
-    pl.DataFrame({ID: ids, SCORE: score.astype(np.float64)}).write_csv(table)
+    ordered.write_csv(table)
     _zip(table, archive)
-    errors = check(archive, ids).errors
-    if errors:
+    report = check(archive, ids)
+    if report.errors:
         table.unlink()
         archive.unlink()
-        raise InputError("\n".join([f"{archive} would be refused:", *errors]))
-    return archive
+        raise InputError("\n".join([f"{archive} would be refused:", *report.errors]))
+    return report
+
+
+def in_order_of(ids: np.ndarray, scores: pl.DataFrame) -> pl.DataFrame:
+    """ID, Task2 float64 of the test rows `ids` (N,) int64, in their order, joined by ID.
+
+    Raises InputError that names the IDs which `scores` lacks, repeats or has besides.
+    """
+    wanted, got = pl.Series(ID, ids), scores[ID]
+    problems = {
+        "no score for ID": wanted.filter(~wanted.is_in(got.implode())),
+        "several scores for ID": got.filter(got.is_duplicated()).unique(maintain_order=True),
+        "no test row for ID": got.filter(~got.is_in(wanted.implode(), nulls_equal=True)),
+    }
+    listed = [f"{problem} {_listed(found)}" for problem, found in problems.items() if len(found)]
+    if listed:
+        raise InputError(f"expected one score for each of {len(ids)} test IDs; {'; '.join(listed)}")
+    joined = wanted.to_frame().join(
+        scores, on=ID, how="left", validate="1:1", maintain_order="left"
+    )
+    return joined.select(ID, pl.col(SCORE).cast(pl.Float64))
+
+
+def _listed(ids: pl.Series) -> str:
+    first = ", ".join(str(one) for one in ids.head(MAX_LISTED))
+    more = len(ids) - MAX_LISTED
+    return f"{first} and {more} more" if more > 0 else first
 
 
 def _zip(table: Path, archive: Path) -> None:
