@@ -31,7 +31,7 @@ from pipeline.runtime.out_of_memory import enough_memory
 from pipeline.runtime.progress import progress_bar
 from pipeline.training.checkpointing import FitCheckpointer
 from pipeline.training.context import Key, TrainingContext
-from pipeline.training.executors import base
+from pipeline.training.executors.dispatch import run_tasks
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def run(fits: list[tuple[Settings, Key]], force: bool) -> None:
     print(f"50_train {len(fits)} fits on {where}", flush=True)
     parent = os.getpid() if how.backend == "loky" and len(slots) > 1 else None
     tasks = {fit.name: (fit, force, len(slots) == 1, parent) for fit in todo}
-    done = base.run_tasks(_run_one, tasks, how, slots, todo[0].place.folder.parent)
+    done = run_tasks(_run_one, tasks, how, slots, todo[0].place.folder.parent)
     for _ in tqdm(done, desc="50_train fits", total=len(fits), disable=None, leave=False):
         pass
 

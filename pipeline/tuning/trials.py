@@ -40,7 +40,7 @@ from pipeline.config.search_space import Categorical, Float, Parameter, Space
 from pipeline.runtime import cli, devices, processes
 from pipeline.runtime.out_of_memory import enough_memory
 from pipeline.training.context import Key, TrainingContext
-from pipeline.training.executors import base
+from pipeline.training.executors.dispatch import run_tasks
 from pipeline.tuning import studies
 from pipeline.tuning.studies import FINISHED
 
@@ -295,7 +295,7 @@ def _parallel_folds(search: Search, network: NetworkSettings) -> list[tuple[FitR
     keys = [_key(search, fold) for fold in search.folds]
     tasks = {f"{search.model} fold {key[2]}": (s, store, folds, key) for key in keys}
     slots = devices.device_slots(s.train, len(tasks))
-    found = dict(base.run_tasks(_fit_alone, tasks, s.train, slots, store.parents[1]))
+    found = dict(run_tasks(_fit_alone, tasks, s.train, slots, store.parents[1]))
     return [found[name] for name in tasks]
 
 
