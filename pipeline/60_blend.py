@@ -1,14 +1,13 @@
-"""60_blend: the models' out-of-fold logits become one score; every way to do so in one table.
+"""60_blend: blends the models' out-of-fold logits into one score; one table of all blenders.
 
 reads   artifacts/<profile>/50_train/ (all fits of the run), 10_prepare/, 20_folds/, 30_features/
         (neither folds nor features in official mode); the file that blend.external names
 writes  artifacts/<profile>/60_blend/blend-<hash>/
         oof.parquet (row_id, fold, user_id, label, logits) unless official
         valid.parquet (row_id, user_id, label), test.parquet (ID, user_id): logits per model (and
-        seed, of several), a score per blender, and `probability`, the score that ships
-        blend.json: the table and what was chosen, see pipeline/blending/evaluate.py; lightgbm.txt
-        and
-        features_only.txt, the stackers' models
+        seed, of several), a score per blender, and `probability`, the score that is submitted
+        blend.json: the table and the chosen blender, see pipeline/blending/evaluate.py
+        lightgbm.txt, features_only.txt: the stackers' models
 run     python -m pipeline.60_blend PROFILE [blend.method=hill_climbing blend.external=FILE ...]
 """
 
@@ -35,20 +34,20 @@ def work(s: Settings, force: bool) -> None:
         store = open_store(require(graph.store(s)))
         fits = {key: require(fit) for key, fit in graph.fits(s).items()}
         models = predictions.models_of(fits)
-        tables = predictions.predictions(store, fits)
+        tables = predictions.mean_logits(store, fits)
         features = features_of(s)
         if s.official:
             table, weights = evaluate.on_valid(tables["valid"], fits)
         else:
             oof = predictions.out_of_fold(store, require(graph.folds(s)), fits)
             oof.write_parquet(out / "oof.parquet")
-            given = predictions.inputs(oof, models, features["train"])
-            table, weights = evaluate.nested(oof, tables["valid"], fits, given)
+            inputs = predictions.inputs(oof, models, features["train"])
+            table, weights = evaluate.nested(oof, tables["valid"], fits, inputs)
         table |= predictions.choose(table, s.blend.method)
         for name, rows in tables.items():
-            given = predictions.inputs(rows, models, features.get(name))
-            tables[name] = predictions.score(rows, given, weights, table["chosen"])
-        evaluate.add_scores(table, tables["valid"])
+            inputs = predictions.inputs(rows, models, features.get(name))
+            tables[name] = predictions.add_blends(rows, inputs, weights, table["chosen"])
+        evaluate.add_valid_auc(table, tables["valid"])
         texts = evaluate.add_weights(table, weights, models)
         if s.blend.external:
             table["external"], tables["test"] = with_external(s, tables["test"])
@@ -73,21 +72,21 @@ def features_of(s: Settings) -> dict[str, pl.DataFrame]:
 
 
 def with_external(s: Settings, test: pl.DataFrame) -> tuple[dict, pl.DataFrame]:
-    """What blend.json says of the outsider's file, and `test` with it in what ships."""
-    shipped, ids = test[predictions.SUBMITTED].to_numpy(), test["ID"].to_numpy()
-    mixed = pl.Series(predictions.SUBMITTED, external.mix(shipped, ids, s.blend))
+    """The entry `external` of blend.json, and `test` with the file mixed into `probability`."""
+    submitted, ids = test[predictions.SUBMITTED].to_numpy(), test["ID"].to_numpy()
+    mixed = pl.Series(predictions.SUBMITTED, external.mix(submitted, ids, s.blend))
     print(
         f"60_blend {s.blend.external} weighs {s.blend.external_weight:g}: {external.NOT_VALIDATED}",
         flush=True,
     )
-    said = {
+    entry = {
         "file": Path(s.blend.external).name,
         "sha256": sha256(Path(s.blend.external)),
         "mean": s.blend.external_mean,
         "weight": s.blend.external_weight,
-        "judged_by": f"nothing: {external.NOT_VALIDATED}",
+        "evaluated_by": f"nothing: {external.NOT_VALIDATED}",
     }
-    return said, test.with_columns(mixed)
+    return entry, test.with_columns(mixed)
 
 
 if __name__ == "__main__":

@@ -41,9 +41,10 @@ def work(s: Settings, force: bool) -> None:
 
 
 def manifest_of(s: Settings, blend: dict) -> dict:
-    """What stands beside a submission, so that it can be told apart a year later."""
-    shipped = blend["blenders"][blend["chosen"]]
-    runs = [place.path.name for key, place in graph.fits(s).items() if key[0] in shipped["models"]]
+    """manifest.json: the settings, fits and AUCs behind a submission."""
+    submitted = blend["blenders"][blend["chosen"]]
+    models = submitted["models"]
+    runs = [fit.path.name for key, fit in graph.fits(s).items() if key[0] in models]
     external = blend.get("external")
     return {
         "rules": s.rules,
@@ -53,12 +54,14 @@ def manifest_of(s: Settings, blend: dict) -> dict:
         "commit": provenance.commit(),
         "blend": blend["chosen"],
         "chosen_by": blend["chosen_by"],
-        "weights": shipped.get("weights", shipped.get("file")),
+        "weights": submitted.get("weights", submitted.get("file")),
         "runs": runs,
-        "tuned": list(s.tuned),  # their settings were chosen by what cv, or official valid, is of
-        "external": external,  # if there is one, no figure below would be the mixture's
-        "cv": None if external else shipped.get("cv"),
-        "valid": None if external else shipped["valid"],
+        "tuned": list(
+            s.tuned
+        ),  # their settings were chosen on the rows of cv, or of official valid
+        "external": external,  # if there is one, the AUCs below are unknown: of the mixture
+        "cv": None if external else submitted.get("cv"),
+        "valid": None if external else submitted["valid"],
     }
 
 

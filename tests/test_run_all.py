@@ -230,7 +230,7 @@ def test_an_outsiders_submission_is_mixed_in_and_judged_by_nothing(first, words,
     mixed = [*words[:-1], f"submissions={tmp_path}", f"blend.external={theirs}"]
     mixed.append("blend.external_weight=0.25")
     said = run("sample", *mixed)
-    assert "it has no out-of-fold rows: nothing but the leaderboard judges it" in said
+    assert "it has no out-of-fold rows, so only the leaderboard can evaluate it" in said
     assert "theirs.csv, which weighs 0.25 and was judged by nothing" in said
     last = last_line(said)
     assert (last["cv"], last["valid"]) == (None, None)
@@ -238,7 +238,7 @@ def test_an_outsiders_submission_is_mixed_in_and_judged_by_nothing(first, words,
     manifest = json.loads((Path(last["submission"]).parent / "manifest.json").read_text())
     assert manifest["cv"] is None
     assert manifest["external"]["file"] == "theirs.csv"
-    assert "nothing" in manifest["external"]["judged_by"]
+    assert "nothing" in manifest["external"]["evaluated_by"]
     theirs.write_text(theirs.read_text().replace("0.", "1.", 3))
     assert "values in [0, 1]" in run("pipeline.60_blend", "sample", *mixed, code=2, shell=False)
     theirs.unlink()

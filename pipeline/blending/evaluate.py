@@ -1,11 +1,11 @@
-"""What 60_blend writes down of models and blenders: figures, weights, importances.
+"""What 60_blend writes down about models and blenders: AUC, weights, importances.
 
 blend.json
-    models     {name: cv, sd, folds, valid; seeds: the same for each, where there are several}
-    blenders   {name: cv, sd, folds, valid, valid_gain, models, weights or file}
+    models       {name: cv, sd, folds, valid; seeds: the same per seed, where there are several}
+    blenders     {name: cv, sd, folds, valid, valid_gain, models, weights or file}
     importances  {column: gain} of the LightGBM stacker
-A gain is [difference of AUC from best_single, low, high]: a 95 % interval, whole users resampled.
-In official mode no row of train is held out: cv, sd and folds are not there.
+A gain is [AUC - AUC of best_single, low, high]: a 95 % interval, whole users resampled. In official
+mode no row of train is held out: cv, sd and folds are absent.
 """
 
 from collections.abc import Mapping
@@ -24,24 +24,25 @@ BASE = blend.BEST_SINGLE.name
 
 
 def nested(
-    oof: pl.DataFrame, valid: pl.DataFrame, fits: Fits, given: Inputs
+    oof: pl.DataFrame, valid: pl.DataFrame, fits: Fits, inputs: Inputs
 ) -> tuple[dict, dict[str, Any]]:
-    """The table, and every blender's weights as fitted on all OOF rows, which `given` describes.
+    """The table of blend.json, and the weights of every blender, fitted on all OOF rows.
 
-    Models are judged by their fold AUCs, blenders by nested folds.
+    Models are evaluated by the AUC on each fold, blenders by nested folds: fitted on the other
+    folds' OOF rows. `inputs` are those of the rows `oof`.
     """
     models = {}
     for model in models_of(fits):
-        models[model] = _of_folds(oof, model) | {"valid": _auc(valid, model)}
+        models[model] = _fold_aucs(oof, model) | {"valid": _auc(valid, model)}
         seeds = single_seeds(fits, model)
         if seeds:
             models[model]["seeds"] = {
-                seed: _of_folds(oof, column) | {"valid": _auc(valid, column)}
+                seed: _fold_aucs(oof, column) | {"valid": _auc(valid, column)}
                 for seed, column in seeds.items()
             }
     label, fold, user = (oof[name].to_numpy() for name in ("label", "fold", "user_id"))
     rows = []
-    for row in blend.compare(given, label, fold, user):
+    for row in blend.compare(inputs, label, fold, user):
         print(f"60_blend {row.name} cv={row.mean:.5f}", flush=True)
         rows.append(row)
     blenders = {row.name: {"cv": row.mean, "sd": row.sd, "folds": list(row.folds)} for row in rows}
@@ -49,24 +50,24 @@ def nested(
 
 
 def on_valid(valid: pl.DataFrame, fits: Fits) -> tuple[dict, dict[str, Any]]:
-    """As `nested`, in official mode: official valid is all there is to judge by."""
+    """As `nested`, in official mode: the model with the highest AUC on official valid."""
     models = models_of(fits)
-    reached = {model: _auc(valid, model) for model in models}
-    best = max(reached, key=reached.get)
-    table = {"models": {m: {"valid": v} for m, v in reached.items()}, "blenders": {BASE: {}}}
+    aucs = {model: _auc(valid, model) for model in models}
+    best = max(aucs, key=aucs.get)
+    table = {"models": {m: {"valid": v} for m, v in aucs.items()}, "blenders": {BASE: {}}}
     return table, {BASE: np.array([float(model == best) for model in models])}
 
 
-def add_scores(table: dict, valid: pl.DataFrame) -> None:
-    """Add every blender's AUC on official valid, and its gain."""
-    for name, judged in table["blenders"].items():
-        judged["valid"] = _auc(valid, name)
+def add_valid_auc(table: dict, valid: pl.DataFrame) -> None:
+    """Add the AUC of every blender on official valid, and its gain."""
+    for name, figures in table["blenders"].items():
+        figures["valid"] = _auc(valid, name)
         if name != BASE:
-            judged["valid_gain"] = gain(valid, name)
+            figures["valid_gain"] = gain(valid, name)
 
 
 def add_weights(table: dict, weights: Mapping[str, Any], models: tuple[str, ...]) -> dict[str, str]:
-    """Add what every blender is made of; returns the texts that lie beside, by file name."""
+    """Add the models and weights of every blender; returns the stackers' texts by file name."""
     texts = {}
     for name, fitted in weights.items():
         if isinstance(fitted, str):
@@ -74,9 +75,9 @@ def add_weights(table: dict, weights: Mapping[str, Any], models: tuple[str, ...]
             used = [m for m in models if m in stacker.importances(fitted)]
             table["blenders"][name] |= {"models": used, "file": f"{name}.txt"}
         else:
-            named = dict(zip((*models, "intercept"), fitted.tolist(), strict=False))
-            used = [model for model in models if named[model]]
-            table["blenders"][name] |= {"models": used, "weights": named}
+            by_model = dict(zip((*models, "intercept"), fitted.tolist(), strict=False))
+            used = [model for model in models if by_model[model]]
+            table["blenders"][name] |= {"models": used, "weights": by_model}
     if blend.LIGHTGBM.name in weights:
         table["importances"] = stacker.importances(weights[blend.LIGHTGBM.name])
     return texts
@@ -84,11 +85,11 @@ def add_weights(table: dict, weights: Mapping[str, Any], models: tuple[str, ...]
 
 def gain(rows: pl.DataFrame, name: str) -> list[float]:
     """[AUC(name) - AUC(best_single), low, high] on rows with user_id and label."""
-    label, ours, base, user = (rows[c].to_numpy() for c in ("label", name, BASE, "user_id"))
-    return list(paired_bootstrap(label, ours, base, user))
+    label, blended, base, user = (rows[c].to_numpy() for c in ("label", name, BASE, "user_id"))
+    return list(paired_bootstrap(label, blended, base, user))
 
 
-def _of_folds(oof: pl.DataFrame, column: str) -> dict:
+def _fold_aucs(oof: pl.DataFrame, column: str) -> dict:
     parts = oof.select("fold", "label", column).sort("fold").partition_by("fold")
     folds = [_auc(part, column) for part in parts]
     return {"cv": float(np.mean(folds)), "sd": float(np.std(folds, ddof=1)), "folds": folds}

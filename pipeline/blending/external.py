@@ -1,7 +1,7 @@
-"""The public submission of somebody else, blended with the shipped score: `blend.external=FILE`.
+"""A public submission of another team, mixed into the submitted score: `blend.external=FILE`.
 
-It has scores of the test rows and nothing else: no out-of-fold rows, none of official valid. So no
-rows judge it, or the mixture, before the leaderboard does; how much it weighs is a guess.
+Such a file scores the test rows and nothing else: it has no out-of-fold rows and none of official
+valid. So only the leaderboard evaluates the mixture, and its weight is a guess.
 
     rank    (1 - w) rank(ours) + w rank(theirs), (rank - 1/2) / n with mid-ranks on ties
     logit   sigmoid((1 - w) logit(ours) + w logit(theirs))
@@ -17,23 +17,23 @@ from features.errors import InputError
 from pipeline.config.load import BlendSettings
 from submissions.check import read_scores
 
-NOT_VALIDATED = "it has no out-of-fold rows: nothing but the leaderboard judges it, or its weight"
+NOT_VALIDATED = "it has no out-of-fold rows, so only the leaderboard can evaluate it and its weight"
 
 
-def mix(ours: np.ndarray, ids: np.ndarray, s: BlendSettings) -> np.ndarray:
+def mix(ours: np.ndarray, ids: np.ndarray, cfg: BlendSettings) -> np.ndarray:
     """Probabilities (n,) of `ours` (n,) float64 and the file's scores of the test rows `ids` (n,).
 
     Raises InputError where the file is no submission for these rows.
     """
-    theirs = read_scores(Path(s.external), ids)
-    w = s.external_weight
-    if s.external_mean == "rank":
+    theirs = read_scores(Path(cfg.external), ids)
+    w = cfg.external_weight
+    if cfg.external_mean == "rank":
         return (1 - w) * _ranks(ours) + w * _ranks(theirs)
     mixed = (1 - w) * logit(ours) + w * logit(theirs)
-    n_bad = int((~np.isfinite(mixed)).sum())
-    if n_bad:
+    n_infinite = int((~np.isfinite(mixed)).sum())
+    if n_infinite:
         raise InputError(
-            f"{n_bad} scores of {s.external}, or of ours, are 0 or 1 and have no logit:"
+            f"{n_infinite} scores of {cfg.external}, or of ours, are 0 or 1 and have no logit:"
             " use blend.external_mean=rank"
         )
     return expit(mixed)

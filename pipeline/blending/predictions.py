@@ -1,4 +1,4 @@
-"""The fits' logits as tables, and how they become one score."""
+"""The fits' logits as tables, and the blenders' scores beside them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,11 +15,11 @@ from features.store.store import Store
 from features.table import KEYS
 
 Fits = dict[tuple[str, int, int], Path]  # (model, seed, fold) -> folder of 50_train
-SUBMITTED = "probability"
-BLENDERS_BY_NAME = {way.name: way for way in blend.BLENDERS}
+SUBMITTED = "probability"  # the column that 70_submit submits
+BLENDERS_BY_NAME = {blender.name: blender for blender in blend.BLENDERS}
 
 
-def predictions(store: Store, fits: Fits) -> dict[str, pl.DataFrame]:
+def mean_logits(store: Store, fits: Fits) -> dict[str, pl.DataFrame]:
     """valid (row_id, user_id, label), test (ID, user_id), each with a column of logits per model.
 
     A model's logit is the mean over its folds and seeds, float64. Where there are several seeds,
@@ -36,8 +36,8 @@ def predictions(store: Store, fits: Fits) -> dict[str, pl.DataFrame]:
     for name, rows in tables.items():
         ids = rows[rows.columns[0]]
         logits = {
-            (m, s): mean([_logits(fits[key] / f"{name}.parquet", ids) for key in of_seed])
-            for (m, s), of_seed in _by_seed(fits).items()
+            (model, seed): mean([_logits(fits[key] / f"{name}.parquet", ids) for key in keys])
+            for (model, seed), keys in _by_seed(fits).items()
         }
         tables[name] = rows.with_columns(**_columns(logits))
     return tables
@@ -46,7 +46,7 @@ def predictions(store: Store, fits: Fits) -> dict[str, pl.DataFrame]:
 def out_of_fold(store: Store, folds: Path, fits: Fits) -> pl.DataFrame:
     """row_id, fold, user_id, label of the train rows, and logits of fits that did not see them.
 
-    The columns of logits are those of `predictions`.
+    The columns of logits are those of `mean_logits`.
     """
     rows = pl.read_parquet(folds / "folds.parquet").sort("row_id")
     rows = rows.with_columns(
@@ -54,9 +54,10 @@ def out_of_fold(store: Store, folds: Path, fits: Fits) -> pl.DataFrame:
         label=pl.Series(np.asarray(store.train.label)),
     )
     logits = {}
-    for seed, keys in _by_seed(fits).items():
-        held = [pl.read_parquet(fits[key] / "held.parquet") for key in keys]
-        logits[seed] = assemble(held, rows["row_id"].to_numpy())["logit"].cast(pl.Float64)
+    for model_and_seed, keys in _by_seed(fits).items():
+        held_out = [pl.read_parquet(fits[key] / "held.parquet") for key in keys]
+        assembled = assemble(held_out, rows["row_id"].to_numpy())
+        logits[model_and_seed] = assembled["logit"].cast(pl.Float64)
     return rows.with_columns(**_columns(logits))
 
 
@@ -65,25 +66,25 @@ def models_of(fits: Fits) -> tuple[str, ...]:
 
 
 def single_seeds(fits: Fits, model: str) -> dict[int, str]:
-    """The columns of a model's seeds; none where there is but one."""
+    """The column of every seed of a model; empty where there is only one seed."""
     seeds = [seed for m, seed in _by_seed(fits) if m == model]
     return {seed: f"{model}-seed{seed}" for seed in seeds} if len(seeds) > 1 else {}
 
 
 def inputs(rows: pl.DataFrame, models: tuple[str, ...], features: pl.DataFrame | None) -> Inputs:
     """What blenders read of `rows`: the models' logits, and the columns of 30_features."""
-    known = [] if features is None else features.drop(KEYS).get_columns()
-    for column in known:
+    columns = [] if features is None else features.drop(KEYS).get_columns()
+    for column in columns:
         if column.name in models:
             raise InputError(f"models: {column.name!r} is a column of 30_features: rename its TOML")
     return Inputs.of(
         {model: rows[model].to_numpy() for model in models},
-        {column.name: column.cast(pl.Float32).to_numpy() for column in known},
+        {column.name: column.cast(pl.Float32).to_numpy() for column in columns},
     )
 
 
 def choose(table: dict, method: str) -> dict:
-    """Which blender ships, and what chose it: that figure flatters."""
+    """Which blender is submitted, and by what it was chosen: that AUC is optimistic."""
     if list(table["blenders"]) == ["best_single"]:
         return {"chosen": "best_single", "chosen_by": "official valid"}
     if method == "best_single":
@@ -97,15 +98,15 @@ def choose(table: dict, method: str) -> dict:
     return {"chosen": blend.winner(rows).name, "chosen_by": "nested CV"}
 
 
-def score(
-    rows: pl.DataFrame, given: Inputs, weights: Mapping[str, Any], chosen: str
+def add_blends(
+    rows: pl.DataFrame, inputs: Inputs, weights: Mapping[str, Any], chosen: str
 ) -> pl.DataFrame:
-    """`rows` with every blender's score of `given`, and `probability`, the one that ships."""
+    """`rows` with the score of every blender, and `probability`, the one that is submitted."""
     scores = {
-        name: BLENDERS_BY_NAME[name].predict(fitted, given) for name, fitted in weights.items()
+        name: BLENDERS_BY_NAME[name].predict(fitted, inputs) for name, fitted in weights.items()
     }
-    shipped = BLENDERS_BY_NAME[chosen].to_probability(scores[chosen])
-    return rows.with_columns(**scores, **{SUBMITTED: shipped})
+    submitted = BLENDERS_BY_NAME[chosen].to_probability(scores[chosen])
+    return rows.with_columns(**scores, **{SUBMITTED: submitted})
 
 
 def mean(logits: list[pl.Series]) -> pl.Series:
@@ -113,15 +114,15 @@ def mean(logits: list[pl.Series]) -> pl.Series:
 
 
 def _by_seed(fits: Fits) -> dict[tuple[str, int], list[tuple[str, int, int]]]:
-    """The fits of every model and seed: one a fold."""
-    found: dict[tuple[str, int], list[tuple[str, int, int]]] = {}
+    """The fits of every model and seed: one per fold."""
+    by_seed: dict[tuple[str, int], list[tuple[str, int, int]]] = {}
     for key in fits:
-        found.setdefault(key[:2], []).append(key)
-    return found
+        by_seed.setdefault(key[:2], []).append(key)
+    return by_seed
 
 
 def _columns(logits: dict[tuple[str, int], pl.Series]) -> dict[str, pl.Series]:
-    """Every model's mean over its seeds; then, of several, the seeds' own."""
+    """The mean of every model over its seeds; then the single seeds, where there are several."""
     models = dict.fromkeys(model for model, _ in logits)
     means = {m: mean([v for (model, _), v in logits.items() if model == m]) for m in models}
     if len(means) == len(logits):

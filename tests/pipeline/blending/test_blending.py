@@ -1,4 +1,4 @@
-"""From fits on disk to tables, figures and scores."""
+"""From fits on disk to tables, AUCs and scores."""
 
 import json
 from itertools import product
@@ -7,29 +7,26 @@ from types import SimpleNamespace
 import numpy as np
 import polars as pl
 import pytest
-from scipy.special import expit, logit
 
 from cv.auc import auc
 from cv.bootstrap import paired_bootstrap
-from features.errors import InputError
 from features.store.store import Split
 from features.table import KEYS
-from pipeline.blending import evaluate, external, predictions
-from pipeline.config.load import BlendSettings
+from pipeline.blending import evaluate, predictions
 from pipeline.reporting import scores
 
 N, MODELS, SEEDS, FOLDS = 600, ("qin", "din"), (0, 1), (0, 1, 2)
 
 
-def split(rng, n, first_user, **more):
+def split(rng, n, first_user, **columns):
     empty = np.zeros(n, np.int32)
     user = first_user + np.arange(n) // 4
-    return Split(user=user, item=empty, likes=empty, views=empty, history=empty, **more)
+    return Split(user=user, item=empty, likes=empty, views=empty, history=empty, **columns)
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """A store, its folds, and fits whose logits see the label through noise."""
+    """A store, its folds, and fits whose logits are the label with noise."""
     folder, rng = tmp_path_factory.mktemp("fits"), np.random.default_rng(0)
     label = {name: rng.integers(0, 2, N) for name in ("train", "valid", "test")}
     store = SimpleNamespace(
@@ -59,7 +56,7 @@ def read(path, key):
 
 
 def test_a_models_logit_is_the_mean_over_folds_and_seeds(world):
-    tables = predictions.predictions(world.store, world.fits)
+    tables = predictions.mean_logits(world.store, world.fits)
     for (name, rows), key in zip(tables.items(), ("row_id", "ID"), strict=True):
         for model in MODELS:
             of_seed = []
@@ -83,7 +80,7 @@ def test_out_of_fold_logits_are_means_over_seeds_of_fits_that_did_not_see_the_ro
 
 def test_one_seed_has_no_columns_of_its_own(world):
     fits = {key: path for key, path in world.fits.items() if key[1] == 1}
-    assert predictions.predictions(world.store, fits)["valid"].columns[3:] == list(MODELS)
+    assert predictions.mean_logits(world.store, fits)["valid"].columns[3:] == list(MODELS)
     assert predictions.single_seeds(fits, "qin") == {}
 
 
@@ -95,17 +92,17 @@ def features_of(n, seed):
 
 @pytest.fixture(scope="module")
 def blended(world, tmp_path_factory):
-    """The folder of 60_blend, made by the functions that it calls; and the test labels."""
+    """A folder as 60_blend writes it; and the test labels."""
     out = tmp_path_factory.mktemp("blend")
-    tables = predictions.predictions(world.store, world.fits)
+    tables = predictions.mean_logits(world.store, world.fits)
     oof = predictions.out_of_fold(world.store, world.folder, world.fits)
-    given = predictions.inputs(oof, MODELS, features_of(N, 0))
-    table, weights = evaluate.nested(oof, tables["valid"], world.fits, given)
+    inputs = predictions.inputs(oof, MODELS, features_of(N, 0))
+    table, weights = evaluate.nested(oof, tables["valid"], world.fits, inputs)
     table |= predictions.choose(table, "logistic")
     for i, (name, rows) in enumerate(tables.items()):
-        given = predictions.inputs(rows, MODELS, features_of(N, 1 + i))
-        tables[name] = predictions.score(rows, given, weights, table["chosen"])
-    evaluate.add_scores(table, tables["valid"])
+        inputs = predictions.inputs(rows, MODELS, features_of(N, 1 + i))
+        tables[name] = predictions.add_blends(rows, inputs, weights, table["chosen"])
+    evaluate.add_valid_auc(table, tables["valid"])
     texts = evaluate.add_weights(table, weights, MODELS)
     (out / "blend.json").write_text(json.dumps(table))
     tables["test"].write_parquet(out / "test.parquet")
@@ -114,7 +111,7 @@ def blended(world, tmp_path_factory):
     return SimpleNamespace(out=out, hidden=hidden, tables=tables, texts=texts, oof=oof)
 
 
-def test_every_blender_is_judged_and_says_what_it_is_made_of(blended):
+def test_every_blender_has_an_auc_on_valid_and_lists_its_models_and_weights(blended):
     table = json.loads((blended.out / "blend.json").read_text())
     assert list(table["blenders"]) == list(predictions.BLENDERS_BY_NAME)
     assert table["blenders"]["best_single"]["models"] == ["qin"]
@@ -126,8 +123,8 @@ def test_every_blender_is_judged_and_says_what_it_is_made_of(blended):
     assert table["blenders"]["lightgbm"]["file"] == "lightgbm.txt"
     assert all(text.startswith("tree\n") for text in blended.texts.values())
     valid = blended.tables["valid"]
-    for name, judged in table["blenders"].items():
-        assert judged["valid"] == auc(valid["label"].to_numpy(), valid[name].to_numpy())
+    for name, figures in table["blenders"].items():
+        assert figures["valid"] == auc(valid["label"].to_numpy(), valid[name].to_numpy())
 
 
 def test_gains_are_paired_bootstraps_against_the_best_single_network(blended, world):
@@ -167,53 +164,3 @@ def test_without_hidden_labels_their_columns_are_empty(blended):
     judged = scores.judge(blended.out, None)
     assert all(row["hidden"] is row["hidden_gain"] is None for row in judged["rows"])
     assert "over best_single" in scores.as_text(judged)
-
-
-@pytest.mark.parametrize("how", ["rank", "logit"])
-def test_an_outsiders_scores_weigh_what_is_set(tmp_path, how):
-    rng = np.random.default_rng(0)
-    ours, theirs, ids = rng.random(50), rng.random(50), np.arange(50)
-    theirs[:5] = theirs[5]  # ties
-    path = tmp_path / "theirs.csv"
-    pl.DataFrame({"ID": ids, "Task2": theirs}).write_csv(path)
-    s = BlendSettings(external=str(path), external_weight=0.3, external_mean=how)
-    got = external.mix(ours, ids, s)
-    if how == "logit":
-        want = expit(0.7 * logit(ours) + 0.3 * logit(theirs))
-    else:
-        ranks = [
-            ((x[:, None] > x).sum(1) + ((x[:, None] == x).sum(1)) / 2) / 50 for x in (ours, theirs)
-        ]
-        want = 0.7 * ranks[0] + 0.3 * ranks[1]
-    np.testing.assert_allclose(got, want, atol=1e-12)
-    assert ((got > 0) & (got < 1)).all()
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (lambda t: t.head(3), "1 are missing, first 3"),
-        (lambda t: t.with_columns(ID=pl.col("ID") + 1), "first 0"),
-        (lambda t: t.with_columns(Task2=pl.col("Task2") * 9), "values in [0, 1]"),
-        (lambda t: t.with_columns(Task2=pl.lit(float("nan"))), "expected a number"),
-        (lambda t: t.rename({"Task2": "Task1"}), "missing: Task2"),
-        (lambda t: t.reverse(), "the order of the test set"),
-    ],
-)
-def test_an_outsiders_file_that_does_not_fit_is_refused(tmp_path, change, said):
-    path = tmp_path / "theirs.csv"
-    good = pl.DataFrame({"ID": np.arange(4), "Task2": [0.1, 0.4, 0.2, 1.0]})
-    change(good).write_csv(path)
-    s = BlendSettings(external=str(path))
-    with pytest.raises(InputError) as error:
-        external.mix(np.linspace(0.1, 0.9, 4), np.arange(4), s)
-    assert said in str(error.value)
-    assert "theirs.csv" in str(error.value)
-
-
-def test_scores_of_0_or_1_have_no_logit(tmp_path):
-    path = tmp_path / "theirs.csv"
-    pl.DataFrame({"ID": np.arange(4), "Task2": [0.1, 0.4, 0.2, 1.0]}).write_csv(path)
-    s = BlendSettings(external=str(path), external_mean="logit")
-    with pytest.raises(InputError, match=r"1 scores of .* use blend.external_mean=rank"):
-        external.mix(np.linspace(0.1, 0.9, 4), np.arange(4), s)
