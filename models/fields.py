@@ -30,6 +30,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from models.batches.plan import plan_in_memory
+from models.batches.source import Shard
 from models.layers.compressed_interaction import CompressedInteraction
 from models.layers.factorization_machine import PairwiseInteraction
 from models.layers.final import FinalNetwork
@@ -89,6 +91,8 @@ class FieldRows:
 
     columns: Tensor
 
+    on_host = False
+
     def __len__(self) -> int:
         return len(self.columns)
 
@@ -100,9 +104,21 @@ class FieldRows:
         """Rows `index` (B,) int64: (B, F) int64."""
         return self.columns[index]
 
-    def batches(self, indices: Sequence[Tensor]) -> Iterator[Tensor]:
-        """`batch` of each."""
-        return map(self.batch, indices)
+    def plan(
+        self,
+        batch_size: int,
+        shuffle: torch.Generator | None = None,
+        shard: Shard | None = None,
+    ) -> Sequence[Tensor]:
+        """Positions (B,) int64 of each batch; see models.batches.source.BatchSource."""
+        return plan_in_memory(len(self), self.device, batch_size, shuffle, shard)
+
+    def read(
+        self, plan: Sequence[Tensor], label: Tensor | None
+    ) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Each batch of `plan`, and its part of `label` (N,)."""
+        for index in plan:
+            yield self.batch(index), None if label is None else label[index]
 
 
 def encode(values: Tensor, known: Sequence[Tensor]) -> Tensor:

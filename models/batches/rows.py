@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.batches.plan import plan_in_memory
+from models.batches.source import Mask, Shard
 from models.layers.ragged import History
 
 COLUMNS = ("user", "item", "likes", "views", "history")
@@ -122,6 +124,36 @@ class Rows:
             values=values.to(self.values.dtype),
             offsets=offsets,
         )
+
+    def plan(
+        self,
+        batch_size: int,
+        shuffle: torch.Generator | None = None,
+        shard: Shard | None = None,
+    ) -> Sequence[Tensor]:
+        """Positions (B,) int64 of each batch; see models.batches.source."""
+        return plan_in_memory(len(self), self.device, batch_size, shuffle, shard)
+
+    def read(
+        self, plan: Sequence[Tensor], label: Tensor | None
+    ) -> Iterator[tuple[Batch, Tensor | None]]:
+        """Each batch of `plan`, and its part of `label` (N,), which lies where the rows are."""
+        for index, batch in zip(plan, self.batches(plan), strict=True):
+            yield batch, None if label is None else label[index]
+
+    def select(self, column: Tensor, mask: Mask, label: Tensor) -> tuple["Rows", Tensor]:
+        """See models.batches.source."""
+        index = mask(column).nonzero().squeeze(1)
+        return self.take(index), label[index]
+
+    def selected(self, column: Tensor, mask: Mask) -> np.ndarray:
+        return mask(column).nonzero().squeeze(1).cpu().numpy()
+
+    def labels(self, label: Tensor) -> Tensor:
+        return label
+
+    def load(self) -> "Rows":
+        return self
 
     def batches(self, indices: Sequence[Tensor]) -> Iterator[Batch]:
         """`batch` of each. A GPU is waited for twice in all, before the first one."""

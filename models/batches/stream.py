@@ -23,7 +23,8 @@ from torch import Tensor
 
 from models.batches.disk_array import DiskArray
 from models.batches.prefetch import prefetch
-from models.batches.rows import COLUMNS, Rows, join
+from models.batches.rows import COLUMNS, Batch, Rows, join
+from models.batches.source import Mask, Shard
 
 SHARES = 4
 BLOCKS = 16
@@ -36,8 +37,8 @@ Piece = tuple[Rows, Tensor | None]  # rows in memory and their labels
 
 
 @dataclass(frozen=True, slots=True)
-class Order(Sequence[range]):
-    """The batches of a pass over N rows: batch i holds the rows that come i-th, `order[i]`."""
+class StreamPlan(Sequence[range]):
+    """The batches of a pass over N rows: batch i holds the rows that come i-th, `plan[i]`."""
 
     n_rows: int
     batch_size: int
@@ -110,32 +111,46 @@ class StreamRows:
         n_kept = sum(int(keep(a, b).sum()) for a, b in self.bounds())
         return replace(self, keep=keep, n_kept=n_kept)
 
-    def order(self, batch_size: int, shuffle: torch.Generator | None = None) -> Order:
+    def plan(
+        self,
+        batch_size: int,
+        shuffle: torch.Generator | None = None,
+        shard: Shard | None = None,
+    ) -> StreamPlan:
         """The batches of a pass, in random order where `shuffle` is given; `read` makes them.
 
-        Raises ValueError where the memory might not hold a batch.
+        Raises ValueError where the memory might not hold a batch, and for a `shard`: one process
+        reads all rows.
         """
+        if shard is not None:
+            raise ValueError("rows on disk are read by one process: train without torchrun")
         if self.memory < least_memory(batch_size, self.max_len):
             raise ValueError(f"{self.memory} bytes are too few for batches of {batch_size} rows")
-        if shuffle is None:
-            return Order(len(self), batch_size, None)
-        return Order(len(self), batch_size, int(torch.randint(2**63 - 1, (), generator=shuffle)))
+        seed = None if shuffle is None else int(torch.randint(2**63 - 1, (), generator=shuffle))
+        return StreamPlan(len(self), batch_size, seed)
 
-    def read(self, order: Order, label: DiskArray | None) -> Iterator[tuple[*Piece, Tensor]]:
+    def read(
+        self, plan: StreamPlan, label: DiskArray | None
+    ) -> Iterator[tuple[Batch, Tensor | None]]:
+        """Each batch of `plan`, and its labels (B,) float32."""
+        for rows, labels, index in self.slices(plan, label):
+            yield rows.batch(index), None if labels is None else labels[index]
+
+    def slices(self, plan: StreamPlan, label: DiskArray | None) -> Iterator[tuple[*Piece, Tensor]]:
         """Of each batch: rows in memory, their labels (float32), and which of them (B,) int64."""
-        for rows, labels, batches in prefetch(self.windows(order, label)):
+        for rows, labels, batches in prefetch(self.windows(plan, label)):
             for index in batches:
                 yield rows, labels, index
 
     def windows(
-        self, order: Order, label: DiskArray | None
+        self, plan: StreamPlan, label: DiskArray | None
     ) -> Iterator[tuple[*Piece, list[Tensor]]]:
         """Rows in memory, their labels, and the batches that are cut from them."""
         shuffle = blocks = None
-        if order.seed is not None:
-            shuffle = torch.Generator().manual_seed(order.seed)
+        if plan.seed is not None:
+            shuffle = torch.Generator().manual_seed(plan.seed)
             blocks = torch.randperm(self.n_blocks, generator=shuffle).numpy()
-        sizes = map(len, order)
+        sizes = map(len, plan)
         size, pieces, n_bytes = next(sizes, 0), [], 0
         for place, (start, stop) in enumerate(self.bounds(blocks), start=1):
             pieces.append(self.piece(start, stop, label))
@@ -174,6 +189,18 @@ class StreamRows:
         if label is None:
             return rows, None
         return rows, torch.from_numpy(label.read(start, stop)[kept].astype(np.float32))
+
+    def select(
+        self, column: DiskArray, mask: Mask, label: DiskArray
+    ) -> tuple["StreamRows", DiskArray]:
+        """See models.batches.source; `label` stays that of the whole split."""
+        return self.where(lambda start, stop: mask(column.read(start, stop))), label
+
+    def selected(self, column: DiskArray, mask: Mask) -> np.ndarray:
+        return self.where(lambda start, stop: mask(column.read(start, stop))).positions()
+
+    def labels(self, label: DiskArray) -> Tensor:
+        return torch.from_numpy(self.pick(label).astype(np.float32))
 
     def load(self) -> Rows:
         """All rows, in memory."""

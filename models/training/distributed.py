@@ -21,13 +21,13 @@ and its buckets gain nothing where most of the gradient, whole embedding tables,
 A process that is alone computes here what it would compute without.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.autograd import Function
-from torch.distributed import rendezvous as torch_rendezvous
+from torch.distributed.rendezvous import rendezvous as torch_rendezvous
 
 
 class PeerLost(RuntimeError):
@@ -41,7 +41,7 @@ def launched() -> bool:
 
 def rendezvous() -> tuple[dist.Store, int]:
     """A store that the processes share and that outlives each of them, and this one's rank."""
-    store, rank, _ = next(torch_rendezvous.rendezvous("env://"))
+    store, rank, _ = next(torch_rendezvous("env://"))
     return dist.PrefixStore("meet", store), rank
 
 
@@ -75,9 +75,9 @@ def shard(index: Tensor) -> Tensor:
     return index.tensor_split(size())[rank()]
 
 
-def shards(batches: Sequence[Tensor]) -> Sequence[Tensor]:
-    """`share` of each."""
-    return batches if size() == 1 else [shard(index) for index in batches]
+def sharding() -> Callable[[Tensor], Tensor] | None:
+    """`shard`, where there are several processes."""
+    return shard if size() > 1 else None
 
 
 def sync_weights(network: nn.Module) -> None:

@@ -15,7 +15,7 @@ it ends with the bytes of one that was never stopped.
 import copy
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -23,10 +23,8 @@ import torch
 from torch import Tensor
 from torch.profiler import record_function
 
-from models.batches.disk_array import DiskArray
 from models.batches.feed import batches_on_device
-from models.batches.rows import Rows
-from models.batches.stream import Order, StreamRows
+from models.batches.source import BatchSource, Column
 from models.layers.precision import products
 from models.network import Network
 from models.settings import FitSettings
@@ -130,9 +128,9 @@ class TrainState:
 
 def fit(
     network: Network,
-    train: Rows | StreamRows,
-    label: Tensor | DiskArray,
-    held: Rows | StreamRows,
+    train: BatchSource,
+    label: Column,
+    held: BatchSource,
     held_label: Tensor,
     s: FitSettings,
     *,
@@ -159,7 +157,7 @@ def fit(
     while not course.over:
         epoch, started = len(course.report.epochs) + 1, time.perf_counter()
         learning_rate = course.optimiser.param_groups[0]["lr"]
-        batches = in_batches(train, s.batch_size, course.shuffle)
+        batches = train.plan(s.batch_size, course.shuffle, distributed.sharding())
         fed = batches_on_device(train, label, batches, course.device)
         steps = (next(fed) for _ in progress(batches, f"epoch {epoch}"))
         mean_loss = train_epoch(network, steps, course.optimiser, s)
@@ -178,31 +176,6 @@ def fit(
         save(course.state_dict)
     network.load_state_dict(course.best)
     return course.report
-
-
-def in_batches(
-    rows: Rows | StreamRows, batch_size: int, shuffle: torch.Generator | None = None
-) -> Sequence[Tensor] | Order:
-    """The batches of a pass over `rows`, as models.batches.feed wants them; in random order to
-    train.
-
-    Of several processes, this one's share of them.
-    """
-    if isinstance(rows, StreamRows):
-        return rows.order(batch_size, shuffle)
-    if shuffle is None:
-        return distributed.shard(torch.arange(len(rows), device=rows.device)).split(batch_size)
-    order = torch.randperm(len(rows), generator=shuffle).to(rows.device)
-    return distributed.shards(split(order, batch_size))
-
-
-def split(order: Tensor, batch_size: int) -> list[Tensor]:
-    """`order` (N,) in batches; a last batch of one row, which batch norm cannot take, joins the one
-    before."""
-    batches = list(order.split(batch_size))
-    if len(batches) > 1 and len(batches[-1]) == 1:
-        batches[-2:] = [torch.cat(batches[-2:])]
-    return batches
 
 
 def train_epoch(
@@ -244,10 +217,10 @@ def add_embedding_l2(network: Network, weight: float) -> None:
 
 
 @torch.no_grad()
-def predict(network: Network, rows: Rows | StreamRows, batch_size: int | None = None) -> Tensor:
+def predict(network: Network, rows: BatchSource, batch_size: int | None = None) -> Tensor:
     """Logits (N,) float32 of `rows`, in eval mode; never rounded, whatever the training did."""
     score, device = network.eval().folded(), next(network.parameters()).device
     batch_size = batch_size or PREDICTED_AT_ONCE[device.type]
-    batches = in_batches(rows, batch_size)
-    own = torch.cat([score(batch) for batch, _ in batches_on_device(rows, None, batches, device)])
+    plan = rows.plan(batch_size, shard=distributed.sharding())
+    own = torch.cat([score(batch) for batch, _ in batches_on_device(rows, None, plan, device)])
     return distributed.gather(own, len(rows))

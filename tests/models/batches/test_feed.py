@@ -38,9 +38,10 @@ def test_one_batch_is_sliced_ahead_by_a_thread_and_no_more():
     class Spy:
         on_host = True
 
-        def batch(self, index):
-            sliced.append((index.item(), threading.current_thread().name))
-            return MADE.batch(index)
+        def read(self, plan, label):
+            for index in plan:
+                sliced.append((index.item(), threading.current_thread().name))
+                yield MADE.batch(index), None
 
     fed = batches_on_device(Spy(), None, torch.arange(5).split(1), CPU)
     for step in range(3):

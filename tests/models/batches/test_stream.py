@@ -11,8 +11,9 @@ import torch
 from models.batches import disk_array, stream
 from models.batches.disk_array import DiskArray
 from models.batches.feed import batches_on_device
+from models.batches.plan import split
 from models.batches.rows import COLUMNS, Rows
-from models.training.fit import PREDICTED_AT_ONCE, fit, in_batches, predict, split
+from models.training.fit import PREDICTED_AT_ONCE, fit, predict
 from tests.helpers import small
 
 CPU = torch.device("cpu")
@@ -51,7 +52,7 @@ def world(tmp_path_factory) -> SimpleNamespace:
 def of_epoch(world, rows, seed=0, shuffled=True):
     """The batches of a pass and their labels; and the numbers of its rows."""
     shuffle = torch.Generator().manual_seed(seed) if shuffled else None
-    fed = list(batches_on_device(rows, world.disk_label, in_batches(rows, BATCH, shuffle), CPU))
+    fed = list(batches_on_device(rows, world.disk_label, rows.plan(BATCH, shuffle), CPU))
     return fed, [batch.user for batch, _ in fed]
 
 
@@ -67,7 +68,7 @@ def test_an_epoch_has_every_row_once_in_batches_of_the_sizes_of_rows_in_memory(w
         assert torch.equal(torch.cat(order).sort().values, want)
         sizes = [len(batch) for batch in split(want, BATCH)]
         assert [len(batch) for batch in order] == sizes
-        assert [len(batch) for batch in rows.order(BATCH, torch.Generator())] == sizes
+        assert [len(batch) for batch in rows.plan(BATCH, torch.Generator())] == sizes
 
 
 def test_training_differs_from_rows_in_memory_by_the_order_alone(world):
@@ -83,11 +84,11 @@ def test_training_differs_from_rows_in_memory_by_the_order_alone(world):
 
 def test_the_order_follows_from_the_generators_state_and_is_another_every_epoch(world):
     shuffle = torch.Generator().manual_seed(5)
-    first = world.disk.order(BATCH, shuffle)
+    first = world.disk.plan(BATCH, shuffle)
     between = shuffle.get_state()
-    second = world.disk.order(BATCH, shuffle)
+    second = world.disk.plan(BATCH, shuffle)
     shuffle.set_state(between)
-    assert world.disk.order(BATCH, shuffle) == second != first
+    assert world.disk.plan(BATCH, shuffle) == second != first
     orders = [
         [batch.user.tolist() for batch, _ in batches_on_device(world.disk, None, order, CPU)]
         for order in (first, first, second)
@@ -96,7 +97,7 @@ def test_the_order_follows_from_the_generators_state_and_is_another_every_epoch(
 
 
 def test_rows_are_shuffled_within_windows_of_blocks_from_anywhere(world):
-    order = world.disk.order(BATCH, torch.Generator().manual_seed(0))
+    order = world.disk.plan(BATCH, torch.Generator().manual_seed(0))
     spread, sizes, block = [], [], world.disk.block
     for rows, _, _ in world.disk.windows(order, None):
         in_window = rows.user.unique()
@@ -108,14 +109,14 @@ def test_rows_are_shuffled_within_windows_of_blocks_from_anywhere(world):
 
 
 def test_a_window_is_no_larger_than_the_memory_allows_and_no_smaller_than_it_must(world):
-    order = world.disk.order(BATCH, torch.Generator().manual_seed(0))
+    order = world.disk.plan(BATCH, torch.Generator().manual_seed(0))
     windows = list(world.disk.windows(order, world.disk_label))
     taken = [rows.n_bytes + labels.nbytes + 8 * len(rows) for rows, labels, _ in windows]
     assert len(windows) > 5
     assert max(taken) <= world.disk.window * (1 + 1 / stream.BLOCKS)
     assert min(taken[:-1]) >= world.disk.window * 0.9  # joined, an offset a block less
     larger = replace(world.disk, memory=8 * LEAST)
-    assert len(list(larger.windows(larger.order(BATCH), None))) < len(windows) / 4
+    assert len(list(larger.windows(larger.plan(BATCH), None))) < len(windows) / 4
 
 
 def test_one_window_is_read_ahead_and_no_more(world, monkeypatch):
@@ -124,11 +125,11 @@ def test_one_window_is_read_ahead_and_no_more(world, monkeypatch):
     monkeypatch.setattr(
         stream.StreamRows, "piece", lambda rows, *of: read.append(of[0]) or piece(rows, *of)
     )
-    order = world.disk.order(BATCH)
+    order = world.disk.plan(BATCH)
     n_blocks = [len(read) for _ in world.disk.windows(order, None)]  # by the end of each window
     read.clear()
     at, before = -1, None
-    for rows, _, _ in world.disk.read(order, None):
+    for rows, _, _ in world.disk.slices(order, None):
         at, before = at + (rows is not before), rows
         assert n_blocks[at] <= len(read) <= n_blocks[min(at + 1, len(n_blocks) - 1)]
     assert at == len(n_blocks) - 1 > 5
@@ -145,6 +146,33 @@ def test_predictions_are_those_of_rows_in_memory_bit_for_bit(world, interest, mo
         assert torch.equal(predict(net, on_disk.cut(max_len)), want)
     assert torch.equal(torch.from_numpy(on_disk.positions()), held)
     assert torch.equal(torch.from_numpy(on_disk.pick(world.disk_label)), world.label[held].byte())
+
+
+def test_rows_in_memory_and_on_disk_answer_alike(world):
+    """models.batches.source.RowSource: the same rows, labels and positions from both."""
+    taken = []
+    for rows, fold, label in (
+        (world.rows, world.fold, world.label),
+        (world.disk, world.disk_fold, world.disk_label),
+    ):
+        kept, kept_label = rows.cut(3).select(fold, lambda fold: fold != 2, label)
+        positions = rows.selected(fold, lambda fold: fold != 2)
+        assert len(kept) == len(positions) == int((world.fold != 2).sum())
+        taken.append((kept, kept_label, positions))
+    (memory, memory_label, positions), (disk, disk_label, same_positions) = taken
+    assert np.array_equal(positions, same_positions)
+    assert torch.equal(memory.labels(memory_label), disk.labels(disk_label))
+    assert torch.equal(memory.load().item, disk.load().item)
+    batches = (rows.read(rows.plan(BATCH), label) for rows, label, _ in taken)
+    for (a, a_label), (b, b_label) in zip(*batches, strict=True):
+        assert torch.equal(a.user, b.user)
+        assert torch.equal(a.items[a.history.position], b.items[b.history.position])
+        assert torch.equal(a_label, b_label)
+
+
+def test_one_process_reads_all_rows_from_disk(world):
+    with pytest.raises(ValueError, match="train without torchrun"):
+        world.disk.plan(BATCH, shard=lambda index: index[:1])
 
 
 def test_a_fit_reads_from_disk_and_repeats_itself(world):
@@ -177,7 +205,7 @@ def test_a_fault_while_reading_is_raised_where_the_batch_is_needed(world, tmp_pa
     cut_short.write_bytes(Path(whole.path).read_bytes()[:-80])
     broken = replace(whole, path=str(cut_short))
     rows = replace(world.disk, columns=world.disk.columns | {"item": broken})
-    fed = batches_on_device(rows, None, rows.order(BATCH), CPU)
+    fed = batches_on_device(rows, None, rows.plan(BATCH), CPU)
     next(fed)
     with pytest.raises(OSError, match=r"item.npy ends \d+ elements early"):
         list(fed)
@@ -185,7 +213,7 @@ def test_a_fault_while_reading_is_raised_where_the_batch_is_needed(world, tmp_pa
 
 def test_memory_that_may_not_hold_a_batch_is_refused(world):
     with pytest.raises(ValueError, match=f"too few for batches of {BATCH} rows"):
-        replace(world.disk, memory=LEAST - 1).order(BATCH)
+        replace(world.disk, memory=LEAST - 1).plan(BATCH)
 
 
 def test_scattered_elements_are_gathered_a_few_places_at_a_time(tmp_path, monkeypatch):

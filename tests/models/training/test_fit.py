@@ -13,13 +13,13 @@ import torch.nn.functional as F
 
 from cv.auc import auc
 from models.batches.feed import batches_on_device
+from models.batches.plan import split
 from models.settings import FinalSettings, QnnSettings
 from models.training.fit import (
     CheckpointMismatch,
     add_embedding_l2,
     fit,
     predict,
-    split,
     train_epoch,
 )
 from models.training.losses import loss

@@ -1,0 +1,69 @@
+"""What training and prediction ask of rows, wherever they lie.
+
+    models.batches.rows.Rows          in memory: on the network's device, or on the host
+    models.batches.stream.StreamRows  on disk, read a window at a time
+    models.fields.FieldRows           in memory, for networks over categorical fields
+
+`fit` and `predict` need a BatchSource; a pipeline that cuts folds out of a split needs a RowSource.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.batches.disk_array import DiskArray
+
+Column = Tensor | DiskArray  # (N,), a value per row; it is stored where the rows are
+Mask = Callable[[Any], Any]  # values (M,) of a column, tensor or array -> (M,) bool
+Shard = Callable[[Tensor], Tensor]  # positions (M,) -> those that this process works on
+
+
+class BatchSource(Protocol):
+    """Rows that can be cut into batches; len() counts them.
+
+    on_host  whether batches are made in the host's memory and then copied to the network's device
+    """
+
+    on_host: bool
+
+    def __len__(self) -> int: ...
+
+    def plan(
+        self,
+        batch_size: int,
+        shuffle: torch.Generator | None = None,
+        shard: Shard | None = None,
+    ) -> Sequence:
+        """The batches of one pass, which `read` makes: in random order to train, else as stored.
+
+        A batch of training is never a single row, which batch norm cannot take. With `shard`, the
+        batches hold one process's part of the rows.
+        """
+
+    def read(self, plan: Sequence, label: Column | None) -> Iterator[tuple[Any, Tensor | None]]:
+        """Each batch of `plan` with its labels (B,) float, where the rows have `label` (N,)."""
+
+
+class RowSource(BatchSource, Protocol):
+    """The rows of one split, without their labels.
+
+    Columns of the split, such as its labels and folds, are handed in: (N,) each.
+    """
+
+    def cut(self, max_len: int) -> "RowSource":
+        """The same rows, with batches that hold the last `max_len` items of each history."""
+
+    def select(self, column: Column, mask: Mask, label: Column) -> tuple["RowSource", Column]:
+        """The rows whose value in `column` passes `mask`, and the `label` that belongs to them."""
+
+    def selected(self, column: Column, mask: Mask) -> np.ndarray:
+        """The positions (M,) int64 of the rows that `select` keeps, ascending."""
+
+    def labels(self, label: Column) -> Tensor:
+        """`label` of these rows, in memory: (N,) float32."""
+
+    def load(self) -> "RowSource":
+        """The same rows, in memory."""
