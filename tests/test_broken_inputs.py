@@ -578,6 +578,6 @@ def test_who_looks_at_footers_ends_with_the_process_that_asked(tmp_path):
         looking = int(asking.stdout.readline())
         asking.kill()
     deadline = time.monotonic() + 10
-    while processes.start_ticks(looking):
+    while processes.started_at(looking):
         assert time.monotonic() < deadline
         time.sleep(0.01)

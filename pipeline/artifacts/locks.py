@@ -1,11 +1,13 @@
-"""One process at a time: the second waits, and says for whom.
+"""One process at a time: the second one waits, and prints for whom.
 
-Runs that were started in one folder at once so never make one artifact together, nor write one row
-of LEADERBOARD.md over another. The kernel frees a lock with the process that holds it, however that
-ends; a lock's file that is left behind holds nobody up.
+So two runs in one folder never build one artifact twice, nor overwrite each other's row of the
+leaderboard. The lock is the kernel's (flock, through filelock): it ends with the process that holds
+it, however that ends, and a lock's file that is left behind blocks nobody. filelock does not know
+who holds a lock, so the holder writes its name into the file.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import socket
@@ -14,76 +16,73 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
+from filelock import FileLock, Timeout
+
 from features.errors import InputError
 
-POLL = 0.1  # seconds
+POLL = 0.1  # seconds between two attempts
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 
 
 @contextlib.contextmanager
 def locked(path: Path, what: str) -> Iterator[bool]:
-    """Hold the lock that is the file `path`; yields whether another process was waited for.
+    """Hold the lock that is the file `path`; yields whether another process held it before.
 
-    `what` begins the line that says so. Raises InputError where files cannot be locked.
+    `what` begins the line that names the process that we wait for. Raises InputError where files
+    cannot be locked.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    file, waited = _lock(path, what)
+    lock = file_lock(path)
+    waited = _wait(lock, path, what)
     try:
-        me = f"process {os.getpid()} on {socket.gethostname()}, at it since {time.strftime('%X')}"
-        file.truncate(0)
-        os.pwrite(file.fileno(), me.encode(), 0)
+        path.write_text(
+            f"process {os.getpid()} on {socket.gethostname()}, at work since {time.strftime('%X')}"
+        )
         yield waited
     finally:
-        path.unlink(missing_ok=True)
-        file.close()
+        path.unlink(missing_ok=True)  # while we hold it; who waits for this file takes a new one
+        lock.release()
 
 
-def _lock(path: Path, what: str) -> tuple[TextIO, bool]:
-    waited = False
-    while True:
-        file = path.open("a+")
-        try:
-            if not taken(file):
-                waited = _wait(file, what)
-            if _still(path, file):  # whoever had it has not removed it
-                return file, waited
-        except BaseException:
-            file.close()
-            raise
-        file.close()
+def file_lock(path: Path) -> FileLock:
+    """The lock that is the file `path`, not held yet."""
+    return FileLock(path, fallback_to_soft=False)  # a soft lock would outlive a killed process
 
 
-def _wait(file: TextIO, what: str) -> bool:
-    """By looking again and again: polars has the kernel resume waits that a signal interrupts.
-
-    Says for whom as soon as that one, which may have come just now, has written its name.
-    """
-    holder = ""
-    while not taken(file):
-        if not holder:
-            file.seek(0)
-            holder = file.read()
-            if holder:
-                print(f"{what} waits for {holder}", flush=True)
-        time.sleep(POLL)
-    return True
-
-
-def taken(file: TextIO) -> bool:
-    """Whether the lock on an open file is held by it now; InputError where there are no locks."""
+def try_acquire(lock: FileLock) -> bool:
+    """Whether the lock is ours now. Raises InputError where files cannot be locked."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        lock.acquire(blocking=False)
+    except Timeout:
         return False
     except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
         raise InputError(
-            f"{Path(file.name).parent}: files cannot be locked there ({error.strerror}); name a"
-            " folder of another file system: artifacts=DIR submissions=DIR"
+            f"{Path(lock.lock_file).parent}: files cannot be locked there ({error.strerror}); name"
+            " a folder of another file system: artifacts=DIR submissions=DIR"
         ) from None
     return True
 
 
-def _still(path: Path, file: TextIO) -> bool:
+def _wait(lock: FileLock, path: Path, what: str) -> bool:
+    """Take the lock; prints its holder's name as soon as that is written. True if it was taken."""
+    waited, holder = False, ""
+    while not try_acquire(lock):
+        waited = True
+        if not holder:
+            with contextlib.suppress(FileNotFoundError):
+                holder = path.read_text()
+            if holder:
+                print(f"{what} waits for {holder}", flush=True)
+        time.sleep(POLL)
+    return waited
+
+
+def taken(file: TextIO) -> bool:
+    """As `try_acquire`, for an open file; until pipeline.tuning.studies uses that."""
     try:
-        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
-    except FileNotFoundError:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         return False
+    return True

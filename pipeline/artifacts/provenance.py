@@ -4,7 +4,6 @@ import functools
 import hashlib
 import re
 import resource
-import socket
 import subprocess
 from pathlib import Path
 
@@ -14,16 +13,14 @@ from pipeline.config.load import REPOSITORY
 CODE, ENDINGS = ("pipeline", "features", "models", "cv", "submissions"), ("py", "toml", "css")
 
 
-HOST = socket.gethostname()  # folders may be shared between machines
-
-
 PACKAGES = ("torch", "numpy", "polars", "pyarrow", "scikit-learn", "lightgbm")
 
 
 def peak_mib() -> int:
     """Peak resident memory of this process so far, MiB.
 
-    getrusage begins with the peak of the process that started this one; Linux's own count does not.
+    Read from /proc: psutil has no peak on Linux, and getrusage begins with the peak of the process
+    that started this one.
     """
     own = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     kib = int(own[1]) if own else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -20,11 +20,11 @@ from tqdm import tqdm
 
 from features.errors import InputError
 from features.store import schema
+from features.store.atomic import atomic_file
 from features.store.hashing import sha256
 from features.store.schema import ChallengeSettings
 from pipeline.artifacts.json_files import read_json
 from pipeline.artifacts.locks import locked
-from pipeline.artifacts.store import replace_file
 from pipeline.config.load import Settings
 from pipeline.data.http import fetch
 
@@ -147,12 +147,8 @@ def read_manifest(path: Path) -> Known:
 
 
 def write_manifest(path: Path, known: Known) -> None:
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with atomic_file(path) as scratch:
         scratch.write_text(json.dumps(known, indent=1) + "\n")
-        replace_file(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 class Progress:

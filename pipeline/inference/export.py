@@ -9,8 +9,6 @@ the files' is run. An exported network has been compared with the one that it wa
 
 import json
 import logging
-import os
-import shutil
 import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ import torch
 from torch import Tensor
 
 from features.errors import InputError
+from features.store.atomic import atomic_folder
 from models.network import N_LEVELS, Network
 from models.serving.network import ServingNetwork
 from models.serving.request import Request
@@ -93,9 +92,7 @@ def export(network: Network, max_len: int, folder: Path) -> float:
     Returns the largest difference of a probability between `network` and what was written, on a
     few random requests. Raises InputError when it exceeds CLOSE.
     """
-    scratch = folder.with_name(f".{folder.name}.{os.getpid()}")
-    scratch.mkdir(parents=True)
-    try:
+    with atomic_folder(folder) as scratch:
         write(ServingNetwork(network, max_len), scratch)
         difference = compare(network, max_len, Exported(scratch))
         if not difference <= CLOSE:
@@ -103,10 +100,6 @@ def export(network: Network, max_len: int, folder: Path) -> float:
                 f"{folder} is not written: a probability differs by {difference:.1e} from the"
                 f" network's, expected at most {CLOSE:.0e}; are its weights finite?"
             )
-        scratch.rename(folder)
-    except BaseException:
-        shutil.rmtree(scratch)
-        raise
     return difference
 
 

@@ -1,6 +1,5 @@
 """What 90_score does with rows: a checkpoint, rows and items to a file of probabilities."""
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 
 from features.errors import InputError
 from features.store import scoring_inputs
+from features.store.atomic import atomic_file
 from features.store.scoring_inputs import Scorable
 from features.store.store import Items, open_store
 from models.batches import rows as table
@@ -20,7 +20,6 @@ from models.settings import NetworkSettings
 from models.training.fit import predict
 from pipeline.artifacts.json_files import read_json
 from pipeline.artifacts.spec import RECORD
-from pipeline.artifacts.store import disk_full
 from pipeline.inference.checkpoints import Checkpoint, open_fuxictr, open_ours
 from pipeline.runtime.devices import pick_device
 from pipeline.runtime.out_of_memory import enough_memory
@@ -207,17 +206,8 @@ def score(network: Network, rows: Rows) -> np.ndarray:
 
 def write(scored: pl.DataFrame, path: Path) -> None:
     """As `path` ends, under another name first; replaces what is there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with atomic_file(path) as scratch:
         ENDINGS[path.suffix](scored, scratch)
-        scratch.replace(path)
-    except BaseException as error:
-        full = disk_full(error, path.parent)
-        scratch.unlink(missing_ok=True)
-        if full:
-            raise InputError(f"{path.parent} {full}") from error
-        raise
 
 
 def say(note: str) -> None:

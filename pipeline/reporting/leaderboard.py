@@ -8,10 +8,10 @@ import json
 import re
 from pathlib import Path
 
+from features.store.atomic import atomic_file
 from pipeline import graph
 from pipeline.artifacts.locks import locked
 from pipeline.artifacts.spec import ArtifactSpec
-from pipeline.artifacts.store import replace_file
 from pipeline.config.load import Settings
 from pipeline.reporting.tuned import of_tuned
 
@@ -59,9 +59,8 @@ def _record(
         row["public"] = f"{public:.5f}"
     if sentence is not None:
         row["sentence"] = " ".join(sentence.split()) or UNKNOWN
-    written = board.with_name(f".{board.name}")
-    written.write_text("\n".join([*above, *_table(rows), *below]) + "\n")
-    replace_file(written, board)
+    with atomic_file(board) as scratch:
+        scratch.write_text("\n".join([*above, *_table(rows), *below]) + "\n")
 
 
 def rows_of(board: Path, profile: str) -> list[Row]:

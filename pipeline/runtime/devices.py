@@ -3,20 +3,21 @@
 A process is handed its GPU through CUDA_VISIBLE_DEVICES, as its only one, which it knows as `cuda`.
 """
 
-import fcntl
 import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import torch
+from filelock import FileLock
 
 from features.errors import InputError
+from pipeline.artifacts.locks import file_lock, try_acquire
 from pipeline.config.load import TrainSettings
 
 PATIENCE = 60  # seconds until a process that was killed must have let go of its GPU
-HELD: list[TextIO] = []  # lock on the GPU of this process, for as long as it lives
+HELD: list[FileLock] = []  # the lock on the GPU of this process, for as long as it lives
 
 
 def pick_device(wanted: str, word: str = "train.device") -> torch.device:
@@ -73,14 +74,10 @@ def take(device_slots: Sequence[str], locks: Path) -> None:
     give_up = time.monotonic() + PATIENCE
     while time.monotonic() < give_up:
         for i, gpu in enumerate(device_slots):
-            file = (locks / str(i)).open("w")
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.close()
-                continue
-            os.environ["CUDA_VISIBLE_DEVICES"] = gpu
-            HELD.append(file)
-            return
+            lock = file_lock(locks / str(i))
+            if try_acquire(lock):
+                os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+                HELD.append(lock)
+                return
         time.sleep(0.1)
     raise InputError(f"none of the GPUs {', '.join(device_slots)} came free in {PATIENCE} s")

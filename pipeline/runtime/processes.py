@@ -7,7 +7,8 @@ import ctypes
 import os
 import signal
 import time
-from pathlib import Path
+
+import psutil
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 SIGNAL_DEBOUNCE_S = 1.0  # seconds in which signals are one
@@ -39,13 +40,18 @@ def die_with_parent(parent: int) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def start_ticks(pid: int) -> str:
-    """When a process began, in ticks since boot; empty where there is none or only its remains."""
+def started_at(pid: int) -> str:
+    """When a process began, in seconds since boot; empty for one that does not exist or has ended.
+
+    With its number this identifies a process. A change of the clock moves both times alike.
+    """
     try:
-        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return ""
+        return f"{process.create_time() - psutil.boot_time():.2f}"
+    except psutil.NoSuchProcess:
         return ""
-    return "" if state == "Z" else fields[18]
 
 
 def die_with_run() -> None:

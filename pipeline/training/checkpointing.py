@@ -13,7 +13,8 @@ from collections.abc import Callable
 
 import torch
 
-from pipeline.artifacts import provenance, store
+from features.store.atomic import atomic_file
+from pipeline.artifacts import provenance
 from pipeline.artifacts.store import ArtifactWriter
 
 
@@ -26,7 +27,7 @@ class FitCheckpointer:
     """
 
     def __init__(self, out: ArtifactWriter, what: str, every: float, device: torch.device) -> None:
-        self.path, self.scratch = out.state, out / out.state.name
+        self.path = out.state
         self.what, self.every, self.last = what, every, time.monotonic()
         on_gpu, cpu = device.type == "cuda", torch.backends.cpu.get_cpu_capability()
         self.by = {
@@ -57,8 +58,8 @@ class FitCheckpointer:
         """Keep the state, if it is time."""
         if time.monotonic() - self.last < self.every:
             return
-        torch.save({"by": self.by, "state": state()}, self.scratch)
-        store.replace_file(self.scratch, self.path)
+        with atomic_file(self.path) as scratch:
+            torch.save({"by": self.by, "state": state()}, scratch)
         self.last = time.monotonic()
 
     def _read(self) -> dict | None:

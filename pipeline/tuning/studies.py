@@ -172,7 +172,7 @@ def experiments() -> Iterator[None]:
 
 def me() -> str:
     """This process, as no other is called: host:pid:start."""
-    return f"{socket.gethostname()}:{os.getpid()}:{processes.start_ticks(os.getpid())}"
+    return f"{socket.gethostname()}:{os.getpid()}:{processes.started_at(os.getpid())}"
 
 
 def _dead(trial: FrozenTrial) -> bool:
@@ -188,7 +188,7 @@ def alive(worker: str) -> bool | None:
     if host != socket.gethostname():
         return None
     pid, _, start = rest.partition(":")
-    return processes.start_ticks(int(pid)) == start
+    return processes.started_at(int(pid)) == start
 
 
 def _worker(trial: FrozenTrial) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from features.errors import InputError
-from pipeline.artifacts import store
+from features.store.atomic import replace_folder
 from pipeline.artifacts.locks import locked
 from pipeline.artifacts.spec import ArtifactSpec
 from pipeline.reporting import leaderboard
@@ -88,7 +88,7 @@ def test_many_at_once_are_one_at_a_time(tmp_path, capsys):
 def test_an_interrupt_ends_the_wait(tmp_path):
     path = tmp_path / ".lock"
     first = holder(path)
-    waiting = "from pipeline import command\n" + HOLD.replace(
+    waiting = "from pipeline.runtime import cli\n" + HOLD.replace(
         "with locked", "def f():\n  with locked"
     )
     waiting = waiting.replace("    print", "      print") + "sys.exit(cli.exit_code(f))"
@@ -156,7 +156,7 @@ def test_what_several_make_together_appears_whoever_is_last(tmp_path):
 
 def appear(fill, scratch: Path, path: Path) -> None:
     fill(scratch)
-    store._appear(scratch, path)
+    replace_folder(scratch, path)
 
 
 def test_rows_of_the_board_that_come_at_once_are_all_there(tmp_path, capsys):

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.artifacts import provenance, spec
+from features.store import atomic
+from pipeline.artifacts import spec
 from pipeline.artifacts.spec import ArtifactSpec, MissingArtifact, digest, require
 from pipeline.artifacts.store import write_artifact
 
@@ -48,10 +49,11 @@ def test_a_crash_inside_leaves_nothing(place):
 def test_a_killed_process_leaves_nothing_visible_and_the_next_run_clears_up(place):
     code = (
         "import os, signal, sys; sys.path.insert(0, '.')\n"
-        "from pathlib import Path; from pipeline.artifacts.store import Place, publish\n"
-        f"p = Place('20_folds', 'kfold', Path({str(place.folder)!r}),"
+        "from pathlib import Path; from pipeline.artifacts.spec import ArtifactSpec\n"
+        "from pipeline.artifacts.store import write_artifact\n"
+        f"p = ArtifactSpec('20_folds', 'kfold', Path({str(place.folder)!r}),"
         f" {place.settings}, {place.inputs})\n"
-        "with publish(p) as out:\n"
+        "with write_artifact(p) as out:\n"
         "    (out / 'a.txt').write_text('half'); os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=False)
@@ -97,7 +99,7 @@ def test_a_damaged_artifact_is_not_done_and_is_replaced_as_a_whole(place, harm):
 def test_another_processes_scratch_folder_and_stray_files_stay(place):
     place.folder.mkdir(parents=True)
     gone = f"elsewhere.{2**22 + 1}"  # no process here has that number, but another machine's may
-    ends = (f"{provenance.HOST}.1", f"{provenance.HOST}.1.old", gone, "x")
+    ends = (f"{atomic.HOST}.1", f"{atomic.HOST}.1.old", gone, "x")
     theirs = [place.folder / f".{place.path.name}.{end}" for end in ends]
     for path in theirs:
         path.mkdir()

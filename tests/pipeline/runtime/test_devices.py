@@ -32,7 +32,7 @@ def test_a_gpu_is_free_again_when_its_process_is_killed(tmp_path):
             holder.wait()
             devices.take(["4"], tmp_path)
             assert os.environ["CUDA_VISIBLE_DEVICES"] == "4"
-            devices.HELD.pop().close()
+            devices.HELD.pop().release()
 
 
 def test_devices_are_those_that_the_launcher_shows(monkeypatch):

@@ -20,7 +20,7 @@ time.sleep(60)
 """
 CHILD = """
 import sys, time
-from pipeline import processes
+from pipeline.runtime import processes
 processes.die_with_parent(int(sys.argv[1]))
 print("ready", flush=True)
 time.sleep(60)
@@ -29,7 +29,7 @@ time.sleep(60)
 
 CLEARS_UP = """
 import sys, time
-from pipeline import command
+from pipeline.runtime import cli
 def work():
     try:
         print("ready", flush=True)
@@ -37,7 +37,7 @@ def work():
     finally:
         time.sleep(0.5)
         print("cleared up", flush=True)
-sys.exit(command.exit_code(work))
+sys.exit(cli.exit_code(work))
 """
 
 
@@ -86,7 +86,7 @@ def test_run_all_names_itself_to_its_stages_and_to_nobody_else(monkeypatch):
     assert processes.environment()[processes.RUN] == str(os.getpid())
     assert processes.RUN not in os.environ
     meant = []
-    monkeypatch.setattr(processes, "end_with", meant.append)
+    monkeypatch.setattr(processes, "die_with_parent", meant.append)
     processes.die_with_run()
     monkeypatch.setenv(processes.RUN, "12")
     processes.die_with_run()
