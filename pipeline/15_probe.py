@@ -1,8 +1,8 @@
-"""15_probe: leaks and shifts: what tells the label that should not, and how the splits differ.
+"""15_probe: leaks and shifts: columns that predict the label and should not, splits that differ.
 
 reads   artifacts/<profile>/10_prepare/
-writes  artifacts/<profile>/15_probe/probe-<hash>/probe.json: findings, everything measured, and of
-        how many users; a finding is a warning, not an error
+writes  artifacts/<profile>/15_probe/probe-<hash>/probe.json: findings, all measurements, numbers of
+        users; a finding is a warning, not an error
 run     python -m pipeline.15_probe PROFILE [key=value ...]
 """
 
@@ -23,11 +23,11 @@ def work(s: Settings, force: bool) -> None:
     place = graph.probe(s)
 
     def fill(out: ArtifactWriter) -> dict:
-        found = leaks.probe(open_store(require(graph.store(s))), progress_bar)
-        (out / "probe.json").write_text(json.dumps(found, indent=1) + "\n")
-        for finding in found["findings"]:
+        result = leaks.probe(open_store(require(graph.store(s))), progress_bar)
+        (out / "probe.json").write_text(json.dumps(result, indent=1) + "\n")
+        for finding in result["findings"]:
             print(f"15_probe warning: {finding['text']}")
-        return {"measured": len(found["measured"]), "findings": len(found["findings"])}
+        return {"measured": len(result["measured"]), "findings": len(result["findings"])}
 
     build(place, force, fill)
 

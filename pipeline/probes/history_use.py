@@ -1,4 +1,4 @@
-"""What 55_mask finds of one trained network: what it reads of a history, and what that is worth."""
+"""What 55_mask measures: what a trained network reads of a history, and what that is worth."""
 
 import numpy as np
 import torch
@@ -12,15 +12,15 @@ from models.training.fit import predict
 from pipeline.probes import perturbations
 from pipeline.training.context import TrainingContext
 
-ROWS = 10_000  # of official valid, at most; whole users
+ROWS = 10_000  # of official valid, at most; all rows of a user or none
 DRAWS = 200  # of the bootstrap
-STILL = 1e-5  # of a logit: rounding
-MOVED = 0.5  # share of logits that other items must move; a sparse attention may ignore some
+STILL = 1e-5  # a logit that changes by less has not moved: rounding
+MOVED = 0.5  # share of logits that other items must move: sparse attention may ignore some
 
 
-def valid_rows(bench: TrainingContext) -> tuple[Rows, np.ndarray]:
-    """Rows and labels of whole users of official valid, about ROWS."""
-    rows, label = bench.loaded("valid")
+def valid_rows(context: TrainingContext) -> tuple[Rows, np.ndarray]:
+    """About ROWS rows of official valid, all rows of some users, and their labels (N,)."""
+    rows, label = context.loaded("valid")
     users, user, count = torch.unique(rows.user, return_inverse=True, return_counts=True)
     order = torch.randperm(len(users), generator=torch.Generator().manual_seed(0)).to(rows.device)
     before = torch.empty_like(count)
@@ -30,34 +30,37 @@ def valid_rows(bench: TrainingContext) -> tuple[Rows, np.ndarray]:
 
 
 def examine(network: Network, rows: Rows, label: np.ndarray) -> dict:
-    """What 55_mask writes of one network; `rows` (N,) are cut to its max_len, label (N,)."""
+    """The entry of one network in mask.json; `rows` (N,) are cut to its max_len, label (N,)."""
     logit = predict(network, rows)
     has_history = rows.offsets.diff()[rows.history.long()] > 0
 
-    def change(other: Network, others: Rows) -> Tensor:
-        return (predict(other, others) - logit).abs()[has_history.to(logit.device)]
+    def change(other: Network, other_rows: Rows) -> Tensor:
+        return (predict(other, other_rows) - logit).abs()[has_history.to(logit.device)]
 
     everywhere = torch.ones_like(rows.values, dtype=torch.bool)
     padding = change(perturbations.with_other_padding(network), rows)
     older = change(network, perturbations.with_other_items(rows, perturbations.older(rows)))
     items = change(network, perturbations.with_other_items(rows, everywhere))
-    strange = predict(network, perturbations.with_histories_of_other_users(rows))
+    other_user = predict(network, perturbations.with_histories_of_other_users(rows))
     largest, moved = _largest(padding, older), (items > STILL).double().mean().item()
     return {
         "padding": {"largest_change": largest, "passed": largest <= STILL},
         "history": {"moved": round(moved, 6), "passed": moved > MOVED},
-        "shuffled": worth(label, logit, strange, rows.user),
+        "shuffled": worth(label, logit, other_user, rows.user),
     }
 
 
-def worth(label: np.ndarray, logit: Tensor, strange: Tensor, user: Tensor) -> dict:
-    """AUC with the users' own histories and with those of others, and the paired difference."""
-    ours, theirs = (scores.cpu().double().numpy() for scores in (logit, strange))
+def worth(label: np.ndarray, logit: Tensor, other_user: Tensor, user: Tensor) -> dict:
+    """AUC with the users' own histories and with those of other users, and the paired difference.
+
+    label (N,) uint8, logit and other_user (N,) float32, user (N,) int32.
+    """
+    own, other = (logits.cpu().double().numpy() for logits in (logit, other_user))
     users = user.cpu().numpy()
-    gain = paired_bootstrap(label, ours, theirs, users, n=DRAWS)
-    own, other = auc(label, ours), auc(label, theirs)
-    found = {"auc": own, "auc_shuffled": other, "gain": gain[0], "low": gain[1], "high": gain[2]}
-    return {k: round(v, 6) for k, v in found.items()} | {"helps": gain[1] > 0}
+    gain = paired_bootstrap(label, own, other, users, n=DRAWS)
+    figures = {"auc": auc(label, own), "auc_shuffled": auc(label, other)}
+    figures |= {"gain": gain[0], "low": gain[1], "high": gain[2]}
+    return {k: round(v, 6) for k, v in figures.items()} | {"helps": gain[1] > 0}
 
 
 def _largest(*changes: Tensor) -> float:

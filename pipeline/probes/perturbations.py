@@ -1,15 +1,14 @@
-"""Whether a trained network reads the real history items and nothing else of a history.
+"""Changed inputs that show whether a network reads the real history items and nothing else.
 
-The store holds no padding, and a batch lists real entries only (models.batches.rows). What could
-still be
-read where nothing is:
+The store holds no padding, and a batch lists real entries only (models.batches.rows). A network
+could still read two things that it should not:
 
-    the padding item   row 0 of the item table, which every batch lists first and by which a
+    the padding item   row 0 of the item table, which every batch lists first and with which a
                        Transformer pads the shorter histories of a batch; tag and code 0
     older entries      those before the last `max_len` of a history
 
-Both are given other contents here, and the logits of rows with a history must not move. (A row
-without one may read the padding item in its place, as published.) Other real items must move them.
+Both get other contents here, and the logits of rows with a history must not move. (A row without a
+history may read the padding item instead, as published.) Other real items must move the logits.
 """
 
 import copy
@@ -21,11 +20,11 @@ from torch import Tensor
 from models.batches.rows import Rows
 from models.network import Network
 
-SCALE = 10.0  # of what is put in place of the padding: larger than anything that is learned
+SCALE = 10.0  # of the vectors that replace the padding: larger than any learned ones
 
 
 def with_other_padding(network: Network, seed: int = 0) -> Network:
-    """A copy of `network` whose padding item, padding tag and padding code are something else."""
+    """A copy of `network` with another padding item, padding tag and padding code."""
     g, changed = torch.Generator().manual_seed(seed), copy.deepcopy(network)
     item = changed.item
     embeddings = [table.weight for table in (item.id, item.tag, item.code) if table is not None]
@@ -41,7 +40,7 @@ def with_other_padding(network: Network, seed: int = 0) -> Network:
 
 
 def older(rows: Rows) -> Tensor:
-    """Bool (S,): entries of `rows.values` that no batch holds, before the last `max_len`."""
+    """Bool (S,): entries of `rows.values` before the last `max_len`, which no batch holds."""
     length = rows.offsets.diff()
     end = torch.repeat_interleave(rows.offsets[1:], length)
     return torch.arange(len(rows.values), device=end.device) < end - rows.max_len
@@ -56,12 +55,12 @@ def with_other_items(rows: Rows, where: Tensor, seed: int = 0) -> Rows:
 
 
 def with_histories_of_other_users(rows: Rows, seed: int = 0) -> Rows:
-    """The rows, each user's with the history of one row of another user."""
+    """The rows, where every user has the history of one row of one other user."""
     _, user = torch.unique(rows.user, return_inverse=True)
     n_users = int(user.max()) + 1
-    one = torch.empty(n_users, dtype=rows.history.dtype, device=rows.device)
-    one[user] = rows.history
+    one_history = torch.empty(n_users, dtype=rows.history.dtype, device=rows.device)
+    one_history[user] = rows.history
     circle = torch.randperm(n_users, generator=torch.Generator().manual_seed(seed)).to(rows.device)
-    following = torch.empty_like(circle)
-    following[circle] = circle.roll(-1)
-    return replace(rows, history=one[following[user]])
+    other_user = torch.empty_like(circle)
+    other_user[circle] = circle.roll(-1)
+    return replace(rows, history=one_history[other_user[user]])

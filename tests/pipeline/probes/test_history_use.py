@@ -33,18 +33,18 @@ def examined(s) -> dict:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_reads_real_items_and_no_padding(name):
-    found = examined(NETWORKS[name])
-    assert found["padding"] == {"largest_change": 0.0, "passed": True}
-    assert found["history"]["passed"]
+    entry = examined(NETWORKS[name])
+    assert entry["padding"] == {"largest_change": 0.0, "passed": True}
+    assert entry["history"]["passed"]
 
 
 def test_the_inverted_mask_of_the_winning_entry_fails_both():
-    found = examined(INVERTED)
-    assert not found["padding"]["passed"]
-    assert not found["history"]["passed"]
+    entry = examined(INVERTED)
+    assert not entry["padding"]["passed"]
+    assert not entry["history"]["passed"]
 
 
-def test_a_network_that_read_older_items_would_be_found_out():
+def test_a_network_that_reads_older_items_is_detected():
     made, _ = rows()
     net, changed = (
         network(NETWORKS["mean"]),
@@ -56,7 +56,7 @@ def test_a_network_that_read_older_items_would_be_found_out():
     assert longer.abs().max() > 1e-3
 
 
-def test_other_items_are_real_and_other():
+def test_other_items_are_real_and_differ():
     made, _ = rows()
     changed = perturbations.with_other_items(made, torch.ones_like(made.values, dtype=torch.bool))
     assert (changed.values != made.values).all()
@@ -64,24 +64,24 @@ def test_other_items_are_real_and_other():
     assert changed.values.max() < made.n_items
 
 
-def test_strange_histories_are_those_of_one_other_user():
+def test_exchanged_histories_are_those_of_one_other_user():
     made, _ = rows(n_rows=10)
     own = {int(u): set(made.history[made.user == u].tolist()) for u in made.user.unique()}
     history = torch.arange(len(made)).int()  # a history of its own for every row
     made = replace(made, history=history)
-    strange = perturbations.with_histories_of_other_users(made)
-    owner = made.user[strange.history.long()]
+    exchanged = perturbations.with_histories_of_other_users(made)
+    owner = made.user[exchanged.history.long()]
     assert (owner != made.user).all()
     for user in own:
-        assert len(set(strange.history[made.user == user].tolist())) == 1
+        assert len(set(exchanged.history[made.user == user].tolist())) == 1
     assert len(owner.unique()) == len(own)
 
 
-def test_a_history_that_tells_nothing_is_worth_nothing():
+def test_a_history_without_information_has_no_worth():
     rng = np.random.default_rng(0)
     label, user = np.arange(400) % 2, torch.arange(400) // 4
-    logit, strange = torch.from_numpy(rng.normal(size=(2, 400)))
-    assert not history_use.worth(label, logit, strange, user)["helps"]
-    told = history_use.worth(label, logit + 2 * torch.from_numpy(label), strange, user)
-    assert told["helps"]
-    assert told["gain"] == pytest.approx(told["auc"] - told["auc_shuffled"], abs=1e-5)
+    logit, other_user = torch.from_numpy(rng.normal(size=(2, 400)))
+    assert not history_use.worth(label, logit, other_user, user)["helps"]
+    helpful = history_use.worth(label, logit + 2 * torch.from_numpy(label), other_user, user)
+    assert helpful["helps"]
+    assert helpful["gain"] == pytest.approx(helpful["auc"] - helpful["auc_shuffled"], abs=1e-5)

@@ -1,4 +1,4 @@
-"""Every planted leak is named, and nothing else; nothing is named in a clean sample."""
+"""15_probe names every planted leak and nothing else, and names nothing in a clean sample."""
 
 import json
 from dataclasses import replace
@@ -14,7 +14,8 @@ from features.sources import planted_leaks, sample
 from features.sources.sample import SampleSettings
 from features.store import prepare, schema
 from features.store.store import Store, open_store
-from pipeline.probes import leaks as probing
+from pipeline.probes import leaks as probes
+from pipeline.probes.measurement import findings
 
 SIZE = {"users": 1200, "valid_users": 300, "test_users": 500, "items": 400, "tags": 60}
 
@@ -42,12 +43,12 @@ def clean(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(clean):
-    return probing.probe(clean, quiet)
+    return probes.probe(clean, quiet)
 
 
 @pytest.mark.parametrize("kind", planted_leaks.KINDS)
 def test_a_planted_leak_is_named_and_nothing_else(tmp_path, kind):
-    found = probing.probe(world(tmp_path, plant=kind), quiet)
+    found = probes.probe(world(tmp_path, plant=kind), quiet)
     assert names(found) == [kind]
     (finding,) = found["findings"]
     assert finding["threshold"] < finding["low"] <= finding["figure"] <= finding["high"]
@@ -55,36 +56,36 @@ def test_a_planted_leak_is_named_and_nothing_else(tmp_path, kind):
     assert "\n" not in finding["text"]
 
 
-def test_a_clean_sample_is_silent(found):
+def test_a_clean_sample_has_no_findings(found):
     assert names(found) == []
-    assert {reading["name"] for reading in found["measured"]} == {*planted_leaks.KINDS}
+    assert {measured["name"] for measured in found["measured"]} == {*planted_leaks.KINDS}
     assert all(r["low"] <= r["figure"] <= r["high"] for r in found["measured"])
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_so_is_the_clean_sample_of_another_seed(tmp_path, seed):
-    assert names(probing.probe(world(tmp_path, seed=seed), quiet)) == []
+def test_the_clean_sample_of_another_seed_has_no_findings_either(tmp_path, seed):
+    assert names(probes.probe(world(tmp_path, seed=seed), quiet)) == []
 
 
 def test_the_same_store_gives_the_same_json(clean, found):
-    assert json.dumps(probing.probe(clean, quiet)) == json.dumps(found)
+    assert json.dumps(probes.probe(clean, quiet)) == json.dumps(found)
 
 
-def test_at_most_so_many_users_are_probed_and_it_says_so(clean, monkeypatch):
-    monkeypatch.setattr(probing, "USERS", 200)
-    users = probing.probe(clean, quiet)["users"]
+def test_at_most_so_many_users_are_probed_and_the_result_says_how_many(clean, monkeypatch):
+    monkeypatch.setattr(probes, "USERS", 200)
+    users = probes.probe(clean, quiet)["users"]
     assert users["train"] == {"of": 1200, "probed": 200, "rows": 800}
     assert users["valid"] == {"of": 300, "probed": 200, "rows": 800}
 
 
-def test_a_valid_without_strangers_to_train_is_left_out_of_the_labels(clean):
+def test_a_valid_whose_users_are_all_in_train_is_left_out(clean):
     same = replace(clean, valid=clean.train)
-    assert [part.name for part in probing.Labels.of(same).parts] == ["train"]
-    assert [part.name for part in probing.Labels.of(clean).parts] == ["train", "valid"]
+    assert [part.name for part in probes.Labels.of(same).parts] == ["train"]
+    assert [part.name for part in probes.Labels.of(clean).parts] == ["train", "valid"]
 
 
 def test_strong_popularity_is_no_leak_and_the_same_strength_without_it_is(clean):
-    """Clicks that follow what histories are full of, and clicks on items that a coin has picked."""
+    """Clicks on items that are frequent in histories, and on items picked at random."""
     counts = np.bincount(clean.values, minlength=len(clean.items))
     popular = counts > np.median(counts[clean.train.item])
     picked = np.random.default_rng(0).random(len(counts)) < 0.5
@@ -95,9 +96,9 @@ def test_strong_popularity_is_no_leak_and_the_same_strength_without_it_is(clean)
             follows = rng.random(len(split)) < 0.6
             label = np.where(follows, good[split.item], rng.random(len(split)) < 0.25)
             changed[name] = replace(split, label=label.astype(np.uint8))
-        readings = list(probing.item_id(probing.Labels.of(replace(clean, **changed))))
-        assert min(reading.measured.figure for reading in readings) > 0.7
-        assert [r.probe for r in probing.findings(readings)] == expected
+        measurements = list(probes.item_id(probes.Labels.of(replace(clean, **changed))))
+        assert min(m.measured.figure for m in measurements) > 0.7
+        assert [m.probe for m in findings(measurements)] == expected
 
 
 def test_scores_by_value_never_see_the_labels_of_their_fold():
@@ -151,7 +152,7 @@ def test_a_figure_is_a_finding_only_when_its_whole_interval_lies_above_the_thres
     assert not replace(measured, low=0.515).crossed
 
 
-def test_levels_are_held_against_the_item_table_else_against_the_usual_level(clean):
+def test_levels_are_compared_with_the_item_table_or_with_the_items_usual_level(clean):
     given = level_mismatch.expected(clean, "likes")
     np.testing.assert_array_equal(given[1:], clean.items.likes[1:])
     without = replace(clean, items=replace(clean.items, likes=None))
@@ -159,7 +160,7 @@ def test_levels_are_held_against_the_item_table_else_against_the_usual_level(cle
     np.testing.assert_array_equal(level_mismatch.expected(without, "likes")[shown], given[shown])
 
 
-def test_row_order_says_where_rows_stand_and_whose_they_follow(clean):
+def test_row_order_describes_the_position_and_the_users_other_rows(clean):
     split = replace(clean.train, user=np.array([4, 9, 4, 4], np.int32))
     described = row_order.describe(clean, split)
     assert described["r_place"].to_list() == [0, 0.25, 0.5, 0.75]
