@@ -194,7 +194,7 @@ class FieldNetwork(nn.Module):
             logit = logit + self.first_order(place).sum(1)
         return torch.cat((deep, logit), dim=1)
 
-    def folded(self) -> Callable[[Tensor], Tensor]:
+    def fused(self) -> Callable[[Tensor], Tensor]:
         """What `forward` computes, for models.training.fit."""
         return self
 

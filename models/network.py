@@ -25,13 +25,13 @@ from models.items import ItemRepresentation, ItemTable
 from models.layers.cross import CrossTower
 from models.layers.din_attention import DinAttention
 from models.layers.final import FinalNetwork
+from models.layers.fusion import fused_form
 from models.layers.mean_pooling import MeanPooling
 from models.layers.mlp import Mlp
 from models.layers.precision import Linear
 from models.layers.quadratic import QuadraticNetwork
 from models.layers.sparse_target_attention import SparseTargetAttention
 from models.layers.transformer import TransformerInterest
-from models.serving.interaction import fold_interaction
 from models.settings import NetworkSettings
 
 N_LEVELS = 11  # likes and views levels 0..10; level 0 is padding: a zero vector that never trains
@@ -83,10 +83,12 @@ class Network(nn.Module):
         interest = self.interest(target, items, batch.history)
         return torch.cat((*row, target, interest), dim=1)
 
-    def folded(self) -> Callable[[Batch], Tensor]:
-        """What `forward` computes in eval mode, by fewer operations: its interaction is folded."""
-        part = copy.deepcopy(self.interaction).double()
-        interaction = fold_interaction(part).to(self.likes.weight.dtype)
+    def fused(self) -> Callable[[Batch], Tensor]:
+        """What `forward` computes in eval mode, with the interaction fused where it can be."""
+        fused = fused_form(copy.deepcopy(self.interaction).double())
+        if fused is None:
+            return self
+        interaction = fused.to(self.likes.weight.dtype)
         return lambda batch: interaction(self.features(batch))
 
     def represent(self, item: Tensor) -> Tensor:

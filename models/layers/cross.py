@@ -9,6 +9,7 @@ Wang et al. 2021, "DCN V2", section 3.2 (full-rank W). The winning entry uses no
 import torch
 from torch import Tensor, nn
 
+from models.layers.fusion import FusedLinear, fuse
 from models.layers.mlp import hidden_layers
 from models.layers.precision import Linear
 from models.settings import CrossSettings
@@ -44,3 +45,23 @@ class CrossTower(nn.Module):
 
     def hidden(self, x: Tensor) -> Tensor:
         return self.over(torch.cat((self.cross(x), self.deep(x)), dim=1))
+
+    def fused(self) -> nn.Module:
+        """The eval mode of `forward`. Shapes: x (N, X) -> logits (N,)."""
+        return FusedCrossTower(self)
+
+
+class FusedCrossTower(nn.Module):
+    """Shapes: x (N, X) -> logits (N,)."""
+
+    def __init__(self, tower: CrossTower) -> None:
+        super().__init__()
+        self.cross = nn.ModuleList(FusedLinear(m.weight, m.bias) for m in tower.cross.layers)
+        self.deep = fuse(tower.deep)
+        self.over = fuse((*tower.over, tower.head))
+
+    def forward(self, x: Tensor) -> Tensor:
+        crossed = x
+        for linear in self.cross:
+            crossed = torch.addcmul(crossed, x, linear(crossed))
+        return self.over(torch.cat((crossed, self.deep(x)), dim=1)).squeeze(1)

@@ -11,10 +11,13 @@ Zhu et al. 2023, "FINAL: Factorized Interaction Layer for CTR Prediction", secti
 (self-distillation: 3.3). Feature gating is the published implementation's. The gate starts at 1.
 """
 
+import copy
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.layers.fusion import FusedLinear, fuse
 from models.layers.precision import Linear
 from models.settings import FinalSettings
 
@@ -33,6 +36,25 @@ class FactorizedLayer(nn.Module):
         gate, factor = self.linear(x).chunk(2, dim=1)
         product = gate * factor
         return torch.cat((gate, product), 1) if self.residual == "concat" else gate + product
+
+    def fused(self) -> nn.Module:
+        """The eval mode of `forward`."""
+        return FusedFactorizedLayer(self)
+
+
+class FusedFactorizedLayer(nn.Module):
+    """Shapes: x (N, d_in) -> (N, d_out)."""
+
+    def __init__(self, layer: FactorizedLayer) -> None:
+        super().__init__()
+        self.linear = FusedLinear(layer.linear.weight, layer.linear.bias)
+        self.concat = layer.residual == "concat"
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, factor = self.linear(x).chunk(2, dim=1)
+        if self.concat:
+            return torch.cat((gate, gate * factor), dim=1)
+        return torch.addcmul(gate, gate, factor)
 
 
 class FeatureGate(nn.Module):
@@ -93,6 +115,27 @@ class FinalNetwork(nn.Module):
     def head(self, hidden: Tensor) -> Tensor:
         parts = hidden.split(self.widths, dim=1)
         return torch.cat([fc(part) for fc, part in zip(self.heads, parts, strict=True)], dim=1)
+
+    def fused(self) -> nn.Module:
+        """The eval mode of `forward`, the mean over the blocks. Shapes: x (N, X) -> logits (N,)."""
+        return FusedFinalNetwork(self)
+
+
+class FusedFinalNetwork(nn.Module):
+    """Shapes: x (N, X) -> logits (N,), the mean over the blocks."""
+
+    def __init__(self, network: FinalNetwork) -> None:
+        super().__init__()
+        self.gate = copy.deepcopy(network.gate)
+        self.blocks = nn.ModuleList(
+            fuse((*block, head)) for block, head in zip(network.blocks, network.heads, strict=True)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = x if self.gate is None else self.gate(x)
+        inputs = (first, x)[: len(self.blocks)]
+        logits = [block(i) for block, i in zip(self.blocks, inputs, strict=True)]
+        return torch.cat(logits, dim=1).mean(1)
 
 
 def self_distillation(branches: Tensor) -> Tensor:

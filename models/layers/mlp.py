@@ -5,6 +5,7 @@ As the organisers' baseline has it behind DIN's attention, and Zhou et al. 2018 
 
 from torch import Tensor, nn
 
+from models.layers.fusion import FusedTower
 from models.layers.precision import Linear
 
 
@@ -33,3 +34,7 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.hidden(x))
+
+    def fused(self) -> nn.Module:
+        """The eval mode of `forward`. Shapes: x (N, X) -> logits (N,)."""
+        return FusedTower((*self.hidden, self.head))

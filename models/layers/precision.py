@@ -7,8 +7,7 @@
 Attention scores and logits are never computed from rounded factors, predictions neither. Weights,
 gradients and the optimiser's state stay in float32.
 
-On a CPU wide float32 products are oneDNN's: torch hands them to MKL, which is half as fast where
-the maker is not Intel.
+On a CPU, wide float32 products are oneDNN's (models.layers.onednn).
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -18,27 +17,29 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import Function
 
-WIDE = 256  # least width of both sides of a map that oneDNN multiplies by
+from models.layers import onednn
+
+WIDE = 256  # least width of both sides of a map that oneDNN multiplies faster than torch
 
 
-def products(precision: str, device: torch.device) -> AbstractContextManager:
-    """The context in which matrix products on `device` are computed as `precision` says."""
-    if resolve(precision, device) == "float32":
+def matmul_precision(precision: str, device: torch.device) -> AbstractContextManager:
+    """The context in which matrix products on `device` have `precision`."""
+    if resolve_precision(precision, device) == "float32":
         return nullcontext()
     return torch.autocast(device.type, torch.bfloat16)
 
 
 def exact(x: Tensor) -> AbstractContextManager:
-    """The context in which they are computed in the type of their factors, such as `x`."""
-    return torch.autocast(x.device.type, enabled=False) if rounds(x) else nullcontext()
+    """The context in which matrix products have the type of their factors, such as `x`."""
+    return torch.autocast(x.device.type, enabled=False) if is_rounded(x) else nullcontext()
 
 
-def rounds(x: Tensor) -> bool:
-    """Whether the context is one in which products of `x` are rounded."""
+def is_rounded(x: Tensor) -> bool:
+    """Whether the current context rounds the factors of products of `x`."""
     return x.device.type in ("cpu", "cuda") and torch.is_autocast_enabled(x.device.type)
 
 
-def resolve(precision: str, device: torch.device) -> str:
+def resolve_precision(precision: str, device: torch.device) -> str:
     """What `precision` means on `device`: float32 or bf16."""
     if precision != "auto":
         return precision
@@ -53,30 +54,22 @@ def has_bf16(device: torch.device) -> bool:
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x W^T + b (..., H), rounded as the context says; `weight` (H, X), `bias` (H,)."""
-    if by_onednn(x) and pays(x, weight):
+    """x W^T + b (..., H) in the precision of the context; `weight` (H, X), `bias` (H,)."""
+    if onednn_takes(x) and is_wide(x, weight):
         return _OneDnnLinear.apply(x, weight, bias)
     return F.linear(x, weight, bias)
 
 
-def by_onednn(x: Tensor) -> bool:
-    """Whether oneDNN can multiply by `x` as the context says; what is exported must not."""
-    there = x.device.type == "cpu" and torch.backends.mkldnn.is_available()
-    exact32 = x.dtype == torch.float32 and not rounds(x)
-    return there and exact32 and not torch.compiler.is_compiling()
+def onednn_takes(x: Tensor) -> bool:
+    """Whether oneDNN can multiply by `x` in this context; an exported network must not use it."""
+    available = x.device.type == "cpu" and torch.backends.mkldnn.is_available()
+    exact32 = x.dtype == torch.float32 and not is_rounded(x)
+    return available and exact32 and not torch.compiler.is_compiling()
 
 
-def pays(x: Tensor, weight: Tensor) -> bool:
+def is_wide(x: Tensor, weight: Tensor) -> bool:
     """Whether the map is wide enough for oneDNN to gain on torch."""
     return min(weight.shape) >= WIDE and x.numel() > 0
-
-
-def onednn_product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x W^T + b by oneDNN, without gradient; `weight` may be packed in its own order.
-
-    Factors are contiguous, or their transposes are: oneDNN has no quick kernel for others.
-    """
-    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
 
 
 class _OneDnnLinear(Function):
@@ -85,13 +78,13 @@ class _OneDnnLinear(Function):
         x, weight = x.contiguous(), weight.contiguous()
         ctx.save_for_backward(x, weight)
         ctx.has_bias = bias is not None
-        return onednn_product(x, weight, bias)
+        return onednn.product(x, weight, bias)
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
         (x, weight), grad = ctx.saved_tensors, grad.contiguous()
-        to_x = onednn_product(grad, weight.T) if ctx.needs_input_grad[0] else None
-        to_weight = onednn_product(grad.T, x.T)
+        to_x = onednn.product(grad, weight.T) if ctx.needs_input_grad[0] else None
+        to_weight = onednn.product(grad.T, x.T)
         return to_x, to_weight, grad.sum(0) if ctx.has_bias else None
 
 
@@ -99,11 +92,11 @@ class Linear(nn.Linear):
     """A linear map whose result has the type of its input; a single output is never rounded."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return kept_type(x, self.weight, self.bias)
+        return linear_as_input(x, self.weight, self.bias)
 
 
-def kept_type(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """What a `Linear` of this weight and bias gives."""
+def linear_as_input(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """What a `Linear` of this weight and bias computes."""
     if len(weight) > 1:
         return linear(x, weight, bias).to(x.dtype)
     with exact(x):

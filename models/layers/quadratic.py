@@ -15,9 +15,13 @@ Ablations, each a setting: ReLU in PReLU's place; mid-activation, q = dropout(BN
 PReLU(h_r))), as Li et al. 2025, arXiv:2505.17999, prefer it, whose bank cannot be summed up.
 """
 
+import copy
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.layers.fusion import FusedLinear, scale_shift
 from models.layers.precision import Linear, linear
 from models.settings import QnnSettings
 
@@ -49,6 +53,10 @@ class QuadraticLayer(nn.Module):
         bias = self.bank.bias.unflatten(0, (self.rows, -1)).sum(0)
         return linear(x, weight, bias).to(x.dtype)
 
+    def fused(self) -> nn.Module:
+        """The eval mode of `forward`; with mid-activation it is as in training."""
+        return copy.deepcopy(self) if self.mid else FusedQuadraticLayer(self)
+
     def reference(self, x: Tensor) -> Tensor:
         """The published formula, row by row of the bank, without dropout: the tests' reference."""
         banks = zip(self.bank.weight.chunk(self.rows), self.bank.bias.chunk(self.rows), strict=True)
@@ -67,3 +75,44 @@ class QuadraticNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.hidden(x))
+
+    def fused(self) -> nn.Module:
+        """The eval mode of `forward`. Shapes: x (N, X) -> logits (N,)."""
+        return FusedQuadraticNetwork(self)
+
+
+class FusedQuadraticLayer(nn.Module):
+    """x <- x + PReLU(x * y + c),   y = W x + b
+
+    W and b are the sums over the bank's rows, times batch norm's scale; c is its shift.
+
+    Shapes: x (N, X), y (N, X) where the caller knows it -> (N, X)
+    """
+
+    def __init__(self, layer: QuadraticLayer) -> None:
+        super().__init__()
+        scale, shift = scale_shift(layer.norm, layer.bank.in_features)
+        weight, bias = (p.unflatten(0, (layer.rows, -1)).sum(0) for p in layer.bank.parameters())
+        self.linear = FusedLinear(scale[:, None] * weight, scale * bias)
+        self.shift = nn.Buffer(shift)
+        prelu = isinstance(layer.activation, nn.PReLU)
+        self.slope = layer.activation.weight.item() if prelu else 0.0
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        y = self.linear(x) if y is None else y
+        return F.leaky_relu_(torch.addcmul(self.shift, x, y), self.slope).add_(x)
+
+
+class FusedQuadraticNetwork(nn.Module):
+    """Shapes: x (N, X), first (N, X) or None: y of the first layer, where the caller knows it."""
+
+    def __init__(self, network: QuadraticNetwork) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layer.fused() for layer in network.hidden)
+        self.head = FusedLinear(network.head.weight, network.head.bias)
+
+    def forward(self, x: Tensor, first: Tensor | None = None) -> Tensor:
+        x = self.layers[0](x) if first is None else self.layers[0](x, first)
+        for layer in self.layers[1:]:
+            x = layer(x)
+        return self.head(x).squeeze(1)

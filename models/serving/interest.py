@@ -17,21 +17,27 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.layers.din_attention import DinAttention
+from models.layers.fusion import FusedLinear, fuse
 from models.layers.mean_pooling import MeanPooling
 from models.layers.sparse_target_attention import SparseTargetAttention
 from models.layers.transformer import TransformerInterest
-from models.serving.fusion import Linear, fused, product, tabulate, take
+from models.serving.tables import product, tabulate, take
 
 NEVER = -1e30  # score of padding; finite, for the softmax of a history that is all padding
 
 
-def fold_interest(part: nn.Module, items: Tensor, dtype: torch.dtype) -> nn.Module:
-    """The serving part for `part` of a network, whose items are `items` (I, D) float64.
+class NoServingForm(TypeError):
+    """A part of a network that trains and predicts, but that cannot be served or exported."""
 
-    All of them have
-        forward(items, target, candidates, history) -> z (N, Z) and a (N, L), None where there is
-            no such thing; items (I, D) of `dtype`, target (N, D), candidates (N,), history (L,)
-        shortest  the least L that they take
+
+def serving_interest(part: nn.Module, items: Tensor, dtype: torch.dtype) -> nn.Module:
+    """The serving form of the interest part `part`, for the items `items` (I, D) float64.
+
+    A serving form has
+        forward(items, target, candidates, history) -> z (N, Z) and a (N, L), None where there are
+            no weights; items (I, D) of `dtype`, target (N, D), candidates (N,), history (L,)
+        shortest  the least L that it takes
+    Raises NoServingForm.
     """
     match part:
         case MeanPooling():
@@ -42,7 +48,10 @@ def fold_interest(part: nn.Module, items: Tensor, dtype: torch.dtype) -> nn.Modu
             return Asta(part, items, dtype)
         case TransformerInterest():
             return Transformer(part)
-    raise TypeError(f"no serving part for {type(part).__name__}")
+    raise NoServingForm(
+        f"the interest part {type(part).__name__} has no serving form: add one to"
+        " models/serving/interest.py; without one it can train and predict only"
+    )
 
 
 class Mean(nn.Module):
@@ -93,8 +102,8 @@ class Din(nn.Module):
         w_target, w_item, w_difference, w_product = part.first.weight.chunk(4, dim=1)
         self.of_target = tabulate(items, w_target + w_difference, dtype, part.first.bias)
         self.of_item = tabulate(items, w_item - w_difference, dtype)
-        self.of_product = Linear(w_product, None)
-        self.rest = fused(part.rest)
+        self.of_product = FusedLinear(w_product, None)
+        self.rest = fuse(part.rest)
         self.softmax = part.softmax
 
     def forward(
@@ -115,7 +124,7 @@ class Transformer(nn.Module):
     def __init__(self, part: TransformerInterest) -> None:
         super().__init__()
         self.layers = nn.ModuleList(EncoderLayer(layer) for layer in part.layers)
-        self.out = Linear(part.out.weight, part.out.bias)
+        self.out = FusedLinear(part.out.weight, part.out.bias)
         self.last, self.as_published = part.last, part.as_published
         self.shortest = part.max_len if part.as_published else part.last
 
@@ -153,13 +162,13 @@ class EncoderLayer(nn.Module):
     def __init__(self, layer: nn.TransformerEncoderLayer) -> None:
         super().__init__()
         attention = layer.self_attn
-        self.project = Linear(attention.in_proj_weight, attention.in_proj_bias)
+        self.project = FusedLinear(attention.in_proj_weight, attention.in_proj_bias)
         self.of_entry, self.of_target = (
             nn.Buffer(half.contiguous()) for half in attention.in_proj_weight.chunk(2, dim=1)
         )
-        self.out = Linear(attention.out_proj.weight, attention.out_proj.bias)
-        self.forth = Linear(layer.linear1.weight, layer.linear1.bias)
-        self.back = Linear(layer.linear2.weight, layer.linear2.bias)
+        self.out = FusedLinear(attention.out_proj.weight, attention.out_proj.bias)
+        self.forth = FusedLinear(layer.linear1.weight, layer.linear1.bias)
+        self.back = FusedLinear(layer.linear2.weight, layer.linear2.bias)
         self.norm1, self.norm2 = layer.norm1, layer.norm2
         self.heads = attention.num_heads
 

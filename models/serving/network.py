@@ -16,12 +16,13 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from models.layers.fusion import FusedLinear, fused_form
+from models.layers.quadratic import FusedQuadraticLayer, FusedQuadraticNetwork
 from models.layers.sparse_target_attention import SparseTargetAttention
 from models.network import Network
-from models.serving.fusion import ROWS_AT_ONCE, Linear, product, tabulate, take
-from models.serving.interaction import QuadraticStep, fold_interaction
-from models.serving.interest import Transformer, fold_interest
+from models.serving.interest import NoServingForm, Transformer, serving_interest
 from models.serving.request import Request
+from models.serving.tables import ROWS_AT_ONCE, product, tabulate, take
 
 
 class ServingNetwork(nn.Module):
@@ -55,18 +56,16 @@ class ServingNetwork(nn.Module):
         self.items = nn.Buffer(items.to(dtype))
         self.likes, self.views = nn.Buffer(network.likes.weight), nn.Buffer(network.views.weight)
         self.user = None if network.user is None else nn.Buffer(network.user.weight)
-        self.interest = fold_interest(network.interest, items, dtype)
-        self.interaction = fold_interaction(network.interaction)
-        step = getattr(self.interaction, "steps", [None])[0]
-        looked_up = isinstance(step, QuadraticStep) and not isinstance(self.interest, Transformer)
-        self.first = FirstProduct(step, network, items, dtype) if looked_up else None
+        self.interest = serving_interest(network.interest, items, dtype)
+        self.interaction = serving_interaction(network.interaction)
+        self.first = first_product(self, network, items, dtype)
         self.shortest, self.longest = self.interest.shortest, max_len
         self.inputs = ("history", "candidates", "likes", "views")
         if self.user is not None:
             self.inputs += ("user",)
         self.to(dtype)
         for module in self.modules():
-            if isinstance(module, Linear):
+            if isinstance(module, FusedLinear):
                 module.rounded = rounded
 
     def forward(
@@ -95,20 +94,43 @@ class ServingNetwork(nn.Module):
         return torch.cat([self(*piece) for piece in request.pieces(self.shortest, self.longest)])
 
 
+def serving_interaction(part: nn.Module) -> nn.Module:
+    """The fused form of `part`. Shapes: x (N, X) -> logits (N,). Raises NoServingForm."""
+    form = fused_form(part)
+    if form is None:
+        raise NoServingForm(
+            f"the interaction part {type(part).__name__} has no serving form: give it a method"
+            " fused() (see models/layers/fusion.py); without one it can train and predict only"
+        )
+    return form
+
+
+def first_product(
+    serving: ServingNetwork, network: Network, items: Tensor, dtype: torch.dtype
+) -> "FirstProduct | None":
+    """The lookup of the first quadratic layer's product, where `serving` begins with one."""
+    if not isinstance(serving.interaction, FusedQuadraticNetwork):
+        return None
+    layer = serving.interaction.layers[0]
+    if not isinstance(layer, FusedQuadraticLayer) or isinstance(serving.interest, Transformer):
+        return None
+    return FirstProduct(layer, network, items, dtype)
+
+
 class FirstProduct(nn.Module):
     """y = W x + b (N, X) of the first quadratic layer, looked up; see the module docstring."""
 
     def __init__(
-        self, step: QuadraticStep, network: Network, items: Tensor, dtype: torch.dtype
+        self, layer: FusedQuadraticLayer, network: Network, items: Tensor, dtype: torch.dtype
     ) -> None:
         super().__init__()
         dim, d_item = network.likes.embedding_dim, items.shape[1]
         n_row = 2 if network.user is None else 3
-        *row, target, value = step.linear.weight.split([dim] * n_row + [d_item] * 2, dim=1)
+        *row, target, value = layer.linear.weight.split([dim] * n_row + [d_item] * 2, dim=1)
         if isinstance(network.interest, SparseTargetAttention):
             target = target + value
             value = value @ network.interest.out.weight @ network.interest.value.weight
-        self.likes = tabulate(network.likes.weight, row[0], dtype, step.linear.bias)
+        self.likes = tabulate(network.likes.weight, row[0], dtype, layer.linear.bias)
         self.views = tabulate(network.views.weight, row[1], dtype)
         self.user = nn.Buffer(row[2].contiguous()) if row[2:] else None
         self.target, self.value = (tabulate(items, columns, dtype) for columns in (target, value))

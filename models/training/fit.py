@@ -25,7 +25,7 @@ from torch.profiler import record_function
 
 from models.batches.feed import batches_on_device
 from models.batches.source import BatchSource, Column
-from models.layers.precision import products
+from models.layers.precision import matmul_precision
 from models.network import Network
 from models.settings import FitSettings
 from models.training import distributed
@@ -196,7 +196,7 @@ def train_epoch(
         if batch is None:
             break
         optimiser.zero_grad(set_to_none=True)
-        with record_function("forward"), products(s.precision, device):
+        with record_function("forward"), matmul_precision(s.precision, device):
             batch_loss = loss(network, batch, label, s)
         with record_function("backward"):
             distributed.backward(batch_loss, parameters, len(label))
@@ -219,7 +219,7 @@ def add_embedding_l2(network: Network, weight: float) -> None:
 @torch.no_grad()
 def predict(network: Network, rows: BatchSource, batch_size: int | None = None) -> Tensor:
     """Logits (N,) float32 of `rows`, in eval mode; never rounded, whatever the training did."""
-    score, device = network.eval().folded(), next(network.parameters()).device
+    score, device = network.eval().fused(), next(network.parameters()).device
     batch_size = batch_size or PREDICTED_AT_ONCE[device.type]
     plan = rows.plan(batch_size, shard=distributed.sharding())
     own = torch.cat([score(batch) for batch, _ in batches_on_device(rows, None, plan, device)])

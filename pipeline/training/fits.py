@@ -15,7 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from features.errors import InputError
-from models.layers.precision import resolve
+from models.layers.precision import resolve_precision
 from models.settings import NetworkSettings
 from models.training import distributed
 from models.training.fit import FitReport, Progress
@@ -162,7 +162,7 @@ def make_fit(
     out.report = _report(report, n_rows) | {
         "device": str(bench.device),
         "processes": distributed.size(),
-        "precision": resolve(s.fit.precision, bench.device),  # what auto came to
+        "precision": resolve_precision(s.fit.precision, bench.device),  # what auto came to
         "content": bench.settings.prepare.content,
     }
     _warn(key, report, s)

@@ -4,7 +4,14 @@ import pytest
 import torch
 
 from models.layers import precision
-from models.layers.precision import Linear, by_onednn, linear, pays, products, resolve
+from models.layers.precision import (
+    Linear,
+    is_wide,
+    linear,
+    matmul_precision,
+    onednn_takes,
+    resolve_precision,
+)
 from models.layers.sparse_target_attention import SparseTargetAttention
 from models.settings import QnnSettings
 from tests.helpers.small import history, network, rows, settings
@@ -15,7 +22,7 @@ CPU = torch.device("cpu")
 def test_bf16_rounds_the_factors_of_a_product_and_its_result_keeps_the_type_of_its_input():
     torch.manual_seed(0)
     linear, x = Linear(64, 5), torch.randn(7, 64)
-    with products("bf16", CPU):
+    with matmul_precision("bf16", CPU):
         got = linear(x)
     factors = (x.bfloat16().double(), linear.weight.bfloat16().double())
     want = factors[0] @ factors[1].T + linear.bias.bfloat16().double()
@@ -28,7 +35,7 @@ def test_bf16_rounds_the_factors_of_a_product_and_its_result_keeps_the_type_of_i
 def test_a_single_output_is_never_rounded(wanted):
     torch.manual_seed(0)
     linear, x = Linear(64, 1), torch.randn(7, 64)
-    with products(wanted, CPU):
+    with matmul_precision(wanted, CPU):
         assert torch.equal(linear(x), linear(x))
         got = linear(x)
     assert torch.equal(got, linear(x))
@@ -38,7 +45,7 @@ def test_attention_scores_are_never_rounded():
     torch.manual_seed(0)
     layer, target, of_items = SparseTargetAttention(8, 16), torch.randn(3, 8), torch.randn(6, 8)
     seen = history((2, 0, 4), 6)
-    with products("bf16", CPU):
+    with matmul_precision("bf16", CPU):
         got = layer(target, of_items, seen)
     assert torch.equal(got, layer(target, of_items, seen))
 
@@ -55,8 +62,8 @@ def test_wide_float32_products_are_onednn_s_and_equal_but_for_rounding():
         y.backward(toward)
         return [y, x.grad, bank.grad, bias.grad]
 
-    assert by_onednn(x)
-    assert pays(x, weight)
+    assert onednn_takes(x)
+    assert is_wide(x, weight)
     for got, want in zip(made(linear), made(torch.nn.functional.linear), strict=True):
         torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-4)
 
@@ -72,17 +79,17 @@ def test_wide_float32_products_are_onednn_s_and_equal_but_for_rounding():
     ],
 )
 def test_other_products_are_torch_s_own(x, weight, precision):
-    with products(precision, CPU):
-        assert not (by_onednn(x) and pays(x, weight))
+    with matmul_precision(precision, CPU):
+        assert not (onednn_takes(x) and is_wide(x, weight))
         assert linear(x, weight).shape == (len(x), len(weight))
 
 
 @pytest.mark.parametrize("native", [False, True])
 def test_auto_rounds_where_the_device_multiplies_bfloat16_natively(native, monkeypatch):
     monkeypatch.setattr(precision, "has_bf16", lambda device: native)
-    assert resolve("auto", CPU) == ("bf16" if native else "float32")
-    assert resolve("bf16", CPU) == "bf16"
-    assert resolve("float32", CPU) == "float32"
+    assert resolve_precision("auto", CPU) == ("bf16" if native else "float32")
+    assert resolve_precision("bf16", CPU) == "bf16"
+    assert resolve_precision("float32", CPU) == "float32"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +104,7 @@ def test_a_network_in_bf16_is_near_the_exact_one_and_its_gradients_are_float32(
     made, _ = rows()
     batch = made.batch(torch.arange(8))
     exact = net(batch)
-    with products("bf16", CPU):
+    with matmul_precision("bf16", CPU):
         rounded = net(batch)
     assert rounded.dtype == torch.float32
     assert not torch.equal(rounded, exact)

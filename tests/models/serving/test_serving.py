@@ -9,9 +9,8 @@ from torch import nn
 
 from models.layers.precision import has_bf16
 from models.network import Network
-from models.serving.interaction import fold_interaction
-from models.serving.interest import fold_interest
-from models.serving.network import ServingNetwork
+from models.serving.interest import NoServingForm, serving_interest
+from models.serving.network import ServingNetwork, serving_interaction
 from models.serving.request import CANDIDATES_AT_ONCE, Request
 from models.settings import (
     INTERACTIONS,
@@ -224,8 +223,8 @@ def test_users_are_not_looked_at_by_networks_that_do_not_read_them():
     assert len(ServingNetwork(trained(of()), 4).score(asked)) == 2
 
 
-def test_a_part_that_cannot_be_folded_is_named():
-    with pytest.raises(TypeError, match="no serving part for Linear"):
-        fold_interest(nn.Linear(2, 2), torch.ones(3, 2), torch.float32)
-    with pytest.raises(TypeError, match="no serving part for Linear"):
-        fold_interaction(nn.Linear(2, 2))
+def test_a_part_without_a_serving_form_is_named():
+    with pytest.raises(NoServingForm, match="interest part Linear has no serving form"):
+        serving_interest(nn.Linear(2, 2), torch.ones(3, 2), torch.float32)
+    with pytest.raises(NoServingForm, match="interaction part Linear has no serving form"):
+        serving_interaction(nn.Linear(2, 2))
