@@ -20,6 +20,7 @@ from torch import Tensor
 from features.errors import InputError
 from features.store.atomic import atomic_folder
 from models.network import N_LEVELS, Network
+from models.serving.interest import NoServingForm
 from models.serving.network import ServingNetwork
 from models.serving.request import Request
 from pipeline.artifacts.json_files import read_json
@@ -90,10 +91,11 @@ def export(network: Network, max_len: int, folder: Path) -> float:
     """Write the folder, which must not exist, in one rename.
 
     Returns the largest difference of a probability between `network` and what was written, on a
-    few random requests. Raises InputError when it exceeds CLOSE.
+    few random requests. Raises InputError when it exceeds CLOSE, or where a part of the network has
+    no serving form.
     """
     with atomic_folder(folder) as scratch:
-        write(ServingNetwork(network, max_len), scratch)
+        write(serving_form(network, max_len), scratch)
         difference = compare(network, max_len, Exported(scratch))
         if not difference <= CLOSE:
             raise InputError(
@@ -101,6 +103,14 @@ def export(network: Network, max_len: int, folder: Path) -> float:
                 f" network's, expected at most {CLOSE:.0e}; are its weights finite?"
             )
     return difference
+
+
+def serving_form(network: Network, max_len: int, rounded: bool = False) -> ServingNetwork:
+    """The network for serving. Raises InputError, naming the part that has no serving form."""
+    try:
+        return ServingNetwork(network, max_len, rounded=rounded)
+    except NoServingForm as error:
+        raise InputError(f"this network can be neither exported nor timed: {error}") from None
 
 
 def write(serving: ServingNetwork, folder: Path) -> None:

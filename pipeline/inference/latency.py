@@ -25,7 +25,6 @@ from features.errors import InputError
 from models.items import ItemTable
 from models.layers.precision import has_bf16
 from models.network import Network
-from models.serving.network import ServingNetwork
 from models.serving.request import Request
 from models.settings import NetworkSettings
 from pipeline.config.load import REPOSITORY
@@ -101,7 +100,7 @@ class Timings:
 def report(name: str, network: Network, s: NetworkSettings, length: int | None) -> None:
     """Print a network's rows of the table; histories of `length` items, None: max_len."""
     with one_thread(), tempfile.TemporaryDirectory() as folder:
-        folded = ServingNetwork(network, s.max_len)
+        folded = export.serving_form(network, s.max_len)
         export.write(folded, Path(folder))
         exported = export.Exported(Path(folder))
         n_items, n_users = exported.card.items, exported.card.users
@@ -111,7 +110,7 @@ def report(name: str, network: Network, s: NetworkSettings, length: int | None) 
             "exported": exported.score,
         }
         if has_bf16(torch.device("cpu")):
-            ways["folded, bf16"] = ServingNetwork(network, s.max_len, rounded=True).score
+            ways["folded, bf16"] = export.serving_form(network, s.max_len, rounded=True).score
         rng, length = np.random.default_rng(0), s.max_len if length is None else length
         for n in CANDIDATES:
             draw = partial(export.draw, rng, n_items, n_users, n, length)

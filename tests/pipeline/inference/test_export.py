@@ -13,6 +13,7 @@ from models.serving.request import CANDIDATES_AT_ONCE, Request
 from pipeline.inference import export as exporting
 from pipeline.inference.export import MANIFEST, MODEL, Exported, export
 from tests.helpers.small import N_ITEMS, N_USERS
+from tests.helpers.toy_interaction import ToyInteraction
 from tests.models.serving.test_serving import HISTORIES, OPTIONS, PAIRS, directly, request, trained
 
 NETWORKS = {
@@ -105,3 +106,11 @@ def test_a_network_that_would_differ_is_not_written(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"are its weights finite\?"):
         export(broken, 4, tmp_path / "serving")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_part_without_a_serving_form_is_named_and_nothing_is_written(tmp_path):
+    net = trained(NETWORKS["qin"], torch.float32)
+    net.interaction = ToyInteraction(net.interaction.head.in_features)
+    with pytest.raises(InputError, match="neither exported nor timed: the interaction part Toy"):
+        export(net, 4, tmp_path / "serving")
+    assert not list(tmp_path.iterdir())

@@ -51,7 +51,7 @@ def test_a_row_says_percentiles_in_milliseconds():
 def test_the_table_has_a_row_for_each_way_and_number_of_candidates(capsys, monkeypatch, bf16):
     monkeypatch.setattr(latency, "REQUESTS", TIMED)
     monkeypatch.setattr(latency, "has_bf16", lambda device: bf16)
-    monkeypatch.setattr(latency, "ServingNetwork", exactly)
+    monkeypatch.setattr(latency.export, "ServingNetwork", exactly)
     threads = torch.get_num_threads()
     report("small", trained(OPTIONS["all inputs"], torch.float32), OPTIONS["all inputs"], None)
     lines = capsys.readouterr().out.splitlines()
@@ -78,5 +78,5 @@ def test_generated_networks_have_the_published_widths(monkeypatch, name, width):
     network, s = generated(name)
     assert network.item.id.num_embeddings == 50
     assert network.interest.width == width
-    logits = latency.exporting.plain(network, ASKED, 50, s.max_len)
+    logits = latency.export.plain(network, ASKED, 50, s.max_len)
     assert logits.isfinite().all()
