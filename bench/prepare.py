@@ -96,7 +96,7 @@ def write_profile(folder: Path, a: argparse.Namespace) -> Path:
         for name, n in PUBLISHED_ROWS.items()
     }
     text = PROFILE.format(
-        store=json.dumps(str(folder)), model=json.dumps(a.model), users=users["train"],
+        artifacts=json.dumps(str(folder)), model=json.dumps(a.model), users=users["train"],
         valid_users=users["valid"], test_users=users["test"], items=a.items,
     )  # fmt: skip
     profile = folder / "generated.toml"

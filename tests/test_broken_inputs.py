@@ -101,9 +101,9 @@ def varint(number: int) -> bytes:
 READER = """
 import sys
 from pathlib import Path
-from features import challenge, memory
 from features.errors import InputError
-from features.prepare import write_store
+from features.store import memory, schema
+from features.store.prepare import write_store
 
 memory.available = lambda: 100 << 20
 try:
@@ -411,8 +411,9 @@ WRITERS = """
 import resource, sys
 from pathlib import Path
 import numpy, polars, pyarrow, pyarrow.parquet, torch
-from pipeline import artifacts, command
-from pipeline.artifacts import Place
+from pipeline.artifacts.spec import ArtifactSpec
+from pipeline.artifacts.store import write_artifact
+from pipeline.runtime import cli
 
 TABLE = pyarrow.table({"a": numpy.random.rand(10**5)})
 WRITE = {
@@ -425,7 +426,7 @@ WRITE = {
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))
 for name, write in WRITE.items():
     def work():
-        with artifacts.write_artifact(Place("10_prepare", name, Path(sys.argv[1]))) as out:
+        with write_artifact(ArtifactSpec("10_prepare", name, Path(sys.argv[1]))) as out:
             write(out / "a.npy")
     print(name, cli.exit_code(work))
 """
@@ -571,7 +572,7 @@ def test_a_footer_over_which_arrow_would_abort_is_refused(tmp_path):
 def test_who_looks_at_footers_ends_with_the_process_that_asked(tmp_path):
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"a": [1]}), path)
-    asks = "import sys, time; from pathlib import Path; from features import footers\n"
+    asks = "import sys, time; from pathlib import Path; from features.store import footers\n"
     asks += "assert footers.sound(Path(sys.argv[1])); print(footers._other().pid, flush=True)\n"
     words = [sys.executable, "-c", f"{asks}time.sleep(60)", str(path)]
     with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as asking:
