@@ -1,4 +1,4 @@
-"""Write prediction.csv and the zip to upload; what fails the checker is not left behind."""
+"""Write prediction.csv and the zip to upload: both, or neither where the zip fails its check."""
 
 import zipfile
 from pathlib import Path
@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from features.errors import InputError
+from features.store.atomic import atomic_file
 from submissions.archive import NAME
 from submissions.check import ID, SCORE, CheckReport, check, read_ids
 
@@ -22,19 +23,16 @@ def write_submission(folder: Path, scores: pl.DataFrame, test: Path) -> CheckRep
             as the same float64
     test    test.parquet of the challenge: its IDs, in its order, are the rows of the submission
     Raises InputError where the IDs differ, or where the zip, opened again, does not pass `check`
-    against the file `test`; both files are removed then.
+    against the file `test`; neither file is written then.
     """
     ids = read_ids(test)
-    ordered = in_order_of(ids, scores)
-    folder.mkdir(parents=True, exist_ok=True)
-    table, archive = folder / NAME, folder / ARCHIVE
-    ordered.write_csv(table)
-    _zip(table, archive)
-    report = check(archive, ids)
-    if report.errors:
-        table.unlink()
-        archive.unlink()
-        raise InputError("\n".join([f"{archive} would be refused:", *report.errors]))
+    ordered, archive = in_order_of(ids, scores), folder / ARCHIVE
+    with atomic_file(folder / NAME) as table, atomic_file(archive) as zipped:
+        ordered.write_csv(table)
+        _zip(table, zipped)
+        report = check(zipped, ids)
+        if report.errors:
+            raise InputError("\n".join([f"{archive} would be refused:", *report.errors]))
     return report
 
 
