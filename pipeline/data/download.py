@@ -1,11 +1,11 @@
-"""What 00_data --download does: the challenge's files from data.url to data.dir, checked.
+"""00_data --download: fetch the challenge's files from data.url to data.dir, and check them.
 
     <url>/train.parquet ...         -> <dir>/train.parquet ...
     <url>/../item_feature.parquet   -> <dir>/../item_feature.parquet, where the organisers have it
 
-Each must be parquet from its first bytes to its footer, with the published rows where
-data.published_sizes asks for them. The first download writes <dir>/download.json: size and sha256
-of every file. Later ones compare with it, files that are there already too.
+Each must be parquet from its first bytes to its footer, and have the published number of rows where
+data.published_sizes is set. The first download writes <dir>/download.json: the size and sha256 of
+every file. Later downloads compare every file with it, also those that are there already.
 """
 
 import json
@@ -32,13 +32,13 @@ MANIFEST = "download.json"
 MAGIC = b"PAR1"  # the first and the last bytes of a parquet file
 LINE_SECONDS = 10.0  # between two lines of progress where there is no terminal
 
-Known = dict[str, dict]  # file name -> bytes, sha256
+Manifest = dict[str, dict]  # file name -> bytes, sha256
 
 
 def run(s: Settings, force: bool) -> None:
-    """Fetch what is not there, check what is; `force` fetches all and takes what the server has.
+    """Fetch missing files and check the others; `force` fetches all and accepts what it gets.
 
-    Raises InputError at the first file that cannot be had; the others are kept.
+    Raises InputError at the first file that cannot be fetched or is wrong; the others are kept.
     """
     if not isinstance(s.data, ChallengeSettings) or not s.data.url:
         raise InputError(
@@ -52,39 +52,39 @@ def run(s: Settings, force: bool) -> None:
 
 
 def _run(s: Settings, force: bool) -> None:
-    manifest = Path(s.data.dir) / MANIFEST
-    known = {} if force else read_manifest(manifest)
+    manifest_file = Path(s.data.dir) / MANIFEST
+    manifest = {} if force else read_manifest(manifest_file)
     for name, (url, path) in sources(s.data).items():
-        expected = known.get(path.name, {})
+        expected = manifest.get(path.name, {})
         if s.data.published_sizes and not force and name in schema.PUBLISHED_SHA256:
             expected = {"sha256": schema.PUBLISHED_SHA256[name]} | expected
         rows = schema.PUBLISHED_ROWS.get(name) if s.data.published_sizes else None
-        started, there = time.perf_counter(), path.is_file() and not force
-        if there:
+        started, present = time.perf_counter(), path.is_file() and not force
+        if present:
             check(path, path, rows, expected)
         else:
-            bring(url, path, rows, expected)
-        found = known[path.name] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
-        write_manifest(manifest, known)
-        how = "kept" if there else f"({time.perf_counter() - started:.1f} s)"
-        said = f"{found['bytes']} bytes sha256={found['sha256'][:16]}"
-        print(f"00_data {path} {said} {how}", flush=True)
+            download(url, path, rows, expected)
+        entry = manifest[path.name] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
+        write_manifest(manifest_file, manifest)
+        result = "is up to date" if present else f"({time.perf_counter() - started:.1f} s)"
+        facts = f"{entry['bytes']} bytes sha256={entry['sha256'][:16]}"
+        print(f"00_data {path} {facts} {result}", flush=True)
 
 
 def sources(data: ChallengeSettings) -> dict[str, tuple[str, Path]]:
-    """Address and place of every file: beside the folder, where only the organisers have it so."""
+    """Address and path of every file; optional files lie beside the folder, as the organisers'."""
     url, folder = data.url.rstrip("/"), Path(data.dir)
-    found = {n: (f"{url}/{n}.parquet", folder / f"{n}.parquet") for n in schema.REQUIRED}
+    by_name = {n: (f"{url}/{n}.parquet", folder / f"{n}.parquet") for n in schema.REQUIRED}
     for name in schema.OPTIONAL:
         beside = Path(os.path.abspath(folder)).parent / f"{name}.parquet"
         inside = folder / beside.name
-        place = inside if inside.is_file() else Path(os.path.relpath(beside))
-        found[name] = f"{url.rpartition('/')[0]}/{beside.name}", place
-    return found
+        path = inside if inside.is_file() else Path(os.path.relpath(beside))
+        by_name[name] = f"{url.rpartition('/')[0]}/{beside.name}", path
+    return by_name
 
 
-def bring(url: str, path: Path, rows: int | None, expected: dict) -> None:
-    progress = Progress(path.name)
+def download(url: str, path: Path, rows: int | None, expected: dict) -> None:
+    progress = DownloadProgress(path.name)
     fetch(
         url,
         path,
@@ -96,82 +96,89 @@ def bring(url: str, path: Path, rows: int | None, expected: dict) -> None:
     progress.close()
 
 
-def check(found: Path, path: Path, rows: int | None, expected: dict) -> None:
-    """Raise InputError unless `found`, which is or is to become `path`, is what it should be."""
-    problem = parquet_problem(found, rows)
-    for key, value in (("bytes", found.stat().st_size), ("sha256", None)):
-        if problem is None and key in expected:
-            value = value or sha256(found)
-            if value != expected[key]:
-                problem = f"{key} {value}, expected {expected[key]}"
-    if problem and found == path:
+def check(file: Path, path: Path, rows: int | None, expected: dict) -> None:
+    """Raise InputError where `file`, which is or will become `path`, is not as expected.
+
+    rows      the published number of rows, None where it is not asked for
+    expected  bytes and sha256, as far as they are known
+    """
+    problem = parquet_problem(file, rows)
+    size = file.stat().st_size
+    if problem is None and expected.get("bytes", size) != size:
+        problem = f"bytes {size}, expected {expected['bytes']}"
+    if problem is None and "sha256" in expected and sha256(file) != expected["sha256"]:
+        problem = f"sha256 {sha256(file)}, expected {expected['sha256']}"
+    if problem and file == path:
         raise InputError(f"{path}: {problem}; remove it and download it again (or use --force)")
     if problem:
         raise InputError(
-            f"{path}: what was fetched has {problem}; it was removed: try again, or take what the"
-            " server has now with --force"
+            f"{path}: the fetched file has {problem}; it was removed: try again, or accept the"
+            " server's file with --force"
         )
 
 
 def parquet_problem(path: Path, rows: int | None) -> str | None:
-    """What keeps a file from being parquet with so many rows, or None."""
+    """Why a file is no parquet with `rows` rows, or None."""
     with path.open("rb") as stream:
         first = stream.read(len(MAGIC))
         stream.seek(max(0, path.stat().st_size - len(MAGIC)))
         last = stream.read()
     if not first == last == MAGIC:
-        return f"{first!r} at its begin and {last!r} at its end, expected {MAGIC!r} at both"
+        return f"{first!r} at its start and {last!r} at its end, expected {MAGIC!r} at both"
     try:
-        found = pq.read_metadata(path).num_rows
+        n_rows = pq.read_metadata(path).num_rows
     except (pa.ArrowException, OSError) as error:
         return f"no parquet footer ({str(error).splitlines()[0]})"
-    if rows is not None and found != rows:
-        return f"{found} rows, expected the published {rows}"
+    if rows is not None and n_rows != rows:
+        return f"{n_rows} rows, expected the published {rows}"
     return None
 
 
-def read_manifest(path: Path) -> Known:
-    """Sizes and sums of earlier downloads; none before the first."""
+def read_manifest(path: Path) -> Manifest:
+    """Sizes and sha256 of earlier downloads; empty before the first."""
     if not path.exists():
         return {}
-    found = read_json(path)
-    fine = all(
+    manifest = read_json(path)
+    valid = all(
         isinstance(entry, dict)
         and type(entry.get("bytes")) is int
         and isinstance(entry.get("sha256"), str)
-        for entry in found.values()
+        for entry in manifest.values()
     )
-    if not fine:
-        raise InputError(f"{path} holds no sizes and sums; remove it, or download with --force")
-    return found
+    if not valid:
+        raise InputError(
+            f"{path} does not hold bytes and sha256 of every file; remove it, or download with"
+            " --force"
+        )
+    return manifest
 
 
-def write_manifest(path: Path, known: Known) -> None:
+def write_manifest(path: Path, manifest: Manifest) -> None:
     with atomic_file(path) as scratch:
-        scratch.write_text(json.dumps(known, indent=1) + "\n")
+        scratch.write_text(json.dumps(manifest, indent=1) + "\n")
 
 
-class Progress:
-    """A bar on a terminal, a line now and then elsewhere."""
+class DownloadProgress:
+    """A bar on a terminal; elsewhere a line every LINE_SECONDS."""
 
     def __init__(self, name: str) -> None:
-        self.name, self.said, self.bar = name, time.monotonic(), None
+        self.name, self.last_line, self.bar = name, time.monotonic(), None
 
-    def __call__(self, done: int, total: int) -> None:
+    def __call__(self, received: int, total: int) -> None:
         if sys.stderr.isatty():
             if self.bar is None:
                 self.bar = tqdm(
                     total=total,
-                    initial=done,
+                    initial=received,
                     desc=self.name,
                     unit="B",
                     unit_scale=True,
                     leave=False,
                 )
-            self.bar.update(done - self.bar.n)
-        elif time.monotonic() - self.said > LINE_SECONDS:
-            self.said = time.monotonic()
-            print(f"00_data {self.name} {done / total:.0%} of {total} bytes", flush=True)
+            self.bar.update(received - self.bar.n)
+        elif time.monotonic() - self.last_line > LINE_SECONDS:
+            self.last_line = time.monotonic()
+            print(f"00_data {self.name} {received / total:.0%} of {total} bytes", flush=True)
 
     def close(self) -> None:
         if self.bar is not None:

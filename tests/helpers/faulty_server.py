@@ -40,7 +40,7 @@ def serving(site: Site) -> Iterator[Site]:
             fault = site.faults.pop(0) if site.faults else None
             site.served += fault is not None
             with contextlib.suppress(OSError):  # the client has gone
-                (fault or well)(self, site)
+                (fault or serve)(self, site)
 
         def log_message(self, *_):
             pass
@@ -65,7 +65,7 @@ def answer(to, status: int, headers: dict[str, object], body: bytes) -> None:
     to.wfile.write(body)
 
 
-def asked(to, site: Site) -> int:
+def requested_start(to, site: Site) -> int:
     """Where the wanted range begins; 0 where all is wanted, or the version has changed."""
     wanted = to.headers.get("Range")
     if wanted is None or to.headers.get("If-Range", site.tag) != site.tag:
@@ -73,19 +73,19 @@ def asked(to, site: Site) -> int:
     return int(wanted.removeprefix("bytes=").removesuffix("-"))
 
 
-def well(to, site: Site, body=lambda rest: rest, extra: int = 0, **headers: object) -> None:
-    """As it should be, unless `body` changes what is sent, or `extra` what length is said."""
-    begin, size = asked(to, site), len(site.data)
+def serve(to, site: Site, body=lambda rest: rest, extra: int = 0, **headers: object) -> None:
+    """As it should be, unless `body` changes what is sent, or `extra` what length is sent."""
+    begin, size = requested_start(to, site), len(site.data)
     rest = site.data[begin:]
-    said = {"ETag": site.tag, "Content-Length": len(rest) + extra} | headers
+    sent = {"ETag": site.tag, "Content-Length": len(rest) + extra} | headers
     if begin:
-        said |= {"Content-Range": f"bytes {begin}-{size - 1}/{size}"}
-    said = {name: value for name, value in said.items() if value is not None}
-    answer(to, 206 if begin else 200, said, body(rest))
+        sent |= {"Content-Range": f"bytes {begin}-{size - 1}/{size}"}
+    sent = {name: value for name, value in sent.items() if value is not None}
+    answer(to, 206 if begin else 200, sent, body(rest))
 
 
 def cut(to, site: Site, share: float = 0.4) -> None:
-    well(to, site, lambda rest: rest[: int(len(rest) * share)])
+    serve(to, site, lambda rest: rest[: int(len(rest) * share)])
 
 
 def cut_at_once(to, site: Site) -> None:
@@ -97,7 +97,7 @@ def garbage(to, site: Site) -> None:
 
 
 def too_long(to, site: Site) -> None:
-    well(to, site, extra=1000)
+    serve(to, site, extra=1000)
 
 
 def too_short(to, site: Site) -> None:
@@ -115,7 +115,7 @@ def no_ranges_and_cut(to, site: Site) -> None:
 
 def corrupt(to, site: Site) -> None:
     """A byte in the last third, which every range of these tests holds."""
-    well(to, site, lambda rest: rest[:-90] + bytes([rest[-90] ^ 0xFF]) + rest[-89:])
+    serve(to, site, lambda rest: rest[:-90] + bytes([rest[-90] ^ 0xFF]) + rest[-89:])
 
 
 def page(to, site: Site) -> None:
@@ -144,14 +144,14 @@ def redirect_to(target: str) -> Callable:
 
 
 def gzipped(to, site: Site) -> None:
-    well(to, site, **{"Content-Encoding": "gzip"})
+    serve(to, site, **{"Content-Encoding": "gzip"})
 
 
 def wrong_range(to, site: Site) -> None:
     """Bytes from further on than was asked for."""
-    begin, size = asked(to, site) + 10, len(site.data)
-    said = {"Content-Range": f"bytes {begin}-{size - 1}/{size}", "ETag": site.tag}
-    answer(to, 206, said | {"Content-Length": size - begin}, site.data[begin:])
+    begin, size = requested_start(to, site) + 10, len(site.data)
+    sent = {"Content-Range": f"bytes {begin}-{size - 1}/{size}", "ETag": site.tag}
+    answer(to, 206, sent | {"Content-Length": size - begin}, site.data[begin:])
 
 
 def nonsense_range(to, site: Site) -> None:
