@@ -22,7 +22,8 @@ from pipeline import graph
 from pipeline.artifacts.spec import require
 from pipeline.config.load import PRUNERS
 from pipeline.runtime import cli
-from pipeline.tuning import trials
+from pipeline.tuning.optuna_output import silence_optuna
+from pipeline.tuning.pruning import make_pruner, reported_value
 
 MEANING = "| pruner | saved | kept | lost |\n| --- | --- | --- | --- |"
 
@@ -35,6 +36,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    silence_optuna()
     s = cli.load(arguments)
     for model, place in graph.tunings(s).items():
         aucs = complete(json.loads((require(place) / "tune.json").read_text()))
@@ -77,13 +79,13 @@ def told_in_order(aucs: np.ndarray, name: str, study_name: str) -> np.ndarray:
     Hyperband makes its brackets of the study's name.
     """
     n_folds = aucs.shape[1]
-    pruner = trials.pruner(name, n_folds)
+    pruner = make_pruner(name, n_folds)
     study = optuna.create_study(study_name=study_name, direction="maximize", pruner=pruner)
     passed = []
     for row in aucs:
         trial = study.ask()
         for step in range(n_folds):
-            trial.report(trials.reported(row[: step + 1], name), step)
+            trial.report(reported_value(row[: step + 1], name), step)
             if step + 1 < n_folds and trial.should_prune():
                 study.tell(trial, state=TrialState.PRUNED)
                 break

@@ -14,7 +14,6 @@ import argparse
 import signal
 import sys
 import threading
-from pathlib import Path
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import optuna
@@ -24,38 +23,40 @@ from pipeline.artifacts.store import ArtifactWriter
 from pipeline.config.load import Settings
 from pipeline.runtime import cli
 from pipeline.runtime.build import build
-from pipeline.tuning import results, studies, trials
-from pipeline.tuning.trials import Search
+from pipeline.tuning import results, stale_trials, workers
+from pipeline.tuning.optuna_output import silence_optuna
+from pipeline.tuning.storage import open_existing_storage
+from pipeline.tuning.studies import Search, count
 
 HERE = "127.0.0.1"  # the dashboard may delete studies and asks nobody who they are
 
 
-def work(s: Settings, force: bool, workers: int = 0) -> None:
+def work(s: Settings, force: bool, n_workers: int = 0) -> None:
     if s.tune.trials == 0:
         raise InputError("tune.trials = 0: say how many trials, such as tune.trials=50")
-    if workers < 0:
-        raise InputError(f"--workers {workers} must be at least 0 (as many as fit)")
+    if n_workers < 0:
+        raise InputError(f"--workers {n_workers} must be at least 0 (as many as fit)")
     for model in s.tune.models:
         search = Search.of(s, model)
 
         def fill(out: ArtifactWriter, search: Search = search) -> dict:
-            facts = results.write(search, trials.run(search, workers), out.path)
+            facts = results.write(search, workers.run(search, n_workers), out.path)
             out.report["finished"] = facts["trials"]
             return facts
 
-        build(search.place, force, fill, shared=True)
+        build(search.spec, force, fill, shared=True)
 
 
 def repair(s: Settings) -> None:
     """Fail the trials that nobody runs any more, in every study of the profile."""
-    storage = _existing(s)
+    storage = open_existing_storage(s)
     left = 0
     names = optuna.get_all_study_names(storage)
     for name in (n for n in names if n.startswith(f"{s.profile}-")):
         study = optuna.load_study(study_name=name, storage=storage)
-        for trial in studies.repair(study):
+        for trial in stale_trials.repair(study):
             print(f"40_tune {name} trial {trial.number} failed, its settings are queued again")
-        left += studies.count(study, optuna.trial.TrialState.RUNNING)
+        left += count(study, optuna.trial.TrialState.RUNNING)
     print(f"40_tune repaired: {left} trials are running")
 
 
@@ -63,7 +64,7 @@ def serve(s: Settings, port: int) -> None:
     """The profile's studies in a browser, until interrupted."""
     import optuna_dashboard  # slow, and nothing else needs it
 
-    app = optuna_dashboard.wsgi(_existing(s))
+    app = optuna_dashboard.wsgi(open_existing_storage(s))
     try:
         server = make_server(HERE, port, app, handler_class=_Quiet)
     except (OSError, OverflowError) as error:  # taken, forbidden, or no port at all
@@ -74,13 +75,6 @@ def serve(s: Settings, port: int) -> None:
     print(f"40_tune dashboard at http://{HERE}:{server.server_port}/ until Ctrl-C", flush=True)
     with server:
         server.serve_forever()
-
-
-def _existing(s: Settings):
-    file = studies.sqlite_file(s.tune.storage) if s.tune.storage else studies.journal(s)
-    if file and not Path(file).exists():
-        raise InputError(f"{file} is missing: no study of this profile was begun")
-    return studies.storage(s)
 
 
 class _Quiet(WSGIRequestHandler):
@@ -102,6 +96,7 @@ def _chosen(arguments: argparse.Namespace) -> None:
     given = [arguments.profile, *arguments.words]
     arguments.profile, *arguments.words = [word for one in given for word in spelt_out(one)]
     s = cli.load(arguments)
+    silence_optuna()
     if arguments.repair and arguments.dashboard:
         raise InputError("--repair and --dashboard are two things: one at a time")
     if arguments.port is not None and not arguments.dashboard:

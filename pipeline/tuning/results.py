@@ -1,4 +1,4 @@
-"""What comes of a study: best.toml, which 50_train can take, and tune.json, for the report."""
+"""The result of a study: best.toml, which 50_train can take, and tune.json, for the report."""
 
 import json
 from dataclasses import asdict
@@ -13,25 +13,27 @@ from features.errors import InputError
 from pipeline.artifacts import provenance
 from pipeline.config import load as load_config
 from pipeline.config import search_space
-from pipeline.tuning.studies import FINISHED
-from pipeline.tuning.trials import Search
+from pipeline.tuning.studies import FINISHED, Search
 
-FEW = 10  # complete trials: with fewer, importances are noise
+MIN_TRIALS = 10  # complete ones: with fewer, importances are noise
 ATTRIBUTES = ("fold_aucs", "epochs", "seconds", "rows_per_second", "peak_mib", "seed", "origin")
 
 
 def write(search: Search, study: Study, folder: Path) -> dict[str, Any]:
-    """Write best.toml and tune.json into `folder`; returns what the stage's line says."""
+    """Write best.toml and tune.json into `folder`; returns the facts of the stage's line.
+
+    Raises InputError where no trial is complete.
+    """
     finished = study.get_trials(deepcopy=False, states=FINISHED)
     complete = [trial for trial in finished if trial.state == TrialState.COMPLETE]
     if not complete:
         raise InputError(
-            f"study {study.study_name}: none of {len(finished)} trials came to its end, so that"
-            " there is no best one; ask for more tune.trials, or for other ranges"
+            f"study {study.study_name} has no best trial: none of its {len(finished)} finished"
+            " trials is complete; raise tune.trials, or change the ranges of its space"
         )
     best = study.best_trial
     (folder / "best.toml").write_text(best_toml(search, best, finished), encoding="utf-8")
-    known = {
+    summary = {
         "study": study.study_name,
         "model": search.model,
         "direction": "maximize",
@@ -43,53 +45,52 @@ def write(search: Search, study: Study, folder: Path) -> dict[str, Any]:
         "importances": importances(study, complete),
         "trials": [_row(trial) for trial in study.get_trials(deepcopy=False)],
     }
-    (folder / "tune.json").write_text(json.dumps(known, indent=1) + "\n")
-    firsts = {t.user_attrs["origin"]: t.value for t in complete if "origin" in t.user_attrs}
+    (folder / "tune.json").write_text(json.dumps(summary, indent=1) + "\n")
+    first_aucs = {t.user_attrs["origin"]: t.value for t in complete if "origin" in t.user_attrs}
     return {
         "trials": len(finished),
         "pruned": len(finished) - len(complete),
         "best": f"{best.value:.5f}",
         "trial": best.number,
-        **{origin: f"{value:.5f}" for origin, value in firsts.items()},
+        **{origin: f"{auc:.5f}" for origin, auc in first_aucs.items()},
     }
 
 
 def best_toml(search: Search, best: FrozenTrial, finished: list[FrozenTrial]) -> str:
-    """What to change in the network's own TOML, and as a comment what chose it."""
-    network = search_space.apply(search.base, best.params, search.name)
+    """The changes to the network's own TOML; a comment names the trial that they come from."""
+    network = search_space.apply(search.network, best.params, search.name)
     n_pruned = sum(trial.state == TrialState.PRUNED for trial in finished)
     model = load_config.model_path(search.model).relative_to(load_config.MODELS)
     where = "official valid" if search.settings.official else f"{len(search.folds)} folds"
-    said = (
+    comment = (
         f"# To change in models/{model}: trial {best.number} of study {search.name},",
         f"# mean AUC {best.value:.5f} over {where}, the best of {len(finished)}"
-        f" trials ({n_pruned} pruned)" + of_users(search.settings.tune.users) + ".",
+        f" trials ({n_pruned} pruned)" + _of_users(search.settings.tune.users) + ".",
         "# Searched: " + ", ".join(search.space) + ".",
         f"# {where[0].upper()}{where[1:]} chose these settings: judge them by rows that did not.",
     )
-    changed = difference(asdict(network), asdict(load_config.paper_settings(search.model)))
-    return "\n".join(said) + "\n\n" + toml(changed)
-
-
-def of_users(share: float) -> str:
-    return "" if share == 1 else f", on {share:.3g} of the users"
+    changes = difference(asdict(network), asdict(load_config.paper_settings(search.model)))
+    return "\n".join(comment) + "\n\n" + toml(changes)
 
 
 def difference(tree: dict, base: dict) -> dict:
     """The values of `tree` that are not those of `base`, table by table."""
-    found = {}
+    changes = {}
     for key, value in tree.items():
         if isinstance(value, dict):
             value = difference(value, base[key])
             if value:
-                found[key] = value
+                changes[key] = value
         elif value != base[key]:
-            found[key] = value
-    return found
+            changes[key] = value
+    return changes
 
 
 def toml(tree: dict, above: str = "") -> str:
-    """Nested tables of text, numbers, truth values and lists of them, as TOML."""
+    """Nested tables of text, numbers, truth values and lists of them, as TOML.
+
+    The standard library reads TOML and does not write it.
+    """
     lines = [f"{k} = {_value(v)}\n" for k, v in tree.items() if not isinstance(v, dict)]
     tables = [
         f"\n[{above}{key}]\n{toml(value, f'{above}{key}.')}"
@@ -100,15 +101,19 @@ def toml(tree: dict, above: str = "") -> str:
 
 
 def importances(study: Study, complete: list[FrozenTrial]) -> dict[str, float] | None:
-    """Share of each setting in how good a trial is (PED-ANOVA); None where trials are too few."""
-    if len(complete) < FEW:
+    """Share of each setting in how good a trial is (PED-ANOVA); None for too few trials."""
+    if len(complete) < MIN_TRIALS:
         return None
     return optuna.importance.get_param_importances(study)
 
 
+def _of_users(share: float) -> str:
+    return "" if share == 1 else f", on {share:.3g} of the users"
+
+
 def _row(trial: FrozenTrial) -> dict[str, Any]:
-    own = {"number": trial.number, "state": trial.state.name, "value": trial.value}
-    return own | {"params": trial.params} | {a: trial.user_attrs.get(a) for a in ATTRIBUTES}
+    row = {"number": trial.number, "state": trial.state.name, "value": trial.value}
+    return row | {"params": trial.params} | {a: trial.user_attrs.get(a) for a in ATTRIBUTES}
 
 
 def _value(value: Any) -> str:

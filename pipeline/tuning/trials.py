@@ -1,327 +1,144 @@
-"""The trials of a study, by one worker or by several.
+"""One trial: its settings, the fits of its folds, and its mean AUC.
 
 A trial trains the network on one fold after another and reports the mean AUC so far; the pruner
-may stop it between two folds. Where none looks (tune.pruner=none) and one worker alone runs trials,
-the folds of a trial are trained side by side, as train.backend says. Early stopping inside a fold
-belongs to the fit, and no pruner sees it. AUCs are of the held-out rows, which also chose the
-epoch.
+may stop it between two folds. Without a pruner (tune.pruner=none), a worker that is alone trains
+the folds of a trial side by side, as train.backend says. Early stopping inside a fold belongs to
+the fit; no pruner sees it. AUCs are of the held-out rows, which also chose the epoch.
 """
 
-import multiprocessing
-import os
 import statistics
-import sys
-import tempfile
-import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import optuna
 import torch
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, WilcoxonPruner
-from optuna.samplers import TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from features.errors import InputError
 from models.settings import NetworkSettings
 from models.training.fit import FitReport
 from pipeline import graph
 from pipeline.artifacts import provenance
-from pipeline.artifacts.spec import ArtifactSpec, require
+from pipeline.artifacts.spec import require
 from pipeline.config import load as load_config
 from pipeline.config import search_space
 from pipeline.config.load import Settings
-from pipeline.config.search_space import Categorical, Float, Parameter, Space
-from pipeline.runtime import cli, devices, processes
+from pipeline.config.search_space import Categorical, Float, Parameter
+from pipeline.runtime import devices
 from pipeline.runtime.out_of_memory import enough_memory
 from pipeline.training.context import Key, TrainingContext
-from pipeline.training.executors.dispatch import run_tasks
-from pipeline.tuning import studies
-from pipeline.tuning.studies import FINISHED
+from pipeline.training.executors import dispatch
+from pipeline.tuning.pruning import reported_value
+from pipeline.tuning.stale_trials import WORKER, requeue, this_worker
+from pipeline.tuning.studies import FINISHED, Search, count
 
-POLL = 1.0  # seconds between two looks at trials that others run
-WAITS = (
-    "40_tune waits for trials that other workers run; where those were killed on another machine,"
-    " end this, and fail their trials with --repair"
-)
-PEAK = Path("/proc/self/clear_refs")  # "5" written to it: the peak of memory counts from here
+CLEAR_REFS = Path("/proc/self/clear_refs")  # writing "5" to it resets the peak of resident memory
+
+FoldResult = tuple[FitReport, int, int]  # a fit, its train rows, the peak MiB of its process
 
 
 class SurplusTrial(Exception):
-    """Begun in the moment in which another worker began the last one that was wanted."""
+    """Raised when another worker has already started the last required trial."""
 
 
-@dataclass(frozen=True)
-class Search:
-    """One study: which settings of which network are searched, over which folds."""
-
-    load_config: Settings
-    model: str
-    search_space: Space
-    place: ArtifactSpec
-    abreast: bool = False  # whether the folds of a trial are trained side by side
-
-    @classmethod
-    def of(cls, s: Settings, model: str) -> "Search":
-        network, place = s.networks[model], graph.tunings(s)[model]
-        searched = search_space.load(model, network)
-        for key, parameter in searched.items():
-            for value in parameter.ends:  # as if they had been typed: rules=strict refuses some
-                tried = search_space.apply(network, {key: value}, f"{model}.{key}")
-                load_config.refuse(replace(s, networks=s.networks | {model: tried}))
-        return cls(s, model, searched, place)
-
-    @property
-    def name(self) -> str:
-        """Of the study: profile, network, folds, and a hash of all that trials have in common."""
-        return f"{self.settings.profile}-{self.place.path.name}"
-
-    @property
-    def folds(self) -> list[int]:
-        return list(graph.fold_numbers(self.settings))
-
-    @property
-    def base(self) -> NetworkSettings:
-        return self.settings.networks[self.model]
-
-    def create(self) -> Study:
-        """The study, new or as it stands, its first trials queued: published, present settings."""
-        study = optuna.create_study(
-            study_name=self.name,
-            storage=studies.storage(self.settings),
-            direction="maximize",
-            load_if_exists=True,
-        )
-        for origin, network in (
-            ("published", load_config.paper_settings(self.model)),
-            ("present", self.base),
-        ):
-            first = search_space.values(network, self.space)
-            outside = ", ".join(search_space.outside(first, self.space))
-            if outside:
-                said = f"no trial of the {origin} settings, which its space lacks: {outside}"
-                print(f"40_tune {self.model}: {said}", flush=True)
-            else:
-                study.enqueue_trial(first, user_attrs={"origin": origin}, skip_if_exists=True)
-        return study
-
-    def load(self, worker: int) -> tuple[Study, int]:
-        """The study for one worker, and the seed of its sampler, which no other worker has.
-
-        It is another when the study goes on, so that nothing is drawn twice.
-        """
-        study = optuna.load_study(
-            study_name=self.name,
-            storage=studies.storage(self.settings),
-            pruner=pruner(self.settings.tune.pruner, len(self.folds)),
-        )
-        entropy = [self.settings.tune.seed, len(study.get_trials(deepcopy=False)), worker]
-        seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
-        study.sampler = TPESampler(constant_liar=True, seed=seed)
-        return study, seed
-
-
-def pruner(name: str, n_folds: int) -> BasePruner:
-    with studies.experiments():
-        return {
-            "median": MedianPruner,  # from the sixth trial on
-            "hyperband": lambda: HyperbandPruner(max_resource=n_folds),
-            "wilcoxon": WilcoxonPruner,  # against the best trial, fold by fold
-            "none": NopPruner,
-        }[name]()
-
-
-def reported(aucs: Sequence[float], pruner: str) -> float:
-    """What a pruner is told after a fold: the mean so far; "wilcoxon" compares fold with fold."""
-    return float(aucs[-1]) if pruner == "wilcoxon" else statistics.fmean(aucs)
-
-
-def run(search: Search, workers: int) -> Study:
-    """Bring a study to its trials with `workers` processes (0: as many as fit); returns it.
-
-    Raises InputError when the workers ended before that.
-    """
-    s, study = search.settings, search.create()
-    missing = s.tune.trials - studies.count(study, *FINISHED)
-    if missing > 0:
-        on_cluster = s.train.backend == "dask"
-        slots = [""] * min(missing, workers or 1) if on_cluster else _slots(s, missing, workers)
-        n = len(slots)
-        here = s.train.backend == "loky" and n == 1
-        search = replace(search, abreast=s.tune.pruner == "none" and (on_cluster or here))
-        said = f"{missing} of {s.tune.trials} trials to go, {n} at a time"
-        print(f"40_tune study {search.name}: {said}", flush=True)
-        if n == 1:
-            work(search, 0)
-        else:
-            _spread(search, slots)
-    finished = studies.count(study, *FINISHED)
-    if finished < s.tune.trials:
-        raise InputError(
-            f"study {search.name} has {finished} of {s.tune.trials} trials, and no worker is left;"
-            " where one was killed, see that memory suffices; the same command goes on"
-        )
-    return study
-
-
-def _slots(s: Settings, n: int, workers: int) -> list[str]:
-    """As devices.device_slots, of at most `n` workers: they are processes, whatever a fit is."""
-    devices.pick_device(s.train.device)  # there is one
-    return devices.device_slots(
-        replace(s.train, backend="loky", workers=workers or s.train.workers), n
-    )
-
-
-def _spread(search: Search, slots: list[str]) -> None:
-    """A process a slot. One that dies leaves its trial to the others; all end with this one."""
-    context, me = multiprocessing.get_context("spawn"), os.getpid()  # CUDA survives no fork
-    with tempfile.TemporaryDirectory() as locks:
-        tasks = [(me, slots, Path(locks), search, i) for i in range(len(slots))]
-        workers = [context.Process(target=_alone, args=task, daemon=True) for task in tasks]
-        for worker in workers:
-            worker.start()
-        try:
-            for worker in workers:
-                worker.join()
-                if worker.exitcode < 0:
-                    print(f"40_tune worker {worker.pid} was killed", flush=True)
-        except KeyboardInterrupt:
-            for worker in workers:
-                worker.join(1)  # a terminal interrupts them as well, which needs no second blow
-                worker.terminate()
-                worker.join()
-            raise
-
-
-def _alone(parent: int, slots: list[str], locks: Path, *task) -> None:
-    def alone() -> None:
-        processes.die_with_parent(parent)
-        if any(slots):
-            devices.take(slots, locks)
-        work(*task)
-
-    sys.exit(cli.exit_code(alone))
-
-
-def work(search: Search, worker: int) -> None:
-    """Run trials until the study has as many finished ones as it should."""
-    s = search.settings
-    device = "cpu" if s.train.backend == "dask" else s.train.device  # of a cluster, not of this one
-    s = replace(s, train=replace(s.train, device=device, settings="given"))
-    torch.set_num_threads(s.train.threads)
-    bench = TrainingContext.open(s, require(graph.store(s)), require(graph.folds(s)))
-    bench = bench.of_users(s.tune.users, s.tune.seed)
-    study, seed = search.load(worker)
-    waits = False
-    while studies.count(study, *FINISHED) < s.tune.trials:
-        studies.fail_stale_trials(study)
-        if studies.count(study, *FINISHED, TrialState.RUNNING) < s.tune.trials:
-            _one(search, study, bench, seed)
-        elif not waits:
-            waits = True
-            print(WAITS, flush=True)
-        else:
-            time.sleep(POLL)
-
-
-def _one(search: Search, study: Study, bench: TrainingContext, seed: int) -> None:
-    """Run one trial. When it is interrupted, its settings are queued again."""
-    begun: list[int] = []
-    lost: list[int] = []
+def run_trial(search: Search, study: Study, context: TrainingContext, seed: int) -> None:
+    """Run one trial. If it is interrupted, its settings are queued again."""
+    started: list[int] = []
+    failed_by_others: list[int] = []
 
     def objective(trial: Trial) -> float:
-        begun.append(trial.number)
+        started.append(trial.number)
         try:
-            return _objective(search, bench, trial, seed)
+            return mean_auc(search, context, trial, seed)
         except UpdateFinishedTrialError:
-            lost.append(trial.number)
+            failed_by_others.append(trial.number)
             raise
 
     try:
-        study.optimize(objective, n_trials=1, catch=SurplusTrial, callbacks=[_say])
-    except (UpdateFinishedTrialError, ValueError):  # Optuna cannot tell what has been told
-        if not lost:
+        study.optimize(objective, n_trials=1, catch=SurplusTrial, callbacks=[_print_trial])
+    except (UpdateFinishedTrialError, ValueError):  # Optuna's answers for a finished trial
+        if not failed_by_others:
             raise
-        said = "was failed by another worker, or by --repair, while it ran; on to the next"
-        print(f"40_tune trial {lost[0]} {said}", flush=True)
+        message = "was failed by another worker, or by --repair, while it ran; on to the next"
+        print(f"40_tune trial {failed_by_others[0]} {message}", flush=True)
     except KeyboardInterrupt:  # Optuna has failed the trial
-        for number in begun:
-            studies.requeue(study, study.trials[number])
+        for number in started:
+            requeue(study, study.trials[number])
         raise
 
 
-def _objective(search: Search, bench: TrainingContext, trial: Trial, seed: int) -> float:
-    """The mean AUC over the folds; raises TrialPruned where it is not worth the others."""
-    s, folds = search.settings, search.folds
-    trial.set_user_attr(studies.WORKER, studies.me())
+def mean_auc(search: Search, context: TrainingContext, trial: Trial, seed: int) -> float:
+    """The mean AUC over the folds; raises TrialPruned when the pruner stops it or it diverges."""
+    settings, folds = search.settings, search.folds
+    trial.set_user_attr(WORKER, this_worker())
     trial.set_user_attr("seed", seed)
-    _refuse_surplus(trial, s.tune.trials)
-    drawn = {key: _draw(trial, key, parameter) for key, parameter in search.space.items()}
-    network = search_space.apply(search.base, drawn, f"40_tune {search.model}, {drawn}")
-    bench = replace(bench, settings=replace(bench.settings, networks={search.model: network}))
-    done, what = _Done(bench.device), f"40_tune {search.model}, {drawn},"
+    _refuse_surplus(trial, settings.tune.trials)
+    values = {key: _draw(trial, key, parameter) for key, parameter in search.space.items()}
+    network = search_space.apply(search.network, values, f"40_tune {search.model}, {values}")
+    context = replace(context, settings=replace(context.settings, networks={search.model: network}))
+    results, what = FoldResults(context.device), f"40_tune {search.model}, {values},"
     remedy = f"narrow the space in models/{load_config.SPACES}/{search.model}.toml"
     try:
-        with enough_memory(bench.device, what, remedy):
-            fits = _parallel_folds(search, network) if search.abreast else None
+        with enough_memory(context.device, what, remedy):
+            fits = _fit_folds(search, network) if search.parallel_folds else None
             for step, fold in enumerate(folds):
-                done.add(*(fits[step] if fits else _fit(bench, _key(search, fold))))
-                trial.report(reported(done.aucs, s.tune.pruner), step)
+                results.add(*(fits[step] if fits else fit_fold(context, _key(search, fold))))
+                trial.report(reported_value(results.aucs, settings.tune.pruner), step)
                 if fold != folds[-1] and trial.should_prune():
                     raise optuna.TrialPruned
-    except FloatingPointError as error:  # no settings are worse, which the sampler has to know
+    except FloatingPointError as error:  # pruned, not failed: the sampler learns how bad they are
         trial.set_user_attr("diverged", str(error))
         raise optuna.TrialPruned from None
     finally:
-        for name, value in done.attributes().items():
+        for name, value in results.attributes().items():
             trial.set_user_attr(name, value)
-    return statistics.fmean(done.aucs)
+    return statistics.fmean(results.aucs)
+
+
+def fit_fold(context: TrainingContext, key: Key) -> FoldResult:
+    _, report, n_rows, _ = context.train(
+        key, progress=lambda batches, _: batches, each_epoch=lambda epoch, record: None
+    )
+    return report, n_rows, provenance.peak_mib()
 
 
 def _key(search: Search, fold: int) -> Key:
     return search.model, search.settings.train.seeds[0], fold
 
 
-def _parallel_folds(search: Search, network: NetworkSettings) -> list[tuple[FitReport, int, int]]:
-    """What `_fit` returns for every fold, each trained in a process of its own."""
-    s = search.settings
-    s = replace(s, networks={search.model: network}, train=replace(s.train, settings="given"))
-    store, folds = (require(place).resolve() for place in (graph.store(s), graph.folds(s)))
+def _fit_folds(search: Search, network: NetworkSettings) -> list[FoldResult]:
+    """`fit_fold` of every fold, each in a process of its own."""
+    settings = search.settings
+    train_cfg = replace(settings.train, settings="given")
+    settings = replace(settings, networks={search.model: network}, train=train_cfg)
+    specs = graph.store(settings), graph.folds(settings)
+    store, folds = (require(spec).resolve() for spec in specs)
     keys = [_key(search, fold) for fold in search.folds]
-    tasks = {f"{search.model} fold {key[2]}": (s, store, folds, key) for key in keys}
-    slots = devices.device_slots(s.train, len(tasks))
-    found = dict(run_tasks(_fit_alone, tasks, s.train, slots, store.parents[1]))
-    return [found[name] for name in tasks]
+    tasks = {f"{search.model} fold {key[2]}": (settings, store, folds, key) for key in keys}
+    slots = devices.device_slots(train_cfg, len(tasks))
+    results = dict(
+        dispatch.run_tasks(_fit_fold_in_process, tasks, train_cfg, slots, store.parents[1])
+    )
+    return [results[name] for name in tasks]
 
 
-def _fit_alone(s: Settings, store: Path, folds: Path, key: Key) -> tuple[FitReport, int, int]:
-    torch.set_num_threads(s.train.threads)
-    bench = TrainingContext.open(s, store, folds).of_users(s.tune.users, s.tune.seed)
-    report, *rest = _fit(bench, key)
+def _fit_fold_in_process(settings: Settings, store: Path, folds: Path, key: Key) -> FoldResult:
+    torch.set_num_threads(settings.train.threads)
+    context = TrainingContext.open(settings, store, folds)
+    report, *rest = fit_fold(context.of_users(settings.tune.users, settings.tune.seed), key)
     return replace(report, held_logits=None), *rest
 
 
-def _fit(bench: TrainingContext, key: Key) -> tuple[FitReport, int, int]:
-    """How a fit went, on how many rows, and the peak memory of its process so far, MiB."""
-    _, report, n_rows, _ = bench.train(
-        key, progress=lambda batches, _: batches, each_epoch=lambda epoch, record: None
-    )
-    return report, n_rows, provenance.peak_mib()
+def _refuse_surplus(trial: Trial, n_required: int) -> None:
+    """Raises SurplusTrial when enough earlier trials are running or finished.
 
-
-def _refuse_surplus(trial: Trial, wanted: int) -> None:
-    """Raises SurplusTrial where trials that came first are enough.
-
-    Two workers may begin a trial in the same moment; the numbers that the storage gave them order
-    them, so exactly as many as are wanted go on.
+    Two workers may start a trial at the same moment. The storage numbers the trials in order, so
+    that exactly the required ones continue.
     """
-    first = trial.study.get_trials(deepcopy=False)[: trial.number]
-    if sum(other.state != TrialState.FAIL for other in first) >= wanted:
+    earlier = trial.study.get_trials(deepcopy=False)[: trial.number]
+    if sum(other.state != TrialState.FAIL for other in earlier) >= n_required:
         raise SurplusTrial
 
 
@@ -335,8 +152,8 @@ def _draw(trial: Trial, key: str, parameter: Parameter) -> Any:
 
 
 @dataclass
-class _Done:
-    """What the folds of a trial came to so far."""
+class FoldResults:
+    """The results of a trial's folds so far."""
 
     device: torch.device
     aucs: list[float] = field(default_factory=list)
@@ -346,8 +163,8 @@ class _Done:
     peak_mib: int = 0
 
     def __post_init__(self) -> None:
-        if PEAK.exists():  # where not, peak_mib is the worker's since it began
-            PEAK.write_text("5")
+        if CLEAR_REFS.exists():  # otherwise peak_mib counts from the start of the worker
+            CLEAR_REFS.write_text("5")
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
 
@@ -359,7 +176,8 @@ class _Done:
         self.peak_mib = max(self.peak_mib, peak_mib)
 
     def attributes(self) -> dict[str, Any]:
-        found = {
+        """User attributes of the trial."""
+        attributes = {
             "fold_aucs": self.aucs,
             "epochs": self.epochs,
             "seconds": round(self.seconds, 3),
@@ -367,16 +185,19 @@ class _Done:
             "peak_mib": self.peak_mib or provenance.peak_mib(),
         }
         if self.device.type == "cuda":
-            found["gpu_peak_mib"] = torch.cuda.max_memory_allocated(self.device) // 2**20
-        return found
+            attributes["gpu_peak_mib"] = torch.cuda.max_memory_allocated(self.device) // 2**20
+        return attributes
 
 
-def _say(study: Study, trial: FrozenTrial) -> None:
-    """One line a trial."""
+def _print_trial(study: Study, trial: FrozenTrial) -> None:
+    """One line per finished trial."""
     if trial.state not in FINISHED:
         return
-    known = trial.user_attrs
+    attributes = trial.user_attrs
     auc = "diverged" if trial.value is None else f"auc={trial.value:.5f}"
-    said = f"trial {trial.number} {trial.state.name.lower()} {auc} folds={len(known['fold_aucs'])}"
-    n_finished = studies.count(study, *FINISHED)
-    print(f"40_tune {said} ({known['seconds']:.0f} s), {n_finished} finished", flush=True)
+    print(
+        f"40_tune trial {trial.number} {trial.state.name.lower()} {auc}"
+        f" folds={len(attributes['fold_aucs'])} ({attributes['seconds']:.0f} s),"
+        f" {count(study, *FINISHED)} finished",
+        flush=True,
+    )

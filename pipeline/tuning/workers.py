@@ -1,0 +1,127 @@
+"""The workers of a study: processes that run its trials, one per GPU or core."""
+
+import multiprocessing
+import os
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from optuna.study import Study
+from optuna.trial import TrialState
+
+from features.errors import InputError
+from pipeline import graph
+from pipeline.artifacts.spec import require
+from pipeline.config.load import Settings
+from pipeline.runtime import cli, devices, processes
+from pipeline.training.context import TrainingContext
+from pipeline.tuning.optuna_output import silence_optuna
+from pipeline.tuning.stale_trials import fail_stale_trials
+from pipeline.tuning.studies import FINISHED, Search, count
+from pipeline.tuning.trials import run_trial
+
+POLL_S = 1.0  # between two looks at trials that other workers run
+WAITING = (
+    "40_tune waits for trials that other workers run; if those workers were killed on another"
+    " machine, stop this command and fail their trials with --repair"
+)
+
+
+def run(search: Search, n_workers: int) -> Study:
+    """Run trials with `n_workers` processes (0: as many as fit) until enough are finished.
+
+    Raises InputError when the workers ended before that.
+    """
+    settings, study = search.settings, search.create()
+    missing = settings.tune.trials - count(study, *FINISHED)
+    if missing > 0:
+        on_cluster = settings.train.backend == "dask"
+        slots = worker_slots(settings, missing, n_workers)
+        alone_here = settings.train.backend == "loky" and len(slots) == 1
+        parallel_folds = settings.tune.pruner == "none" and (on_cluster or alone_here)
+        search = replace(search, parallel_folds=parallel_folds)
+        message = f"{missing} of {settings.tune.trials} trials to go, {len(slots)} at a time"
+        print(f"40_tune study {search.name}: {message}", flush=True)
+        if len(slots) == 1:
+            work(search, 0)
+        else:
+            run_processes(search, slots)
+    finished = count(study, *FINISHED)
+    if finished < settings.tune.trials:
+        raise InputError(
+            f"study {search.name} has {finished} of {settings.tune.trials} trials, and all its"
+            " workers have ended; if one was killed, check that memory suffices; the same command"
+            " resumes the study"
+        )
+    return study
+
+
+def worker_slots(settings: Settings, missing: int, n_workers: int) -> list[str]:
+    """For each worker, its GPU's name, or "" for a core; at most `missing` workers.
+
+    Workers are processes whatever train.backend says of fits; those of a cluster need no device.
+    """
+    train_cfg = settings.train
+    if train_cfg.backend == "dask":
+        return [""] * min(missing, n_workers or 1)
+    devices.pick_device(train_cfg.device)  # raises where there is none
+    n_workers = n_workers or train_cfg.workers
+    return devices.device_slots(replace(train_cfg, backend="loky", workers=n_workers), missing)
+
+
+def run_processes(search: Search, slots: list[str]) -> None:
+    """One worker process per slot. A dead one leaves its trial to the others; none outlives us."""
+    spawn, parent = multiprocessing.get_context("spawn"), os.getpid()  # CUDA does not survive fork
+    with tempfile.TemporaryDirectory() as locks:
+        tasks = [(parent, slots, Path(locks), search, i) for i in range(len(slots))]
+        workers = [spawn.Process(target=_worker_main, args=task, daemon=True) for task in tasks]
+        for worker in workers:
+            worker.start()
+        try:
+            for worker in workers:
+                worker.join()
+                if worker.exitcode < 0:
+                    print(f"40_tune worker {worker.pid} was killed", flush=True)
+        except KeyboardInterrupt:
+            for worker in workers:
+                worker.join(1)  # a terminal's Ctrl-C reaches it as well: it needs no second signal
+                worker.terminate()
+                worker.join()
+            raise
+
+
+def _worker_main(parent: int, slots: list[str], locks: Path, search: Search, worker: int) -> None:
+    def main() -> None:
+        processes.die_with_parent(parent)
+        silence_optuna()
+        if any(slots):
+            devices.take(slots, locks)
+        work(search, worker)
+
+    sys.exit(cli.exit_code(main))
+
+
+def work(search: Search, worker: int) -> None:
+    """Run trials, one after another, until the study has enough finished ones."""
+    settings = search.settings
+    device = "cpu" if settings.train.backend == "dask" else settings.train.device  # fits are there
+    train_cfg = replace(settings.train, device=device, settings="given")
+    settings = replace(settings, train=train_cfg)
+    torch.set_num_threads(train_cfg.threads)
+    store, folds = require(graph.store(settings)), require(graph.folds(settings))
+    context = TrainingContext.open(settings, store, folds)
+    context = context.of_users(settings.tune.users, settings.tune.seed)
+    study, seed = search.load(worker)
+    is_waiting = False
+    while count(study, *FINISHED) < settings.tune.trials:
+        fail_stale_trials(study)
+        if count(study, *FINISHED, TrialState.RUNNING) < settings.tune.trials:
+            run_trial(search, study, context, seed)
+        elif not is_waiting:
+            is_waiting = True
+            print(WAITING, flush=True)
+        else:
+            time.sleep(POLL_S)
