@@ -27,9 +27,9 @@ import torch
 from bench import challenge_like, report, steps
 from bench.alone import alone
 from features.errors import InputError
-from models.batches import rows as table
-from models.batches import stream
 from models.batches.disk_array import DiskArray
+from models.batches.rows import COLUMNS, Rows
+from models.batches.stream import StreamRows
 from models.network import Network
 from models.training.fit import fit, predict
 from pipeline.artifacts import provenance
@@ -111,7 +111,7 @@ def write(folder: Path, n_rows: int, n_items: int) -> None:
         size = min(CHUNK, n_rows - start)
         rows, label = challenge_like.rows(size, max_len=64, n_items=n_items, seed=seed)
         offsets = rows.offsets + entries
-        arrays = {name: getattr(rows, name) for name in (*table.COLUMNS, "values")}
+        arrays = {name: getattr(rows, name) for name in (*COLUMNS, "values")}
         arrays |= {"user": rows.user + users, "history": rows.history + histories}
         arrays |= {"label": label.byte(), "offsets": offsets if start == 0 else offsets[1:]}
         for name, array in arrays.items():
@@ -124,7 +124,7 @@ def write(folder: Path, n_rows: int, n_items: int) -> None:
 def mapped(folder: Path) -> SimpleNamespace:
     """The arrays of `write`."""
     types = dict.fromkeys(("likes", "views", "label"), np.uint8) | {"offsets": np.int64}
-    names = (*table.COLUMNS, "label", "values", "offsets")
+    names = (*COLUMNS, "label", "values", "offsets")
     arrays = {n: np.memmap(folder / n, types.get(n, np.int32), "r") for n in names}
     return SimpleNamespace(**arrays)
 
@@ -135,11 +135,11 @@ def measure(s: Settings, folder: Path, home: str, n_items: int, clock: str) -> d
     libraries, of, (network,) = steps.resident_mib(), mapped(folder), s.networks.values()
     given = of, of.values, of.offsets, n_items, network.max_len
     if home == "stream":
-        rows, label = stream.stream(*given, s.train.memory << 20), DiskArray.of(of.label)
+        rows, label = StreamRows.of_split(*given, s.train.memory << 20), DiskArray.of(of.label)
         held = rows.where(lambda start, stop: np.arange(start, stop) < JUDGED)
         held_label = torch.from_numpy(held.pick(label)).float()
     else:
-        rows, label = table.rows(*given), torch.from_numpy(np.array(of.label)).float()
+        rows, label = Rows.of_split(*given), torch.from_numpy(np.array(of.label)).float()
         held, held_label = rows.take(torch.arange(JUDGED)), label[:JUDGED]
     torch.manual_seed(0)
     made = Network(network, challenge_like.items(n_items), 1 + DiskArray.of(of.user).max())

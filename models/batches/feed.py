@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from models.batches.prefetch import prefetch
-from models.batches.source import BatchSource, Column
+from models.batches.source import BatchSource, RowValues
 
 
 def batches_on_device(
-    rows: BatchSource, label: Column | None, plan: Sequence, device: torch.device
+    rows: BatchSource, label: RowValues | None, plan: Sequence, device: torch.device
 ) -> Iterator[tuple[Any, Tensor | None]]:
     """Each batch of `plan` and its labels (B,) float, on `device`.
 

@@ -1,4 +1,4 @@
-"""Work done one step ahead of who needs it, in a thread."""
+"""One item of an iterator is made ahead, in a thread."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,13 +8,13 @@ T = TypeVar("T")
 END = object()
 
 
-def prefetch(made: Iterator[T]) -> Iterator[T]:
-    """The items of `made`; a thread makes the next one while this one is used, and no more.
+def prefetch(items: Iterator[T]) -> Iterator[T]:
+    """The same items; a thread makes the next one while the caller uses this one.
 
-    What `made` raises is raised where its item is needed.
+    An error of `items` is raised when its item is asked for.
     """
     with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(next, made, END)
-        while (item := coming.result()) is not END:
-            coming = thread.submit(next, made, END)
+        pending = thread.submit(next, items, END)
+        while (item := pending.result()) is not END:
+            pending = thread.submit(next, items, END)
             yield item

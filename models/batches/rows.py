@@ -1,13 +1,13 @@
-"""Rows on the device: every column is one tensor, a batch is a slice of a permutation.
+"""Rows in memory: every column is one tensor, and a batch is a slice of a permutation.
 
-No loader, no worker, no padding. A batch lists its distinct items once; targets and history
-entries point at them, so that each item's representation is computed once a batch.
+There is no loader, no worker and no padding. A batch lists its distinct items once; targets and
+history entries point at them, so that a batch computes each item's representation once.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import accumulate, repeat
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,15 +22,15 @@ COLUMNS = ("user", "item", "likes", "views", "history")
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a network sees of B rows. Labels are not among it.
+    """What a network sees of B rows; labels are not part of it.
 
     Shapes:
         items    (U,)  int64, ascending item ids that `target` and `history.position` point at;
-                 the first is always 0, the padding item
+                 the first one is always 0, the padding item
         target   (B,)  int64, position of the target among `items`
         user     (B,)  int64
         likes    (B,)  int64, level 0..10 of the row; views likewise
-        history  see History
+        history  see models.layers.ragged.History
     """
 
     items: Tensor
@@ -41,21 +41,21 @@ class Batch:
     history: History
 
     def to(self, device: torch.device) -> "Batch":
-        """On `device`; from pinned memory without waiting for the copy."""
+        """The same batch on `device`; from pinned memory without waiting for the copy."""
         return self._each(lambda t: t.to(device, non_blocking=True))
 
     def pin_memory(self) -> "Batch":
         return self._each(Tensor.pin_memory)
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
-        own = {f.name: getattr(self, f.name) for f in fields(self)}
-        history = own.pop("history")
+        tensors = {f.name: getattr(self, f.name) for f in fields(self)}
+        history = tensors.pop("history")
         parts = (change(getattr(history, f.name)) for f in fields(history))
-        return Batch(**{k: change(v) for k, v in own.items()}, history=History(*parts))
+        return Batch(**{k: change(v) for k, v in tensors.items()}, history=History(*parts))
 
 
-class Size(NamedTuple):
-    """Of a batch: T history entries, U distinct items."""
+class BatchSize(NamedTuple):
+    """T history entries and U distinct items of a batch."""
 
     n_entries: int
     n_distinct: int
@@ -69,13 +69,13 @@ class Rows:
         user     (N,)  int32
         item     (N,)  int32, target item id
         likes    (N,)  uint8; views likewise
-        history  (N,)  int32, which of the H histories
+        history  (N,)  int32, number of the row's history among H
         values   (S,)  int32, item ids of all histories, one after the other, oldest first
         offsets  (H + 1,)  int64, where each history begins
         n_items  rows of the item table
         max_len  most recent history items that a batch holds
-        on_host  whether they stay on the host, and batches go to the network's device
-                  (models.batches.feed)
+        on_host  whether the rows stay on the host and their batches are copied to the network's
+                 device (models.batches.feed)
     """
 
     user: Tensor
@@ -88,6 +88,15 @@ class Rows:
     n_items: int
     max_len: int
     on_host: bool = False
+
+    @classmethod
+    def of_split(
+        cls, split: Any, values: np.ndarray, offsets: np.ndarray, n_items: int, max_len: int
+    ) -> "Rows":
+        """The rows of a store's `split`, whose attributes COLUMNS names, and its histories."""
+        columns = {name: tensor(getattr(split, name)) for name in COLUMNS}
+        histories = {"values": tensor(values), "offsets": tensor(offsets)}
+        return cls(**columns, **histories, n_items=n_items, max_len=max_len)
 
     def __len__(self) -> int:
         return len(self.item)
@@ -102,8 +111,8 @@ class Rows:
         return sum(t.nbytes for t in tensors if isinstance(t, Tensor))
 
     def to(self, device: torch.device | str) -> "Rows":
-        moved = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Rows(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in moved.items()})
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Rows(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in values.items()})
 
     def take(self, index: Tensor) -> "Rows":
         """The rows `index` (M,) int64, on the same histories."""
@@ -156,56 +165,56 @@ class Rows:
         return self
 
     def batches(self, indices: Sequence[Tensor]) -> Iterator[Batch]:
-        """`batch` of each. A GPU is waited for twice in all, before the first one."""
+        """`batch` of each of `indices`. The host waits for a GPU twice, before the first one."""
         sizes = repeat(None) if self.device.type == "cpu" else self.sizes(indices)
         return map(self.batch, indices, sizes)
 
-    def batch(self, index: Tensor, size: Size | None = None) -> Batch:
+    def batch(self, index: Tensor, size: BatchSize | None = None) -> Batch:
         """Rows `index` (B,) int64, each history cut to its last `max_len` items.
 
-        size  of the batch; where it is not known, the host must wait for it
+        size  of the batch; where it is None, the host must wait for the device to count it
         """
         entries, row, offsets = self.entries(index, size and size.n_entries)
         target = self.item[index].long()
         seen = self.seen(target, entries)
-        found = torch.nonzero_static(seen, size=size.n_distinct) if size else seen.nonzero()
-        items = found.squeeze(1)
-        place = torch.empty(self.n_items, dtype=torch.int64, device=index.device)
-        place[items] = torch.arange(len(items), device=index.device)
+        items = torch.nonzero_static(seen, size=size.n_distinct) if size else seen.nonzero()
+        items = items.squeeze(1)
+        position = torch.empty(self.n_items, dtype=torch.int64, device=index.device)
+        position[items] = torch.arange(len(items), device=index.device)
         user, likes, views = (c[index].long() for c in (self.user, self.likes, self.views))
         return Batch(
-            items, place[target], user, likes, views, History(place[entries], row, offsets)
+            items, position[target], user, likes, views, History(position[entries], row, offsets)
         )
 
-    def sizes(self, indices: Sequence[Tensor]) -> list[Size]:
-        """The size of each batch."""
+    def sizes(self, indices: Sequence[Tensor]) -> list[BatchSize]:
+        """The size of the batch of each of `indices`."""
         lengths = [self.lengths(self.history[index].long()).sum() for index in indices]
         n_entries, n_distinct = torch.stack(lengths).tolist(), []
         for index, n in zip(indices, n_entries, strict=True):
             entries, _, _ = self.entries(index, n)
             n_distinct.append(self.seen(self.item[index].long(), entries).sum())
-        return list(map(Size, n_entries, torch.stack(n_distinct).tolist()))
+        return list(map(BatchSize, n_entries, torch.stack(n_distinct).tolist()))
 
     def entries(self, index: Tensor, n_entries: int | None) -> tuple[Tensor, Tensor, Tensor]:
         """The last `max_len` history items of rows `index` (B,), T = `n_entries` in all.
 
         Returns item ids (T,), the row of each (T,), and where rows begin (B + 1,); all int64.
         """
-        which = self.history[index].long()
-        length = self.lengths(which)
+        number = self.history[index].long()
+        length = self.lengths(number)
         offsets = torch.zeros(len(index) + 1, dtype=torch.int64, device=index.device)
         torch.cumsum(length, 0, out=offsets[1:])
         row = torch.repeat_interleave(length, output_size=n_entries)
-        first = self.offsets[which + 1] - offsets[1:]
-        place = torch.arange(len(row), device=index.device) + first[row]
-        return self.values[place].long(), row, offsets
+        first = self.offsets[number + 1] - offsets[1:]
+        position = torch.arange(len(row), device=index.device) + first[row]
+        return self.values[position].long(), row, offsets
 
-    def lengths(self, which: Tensor) -> Tensor:
-        """Of histories `which` (B,), as far as a batch holds them: (B,) int64."""
-        return (self.offsets[which + 1] - self.offsets[which]).clamp(max=self.max_len)
+    def lengths(self, number: Tensor) -> Tensor:
+        """Lengths (B,) int64 of the histories `number` (B,), as far as a batch holds them."""
+        return (self.offsets[number + 1] - self.offsets[number]).clamp(max=self.max_len)
 
     def seen(self, target: Tensor, entries: Tensor) -> Tensor:
-        """Which items a batch of `target` (B,), `entries` (T,) lists, 0 among them: (I,) bool."""
+        """(I,) bool: the items of a batch of `target` (B,) and `entries` (T,), and item 0."""
         seen = torch.zeros(self.n_items, dtype=torch.bool, device=target.device)
         seen[0] = True
         seen[target] = True
@@ -213,15 +222,8 @@ class Rows:
         return seen
 
 
-def rows(split, values: np.ndarray, offsets: np.ndarray, n_items: int, max_len: int) -> Rows:
-    """Rows of a store's `split` (arrays as in COLUMNS) and its histories."""
-    columns = {name: tensor(getattr(split, name)) for name in COLUMNS}
-    shared = {"values": tensor(values), "offsets": tensor(offsets)}
-    return Rows(**columns, **shared, n_items=n_items, max_len=max_len)
-
-
 def join(parts: Sequence[Rows]) -> Rows:
-    """The rows of `parts`, of one store, one part after the other."""
+    """The rows of `parts`, which are of one store, one part after the other."""
     columns = {name: torch.cat([getattr(part, name) for part in parts]) for name in COLUMNS}
     number = accumulate((len(part.offsets) - 1 for part in parts), initial=0)
     begin = accumulate((len(part.values) for part in parts), initial=0)
@@ -236,5 +238,5 @@ def join(parts: Sequence[Rows]) -> Rows:
 
 
 def tensor(array: np.ndarray) -> Tensor:
-    """A copy: mapped arrays are read-only, and torch wants memory that it may write."""
+    """A copy as a tensor: mapped arrays are read-only, and torch wants memory that it may write."""
     return torch.from_numpy(np.array(array))

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from models.batches.disk_array import DiskArray
 
-Column = Tensor | DiskArray  # (N,), a value per row; it is stored where the rows are
+RowValues = Tensor | DiskArray  # (N,), a value per row; it is stored where the rows are
 Mask = Callable[[Any], Any]  # values (M,) of a column, tensor or array -> (M,) bool
 Shard = Callable[[Tensor], Tensor]  # positions (M,) -> those that this process works on
 
@@ -43,7 +43,7 @@ class BatchSource(Protocol):
         batches hold one process's part of the rows.
         """
 
-    def read(self, plan: Sequence, label: Column | None) -> Iterator[tuple[Any, Tensor | None]]:
+    def read(self, plan: Sequence, label: RowValues | None) -> Iterator[tuple[Any, Tensor | None]]:
         """Each batch of `plan` with its labels (B,) float, where the rows have `label` (N,)."""
 
 
@@ -56,13 +56,15 @@ class RowSource(BatchSource, Protocol):
     def cut(self, max_len: int) -> "RowSource":
         """The same rows, with batches that hold the last `max_len` items of each history."""
 
-    def select(self, column: Column, mask: Mask, label: Column) -> tuple["RowSource", Column]:
+    def select(
+        self, column: RowValues, mask: Mask, label: RowValues
+    ) -> tuple["RowSource", RowValues]:
         """The rows whose value in `column` passes `mask`, and the `label` that belongs to them."""
 
-    def selected(self, column: Column, mask: Mask) -> np.ndarray:
+    def selected(self, column: RowValues, mask: Mask) -> np.ndarray:
         """The positions (M,) int64 of the rows that `select` keeps, ascending."""
 
-    def labels(self, label: Column) -> Tensor:
+    def labels(self, label: RowValues) -> Tensor:
         """`label` of these rows, in memory: (N,) float32."""
 
     def load(self) -> "RowSource":

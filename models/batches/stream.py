@@ -1,12 +1,12 @@
-"""Rows that stay on disk: a pass reads them in windows, and a setting bounds what is in memory.
+"""Rows that stay on disk: a pass reads them in windows, and a setting bounds the memory in use.
 
 A split is cut into blocks of consecutive rows. A pass takes the blocks one after the other, those
-of an epoch of training in random order; as many as fill a window are joined, shuffled together
-(a shuffle buffer) and cut into batches, while a thread reads the next window. What is left over
-begins the next window, so that batches have the sizes that they have in memory, and every row comes
-exactly once. In a pass that does not shuffle, the batches are those of models.batches.rows.Rows,
-bit for
-bit. The order of an epoch depends on the generator, the memory and `max_len` alone.
+of an epoch of training in random order. As many blocks as fill a window are joined, shuffled
+together (a shuffle buffer) and cut into batches, while a thread reads the next window. The rows
+that are left over begin the next window, so that batches have the same sizes as in memory, and
+every row comes exactly once. In a pass that does not shuffle, the batches are those of
+models.batches.rows.Rows, bit for bit. The order of an epoch depends on the generator, the memory
+and `max_len` alone.
 
 Shuffling a window is not shuffling everything: two rows meet in a batch only where their blocks
 meet in a window. Blocks are small for that reason: a window holds at least `BLOCKS` of them.
@@ -16,6 +16,7 @@ meet in a window. Blocks are small for that reason: a window holds at least `BLO
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,11 +29,11 @@ from models.batches.source import Mask, Shard
 
 SHARES = 4
 BLOCKS = 16
-LARGEST = 1 << 14  # rows of a block, however much memory there is
-ROW = 34  # bytes of a row besides its history: columns, label, an offset, its place in the shuffle
-ENTRY = 4  # bytes of a history item
+MAX_BLOCK = 1 << 14  # rows of a block, however much memory there is
+ROW_BYTES = 34  # of a row without its history: columns, label, an offset, its place in the shuffle
+ENTRY_BYTES = 4  # of a history item
 
-Keep = Callable[[int, int], np.ndarray]  # (start, stop) -> which of these rows count, bool
+Keep = Callable[[int, int], np.ndarray]  # (start, stop) -> bool, whether each of these rows is kept
 Piece = tuple[Rows, Tensor | None]  # rows in memory and their labels
 
 
@@ -42,12 +43,12 @@ class StreamPlan(Sequence[range]):
 
     n_rows: int
     batch_size: int
-    seed: int | None  # of the order of blocks and within windows; None: as on disk
+    seed: int | None  # of the order of blocks and of rows in a window; None: as on disk
 
     def __len__(self) -> int:
-        whole, rest = divmod(self.n_rows, self.batch_size)
-        joined = rest == 1 and whole and self.seed is not None  # batch norm cannot take one row
-        return whole + (rest > 0 and not joined)
+        full, rest = divmod(self.n_rows, self.batch_size)
+        joined = rest == 1 and full and self.seed is not None  # batch norm cannot take one row
+        return full + (rest > 0 and not joined)
 
     def __getitem__(self, i: int) -> range:
         if not 0 <= i < len(self):
@@ -58,11 +59,11 @@ class StreamPlan(Sequence[range]):
 
 @dataclass(frozen=True, slots=True)
 class StreamRows:
-    """The rows of one split on disk, or those of them that `keep` says; the stand-in for Rows.
+    """The rows of one split on disk, or those that `keep` keeps; see models.batches.source.
 
-    columns  as models.batches.rows.COLUMNS names them, (N,) each
+    columns  (N,) each, by the names of models.batches.rows.COLUMNS
     values   (S,) int32, item ids of all histories; offsets (H + 1,) int64, where each begins
-    n_items, max_len  as models.batches.rows.Rows has them
+    n_items  as in models.batches.rows.Rows; max_len likewise
     memory   bytes that may be in flight
     n_kept   rows that `keep` keeps
     """
@@ -79,6 +80,21 @@ class StreamRows:
     on_host = True
     device = torch.device("cpu")
 
+    @classmethod
+    def of_split(
+        cls,
+        split: Any,
+        values: np.memmap,
+        offsets: np.memmap,
+        n_items: int,
+        max_len: int,
+        memory: int,
+    ) -> "StreamRows":
+        """The rows of a store's `split`, whose arrays are mapped; `memory` in bytes."""
+        columns = {name: DiskArray.of(getattr(split, name)) for name in COLUMNS}
+        histories = DiskArray.of(values), DiskArray.of(offsets)
+        return cls(columns, *histories, n_items, max_len, memory, len(columns["item"]))
+
     def __len__(self) -> int:
         return self.n_kept
 
@@ -90,14 +106,14 @@ class StreamRows:
     @property
     def block(self) -> int:
         """Rows of a block."""
-        return max(1, min(LARGEST, self.window // (BLOCKS * row_bytes(self.max_len))))
+        return max(1, min(MAX_BLOCK, self.window // (BLOCKS * row_bytes(self.max_len))))
 
     @property
     def n_blocks(self) -> int:
         return -(-len(self.columns["item"]) // self.block)
 
     def bounds(self, blocks: Iterable[int] | None = None) -> Iterator[tuple[int, int]]:
-        """Where each of `blocks` begins and ends; where none are given, of all in their order."""
+        """Where each of `blocks` begins and ends; by default all blocks, in their order."""
         size, n_rows = self.block, len(self.columns["item"])
         for block in range(self.n_blocks) if blocks is None else blocks:
             yield int(block) * size, min((int(block) + 1) * size, n_rows)
@@ -107,7 +123,7 @@ class StreamRows:
         return replace(self, max_len=max_len)
 
     def where(self, keep: Keep) -> "StreamRows":
-        """The rows that `keep` says, of all those of the split."""
+        """Those rows of the whole split that `keep` keeps."""
         n_kept = sum(int(keep(a, b).sum()) for a, b in self.bounds())
         return replace(self, keep=keep, n_kept=n_kept)
 
@@ -124,7 +140,7 @@ class StreamRows:
         """
         if shard is not None:
             raise ValueError("rows on disk are read by one process: train without torchrun")
-        if self.memory < least_memory(batch_size, self.max_len):
+        if self.memory < min_memory(batch_size, self.max_len):
             raise ValueError(f"{self.memory} bytes are too few for batches of {batch_size} rows")
         seed = None if shuffle is None else int(torch.randint(2**63 - 1, (), generator=shuffle))
         return StreamPlan(len(self), batch_size, seed)
@@ -137,7 +153,8 @@ class StreamRows:
             yield rows.batch(index), None if labels is None else labels[index]
 
     def slices(self, plan: StreamPlan, label: DiskArray | None) -> Iterator[tuple[*Piece, Tensor]]:
-        """Of each batch: rows in memory, their labels (float32), and which of them (B,) int64."""
+        """For each batch: rows in memory, their labels (float32), and the batch's positions (B,)
+        int64 among them."""
         for rows, labels, batches in prefetch(self.windows(plan, label)):
             for index in batches:
                 yield rows, labels, index
@@ -152,26 +169,26 @@ class StreamRows:
             blocks = torch.randperm(self.n_blocks, generator=shuffle).numpy()
         sizes = map(len, plan)
         size, pieces, n_bytes = next(sizes, 0), [], 0
-        for place, (start, stop) in enumerate(self.bounds(blocks), start=1):
+        for n_read, (start, stop) in enumerate(self.bounds(blocks), start=1):
             pieces.append(self.piece(start, stop, label))
             n_bytes += _bytes(pieces[-1])
-            if n_bytes < self.window and place < self.n_blocks:
+            if n_bytes < self.window and n_read < self.n_blocks:
                 continue
             rows, labels = _joined(pieces)
             index = torch.arange(len(rows))
             if shuffle is not None:
                 index = torch.randperm(len(rows), generator=shuffle)
-            batches, begun = [], 0
-            while size and begun + size <= len(rows):
-                batches.append(index[begun : begun + size])
-                begun, size = begun + size, next(sizes, 0)
-            rest = index[begun:]
+            batches, start = [], 0
+            while size and start + size <= len(rows):
+                batches.append(index[start : start + size])
+                start, size = start + size, next(sizes, 0)
+            rest = index[start:]
             pieces = [(rows.take(rest).compact(), None if labels is None else labels[rest])]
             n_bytes = _bytes(pieces[0])
             yield rows, labels, batches
 
     def piece(self, start: int, stop: int, label: DiskArray | None) -> Piece:
-        """Those that count of rows `start` to `stop`, with their own histories alone."""
+        """The kept ones of rows `start` to `stop`, with their own histories alone."""
         kept = slice(None) if self.keep is None else self.keep(start, stop)
         columns = {n: torch.from_numpy(self.columns[n].read(start, stop)[kept]) for n in COLUMNS}
         number, history = np.unique(columns["history"].numpy(), return_inverse=True)
@@ -179,10 +196,10 @@ class StreamRows:
         begin = np.maximum(self.offsets.gather(number.astype(np.int64)), end - self.max_len)
         offsets = np.zeros(len(number) + 1, np.int64)
         np.cumsum(end - begin, out=offsets[1:])
-        place = np.arange(offsets[-1]) + np.repeat(end - offsets[1:], end - begin)
+        position = np.arange(offsets[-1]) + np.repeat(end - offsets[1:], end - begin)
         columns["history"] = torch.from_numpy(history.astype(np.int32))
         rows = Rows(
-            **columns, values=torch.from_numpy(self.values.gather(place)),
+            **columns, values=torch.from_numpy(self.values.gather(position)),
             offsets=torch.from_numpy(offsets), n_items=self.n_items, max_len=self.max_len,
             on_host=True,
         )  # fmt: skip
@@ -203,36 +220,29 @@ class StreamRows:
         return torch.from_numpy(self.pick(label).astype(np.float32))
 
     def load(self) -> Rows:
-        """All rows, in memory."""
+        """The same rows, in memory."""
         return _joined([self.piece(a, b, None) for a, b in self.bounds()])[0]
 
     def pick(self, column: DiskArray) -> np.ndarray:
-        """Of a column of the split, the elements of the rows that count."""
+        """The kept rows' elements of a column (N,) of the split."""
         return self._kept(column.read)
 
     def positions(self) -> np.ndarray:
-        """Which rows of the split count: int64, ascending."""
+        """Positions of the kept rows in the split: int64, ascending."""
         return self._kept(np.arange)
 
-    def _kept(self, of: Callable[[int, int], np.ndarray]) -> np.ndarray:
-        mask = self.keep or (lambda a, b: slice(None))
-        return np.concatenate([of(a, b)[mask(a, b)] for a, b in self.bounds()])
-
-
-def stream(split, values: np.memmap, offsets: np.memmap, n_items: int, max_len: int, memory: int):
-    """The StreamRows of a store's `split`, whose arrays are mapped; `memory` in bytes."""
-    columns = {name: DiskArray.of(getattr(split, name)) for name in COLUMNS}
-    histories = DiskArray.of(values), DiskArray.of(offsets)
-    return StreamRows(columns, *histories, n_items, max_len, memory, len(columns["item"]))
+    def _kept(self, values: Callable[[int, int], np.ndarray]) -> np.ndarray:
+        keep = self.keep or (lambda start, stop: slice(None))
+        return np.concatenate([values(*block)[keep(*block)] for block in self.bounds()])
 
 
 def row_bytes(max_len: int) -> int:
-    """The most that a row takes: its history full, and shared with no other row."""
-    return ROW + ENTRY * max_len
+    """The most bytes of a row: its history is full, and shared with no other row."""
+    return ROW_BYTES + ENTRY_BYTES * max_len
 
 
-def least_memory(batch_size: int, max_len: int) -> int:
-    """Bytes with which a window holds a batch, whatever its histories."""
+def min_memory(batch_size: int, max_len: int) -> int:
+    """Bytes that suffice for a window to hold any batch of `batch_size` rows."""
     return SHARES * batch_size * row_bytes(max_len)
 
 

@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.profiler import record_function
 
 from models.batches.feed import batches_on_device
-from models.batches.source import BatchSource, Column
+from models.batches.source import BatchSource, RowValues
 from models.layers.precision import matmul_precision
 from models.network import Network
 from models.settings import FitSettings
@@ -129,7 +129,7 @@ class TrainState:
 def fit(
     network: Network,
     train: BatchSource,
-    label: Column,
+    label: RowValues,
     held: BatchSource,
     held_label: Tensor,
     s: FitSettings,
@@ -144,7 +144,7 @@ def fit(
     """Train until the held-out score stops rising; leave the best weights in `network`.
 
     Shapes: label (N,) and held_label (M,) float, on the device of the rows and the network; of rows
-    on disk, label is a Column.
+    on disk, label is a RowValues.
     Begins at `state` where there is one; `save` is called after every epoch.
     Raises FloatingPointError, naming epoch and learning rate, when loss or logits are not finite;
     NotThisFit where `state` is of another.

@@ -13,7 +13,6 @@ from features.store import scoring_inputs
 from features.store.atomic import atomic_file
 from features.store.scoring_inputs import Scorable
 from features.store.store import Items, open_store
-from models.batches import rows as table
 from models.batches.rows import Rows
 from models.network import Network
 from models.settings import NetworkSettings
@@ -61,7 +60,7 @@ def run(job: ScoreArgs) -> pl.DataFrame:
     given, items = read(job, opened)
     network = opened.network(item_table(items, opened.settings, "network"), given.width)
     histories = given.values, given.offsets
-    rows = table.rows(given.rows, *histories, len(items), opened.settings.max_len)
+    rows = Rows.of_split(given.rows, *histories, len(items), opened.settings.max_len)
     with enough_memory(device, "90_score", "take the CPU, --device cpu, or fewer --rows at a time"):
         probability = score(network.to(device), rows.to(device))
     scored = pl.DataFrame({"ID": given.rows.id, "probability": probability})

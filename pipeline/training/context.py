@@ -12,10 +12,9 @@ from torch import Tensor
 from cv.auc import auc
 from features.errors import InputError
 from features.store.store import Items, Store, open_store
-from models.batches import rows as table
 from models.batches.disk_array import DiskArray
-from models.batches.rows import Rows
-from models.batches.stream import StreamRows, least_memory, stream
+from models.batches.rows import Rows, tensor
+from models.batches.stream import StreamRows, min_memory
 from models.items import ItemTable
 from models.network import Network
 from models.settings import NetworkSettings
@@ -66,13 +65,13 @@ class TrainingContext:
             check_memory(s, device)
             histories, memory = (store.values, store.offsets), s.train.memory << 20
             rows = {
-                name: stream(split, *histories, n_items, width, memory)
+                name: StreamRows.of_split(split, *histories, n_items, width, memory)
                 for name, split in splits.items()
             }
             label = {name: DiskArray.of(splits[name].label) for name in ("train", "valid")}
             return cls(s, store, device, rows, label, fold_column(folds_folder / "fold.npy"))
         rows = {
-            name: table.rows(split, store.values, store.offsets, n_items, width)
+            name: Rows.of_split(split, store.values, store.offsets, n_items, width)
             for name, split in splits.items()
         }
         on_host = stay_on_host(s.train.rows, rows, device)
@@ -193,7 +192,7 @@ def check_memory(s: Settings, device: torch.device) -> None:
     """Raises InputError where train.memory may not hold a batch of one of the networks."""
     for model, network in s.networks.items():
         batch = max(network.fit.batch_size, PREDICTED_AT_ONCE[device.type])
-        needed = -(-least_memory(batch, network.max_len) >> 20)
+        needed = -(-min_memory(batch, network.max_len) >> 20)
         if s.train.memory < needed:
             raise InputError(
                 f"train.memory={s.train.memory} (MiB) may not hold what batches of {batch} rows of"
@@ -214,7 +213,7 @@ def item_table(items: Items, s: NetworkSettings, model: str) -> ItemTable:
             " have them fitted with prepare.codes=3"
         )
     arrays = {name: getattr(items, name) for name in ("tags", "content", "likes", "views", "codes")}
-    tensors = {n: None if a is None else table.tensor(a) for n, a in arrays.items()}
+    tensors = {n: None if a is None else tensor(a) for n, a in arrays.items()}
     n_codes = 0 if items.codes is None else int(items.codes.max()) + 1
     return ItemTable(**tensors, n_tags=int(items.tags.max()) + 1, n_codes=n_codes)
 

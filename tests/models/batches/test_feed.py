@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from models.batches.feed import batches_on_device
-from models.batches.rows import Size
+from models.batches.rows import BatchSize
 from models.training.fit import fit, predict, train_epoch
 from pipeline.training.context import stay_on_host
 from tests.helpers.small import network, rows, settings
@@ -97,7 +97,7 @@ def test_no_step_of_an_epoch_waits_for_the_device(interest, interaction):
             taken.append(step)
 
     with pytest.raises(RuntimeError, match="item\\(\\) cannot be called on meta tensors"):
-        train_epoch(net, steps(Size(9, 7)), adam, s.fit)
+        train_epoch(net, steps(BatchSize(9, 7)), adam, s.fit)
     assert taken == [0, 1]  # what waited was the epoch's mean loss, at its end
     with pytest.raises(RuntimeError, match="without output_size"):
         train_epoch(net, steps(None), adam, s.fit)

@@ -18,7 +18,7 @@ from tests.helpers import small
 
 CPU = torch.device("cpu")
 N_ROWS, N_HISTORIES, BATCH = 1000, 300, 32
-LEAST = stream.least_memory(BATCH, small.settings().max_len)  # a window: 32 full rows, 16 blocks
+LEAST = stream.min_memory(BATCH, small.settings().max_len)  # a window: 32 full rows, 16 blocks
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,9 @@ def world(tmp_path_factory) -> SimpleNamespace:
     for name, values in (given | {"label": label, "fold": fold}).items():
         np.save(folder / f"{name}.npy", values.numpy())
         setattr(mapped, name, np.load(folder / f"{name}.npy", mmap_mode="r"))
-    on_disk = stream.stream(mapped, mapped.values, mapped.offsets, small.N_ITEMS, 4, LEAST)
+    on_disk = stream.StreamRows.of_split(
+        mapped, mapped.values, mapped.offsets, small.N_ITEMS, 4, LEAST
+    )
     return SimpleNamespace(
         rows=rows, label=label.float(), fold=fold, disk=on_disk,
         disk_label=DiskArray.of(mapped.label), disk_fold=DiskArray.of(mapped.fold),
@@ -217,8 +219,8 @@ def test_memory_that_may_not_hold_a_batch_is_refused(world):
 
 
 def test_scattered_elements_are_gathered_a_few_places_at_a_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(disk_array, "AROUND", 4)  # bits: places of four elements
-    monkeypatch.setattr(disk_array, "AT_ONCE", 3)
+    monkeypatch.setattr(disk_array, "REGION_BITS", 4)  # bits: places of four elements
+    monkeypatch.setattr(disk_array, "REGIONS", 3)
     np.save(tmp_path / "a.npy", np.arange(1000, dtype=np.int32)[::-1])
     found = DiskArray.of(np.load(tmp_path / "a.npy", mmap_mode="r"))
     maps, memmap = [], np.memmap
