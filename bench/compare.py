@@ -53,7 +53,7 @@ def work(arguments: argparse.Namespace) -> None:
         figures = (f"{auc(label, score):.5f}" for score in scores)
         found = paired_bootstrap(label, *scores, user)
         interval = f"{found.low:+.5f} to {found.high:+.5f}"
-        print(line((name, *figures, f"{found.difference:+.5f}", interval)), flush=True)
+        print(line((name, *figures, f"{found.estimate:+.5f}", interval)), flush=True)
 
 
 def read(blend: Path, n_rows: int) -> pl.DataFrame:

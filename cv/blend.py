@@ -87,8 +87,8 @@ class NestedScore:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One blender: its nested score, and its weights fitted on every row, to be shipped."""
+class BlenderScore:
+    """One blender: its nested score, and its weights fitted on all rows, which are submitted."""
 
     name: str
     mean: float
@@ -203,11 +203,13 @@ BLENDERS = (  # simplest first
 )
 
 
-def compare(inputs: Inputs, label: np.ndarray, fold: np.ndarray, user: np.ndarray) -> Iterator[Row]:
+def compare(
+    inputs: Inputs, label: np.ndarray, fold: np.ndarray, user: np.ndarray
+) -> Iterator[BlenderScore]:
     """A row for each of `BLENDERS`, in that order. Arguments and errors as `nested`."""
     for blender in BLENDERS:
         score = nested(blender, inputs, label, fold, user)
-        yield Row(
+        yield BlenderScore(
             name=blender.name,
             mean=score.mean,
             sd=score.sd,
@@ -216,7 +218,10 @@ def compare(inputs: Inputs, label: np.ndarray, fold: np.ndarray, user: np.ndarra
         )
 
 
-def winner(rows: list[Row]) -> Row:
-    """The simplest row (rows: simplest first) whose nested mean lies within TIE of the highest."""
-    highest = max(row.mean for row in rows)
-    return next(row for row in rows if row.mean > highest - TIE)
+def winner(scores: list[BlenderScore]) -> BlenderScore:
+    """The simplest blender whose nested mean is within TIE of the highest.
+
+    `scores` lie simplest first.
+    """
+    highest = max(score.mean for score in scores)
+    return next(score for score in scores if score.mean > highest - TIE)

@@ -22,7 +22,7 @@ from cv.auc import auc
 class Interval(NamedTuple):
     """A value on the data as given, with the 2.5 % and 97.5 % points of its replicates."""
 
-    difference: float  # AUC(a) - AUC(b); the AUC itself where there is one score
+    estimate: float  # AUC(a) - AUC(b), or the AUC of the one score
     low: float
     high: float
 

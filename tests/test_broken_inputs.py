@@ -26,7 +26,7 @@ import torch
 
 from features.errors import InputError
 from features.sources.microlens_release import files
-from features.store import memory, parquet, schema, validators
+from features.store import memory_limit, parquet, schema, validators
 from features.store.prepare import write_store
 from features.store.store import open_store
 from pipeline.artifacts import store as artifacts
@@ -102,10 +102,10 @@ READER = """
 import sys
 from pathlib import Path
 from features.errors import InputError
-from features.store import memory, schema
+from features.store import memory_limit, schema
 from features.store.prepare import write_store
 
-memory.available = lambda: 100 << 20
+memory_limit.available = lambda: 100 << 20
 try:
     write_store(Path(sys.argv[1]) / "store", schema.files(Path(sys.argv[1])), False)
 except InputError as error:
@@ -133,14 +133,14 @@ def test_a_footer_that_lies_about_a_long_list_costs_no_more_than_there_is(folder
 
 def test_the_bound_on_memory_ends_where_it_should(monkeypatch):
     before = resource.getrlimit(resource.RLIMIT_DATA)
-    monkeypatch.setattr(memory, "available", lambda: 100 << 20)
-    with memory.bounded():
+    monkeypatch.setattr(memory_limit, "available", lambda: 100 << 20)
+    with memory_limit.bounded():
         with pytest.raises(MemoryError):
             np.empty(1 << 33)
         assert resource.getrlimit(resource.RLIMIT_DATA) != before
     assert resource.getrlimit(resource.RLIMIT_DATA) == before
     monkeypatch.undo()
-    assert memory.available() > 0
+    assert memory_limit.available() > 0
 
 
 def test_a_list_that_memory_holds_is_refused_while_reading(folder):

@@ -3,7 +3,8 @@
     i_clicked           ln(1 + times the item stands in a distinct history of the store)
     i_clicked_per_show  ln((1 + that) / (1 + rows of train, valid and test that have it as target))
 
-What users honestly prefer is met in histories more often than it is shown. See cv.leaks.
+Items that users prefer stand in histories more often than they are shown: see
+cv/leak_statistics.py.
 """
 
 import numpy as np

@@ -7,11 +7,10 @@ rows of train, valid and test show with it (the lower of two that are equally fr
 import numpy as np
 import polars as pl
 
-from features.store.schema import SPLITS
+from features.store.schema import N_LEVELS, SPLITS
 from features.store.store import Split, Store
 
 LEVELS = ("likes", "views")
-N_LEVELS = 11
 COLUMNS = {f"r_{name}_mismatch": pl.UInt8 for name in LEVELS}
 
 

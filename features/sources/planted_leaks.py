@@ -19,7 +19,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from features.sources.sample_world import N_LEVELS, PLANT, TRAIN, World, pad
+from features.sources.sample_world import PLANT, TRAIN, World, pad
+from features.store.schema import N_LEVELS
 
 NONE = "none"
 KINDS = (
@@ -94,7 +95,7 @@ def in_rows(kind: str, rows: Columns, stream: int, good: Good, rng: np.random.Ge
             return rows | {"item_seq": np.where(recent, history, 0)}
         case "level_mismatch":
             views = rows["views_level"]
-            other = np.where(views < N_LEVELS, views + 1, views - 1)
+            other = np.where(views < N_LEVELS - 1, views + 1, views - 1)
             return rows | {"views_level": np.where(rng.random(len(views)) < MISMATCH, other, views)}
     return rows
 
@@ -114,7 +115,7 @@ def good_items(world: World) -> np.ndarray:
     popularity = np.zeros(len(world.likes))
     popularity[world.by_cell] = np.diff(world.cumulative)
     good = np.zeros(len(popularity), bool)
-    lag = np.zeros((2, N_LEVELS + 1))  # of likes and of views levels, in popularity
+    lag = np.zeros((2, N_LEVELS))  # of likes and of views levels, in popularity
     for item in np.argsort(-popularity[1:], kind="stable") + 1:
         at = (0, 1), (world.likes[item], world.views[item])
         lag[at] += GOOD * popularity[item]

@@ -32,8 +32,9 @@ from features.sources.sample_world import (
     random_map,
 )
 from features.store.arrow_lists import lists
+from features.store.schema import MODALITIES
 
-D_TEXT, D_IMAGE = 768, 1024  # txt_emb_BERT and img_emb_CLIPRN50
+D_TEXT, D_IMAGE = 768, 1024  # widths of MODALITIES
 USERS_PER_CHUNK, ITEMS_PER_CHUNK = 25_000, 8_192
 HIDDEN = ["label", "click_probability"]
 
@@ -155,6 +156,7 @@ def item_info(world: World) -> pa.Table:
 def item_features(s: SampleSettings, world: World) -> Iterator[pa.Table]:
     """Titles, levels and the wide text and image vectors; begins with item 1."""
     rng = np.random.default_rng([s.seed, MAPS, 0])
+    text, image = MODALITIES
     d_latent = world.topic.shape[1] + world.style.shape[1]
     to_text, to_image = (random_map(rng, d_latent, width) for width in (D_TEXT, D_IMAGE))
     for chunk, start in enumerate(range(1, len(world.tags), ITEMS_PER_CHUNK)):
@@ -167,7 +169,7 @@ def item_features(s: SampleSettings, world: World) -> Iterator[pa.Table]:
             "item_tags": lists(world.tags[ids]),
             "likes_level": world.likes[ids],
             "views_level": world.views[ids],
-            "txt_emb_BERT": lists(noisy(rng, latent, to_text)),
-            "img_emb_CLIPRN50": lists(noisy(rng, latent, to_image)),
+            text: lists(noisy(rng, latent, to_text)),
+            image: lists(noisy(rng, latent, to_image)),
         }
         yield pa.table(columns)

@@ -21,11 +21,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from features.store.schema import N_LEVELS
+
 N_TOPICS, N_STYLES = 12, 4
 N_CELLS = N_TOPICS * N_STYLES
 WIDTH = 100  # of a padded history: the challenge's
 TARGETS = 4  # impressions of a user: the challenge's
-N_TAG_SLOTS, N_LEVELS = 5, 10
+N_TAG_SLOTS = 5
 D_CONTENT = 128
 N_CALIBRATION = 25_000  # users
 
@@ -99,7 +101,7 @@ def pad(column: np.ndarray) -> np.ndarray:
 
 def deciles(value: np.ndarray) -> np.ndarray:
     """Levels 1..10 by rank, equally many items each."""
-    return 1 + N_LEVELS * np.argsort(np.argsort(value)) // len(value)
+    return 1 + (N_LEVELS - 1) * np.argsort(np.argsort(value)) // len(value)
 
 
 def random_map(rng: np.random.Generator, d_latent: int, width: int) -> np.ndarray:

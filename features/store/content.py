@@ -21,8 +21,8 @@ from sklearn.preprocessing import StandardScaler
 
 from features.errors import InputError
 from features.store import parquet
-from features.store.parquet import Progress
-from features.store.schema import FLOATS, VECTORS, Column, PrepareSettings
+from features.store.parquet import ProgressCallback
+from features.store.schema import FLOATS, MODALITIES, ColumnSpec, PrepareSettings
 from features.store.validators import Violations
 
 FILE = "item_feature.parquet"
@@ -38,18 +38,21 @@ class RawVectors(NamedTuple):
 
 
 def read(
-    file: pq.ParquetFile | None, content: str, violations: Violations, progress: Progress | None
+    file: pq.ParquetFile | None,
+    content: str,
+    violations: Violations,
+    progress: ProgressCallback | None,
 ) -> RawVectors | None:
     """What `content` is made of; None where that is nothing, or cannot be had (see violations)."""
     if content == "given":
         return None
     names = file.schema_arrow.names if file else []
-    absent = [name for name in VECTORS if name not in names]
+    absent = [name for name in MODALITIES if name not in names]
     for name in absent:
         found = f"columns {parquet.names(file.schema_arrow)}" if file else "no file to read it from"
         expected = f"what prepare.content={content} is made of, or prepare.content=given"
         violations.add(FILE, name, expected, found)
-    columns = [_column(file, name, violations) for name in VECTORS] if not absent else [None]
+    columns = [_column(file, name, violations) for name in MODALITIES] if not absent else [None]
     if None in columns:
         return None
     text, image = columns
@@ -59,9 +62,9 @@ def read(
     return RawVectors(values, text.width)
 
 
-def _column(file: pq.ParquetFile, name: str, violations: Violations) -> Column | None:
+def _column(file: pq.ParquetFile, name: str, violations: Violations) -> ColumnSpec | None:
     """A column of vectors, its width that of most lists in the first batch; None: not usable."""
-    column = Column(name=name, kind=FLOATS, dtype=np.float32)
+    column = ColumnSpec(name=name, kind=FLOATS, dtype=np.float32)
     if not parquet.usable_columns(FILE, file, (column,), violations):
         return None
     for _, batch in parquet.read_batches(FILE, file, [name], violations, ROWS_AT_ONCE):
@@ -77,9 +80,9 @@ def _column(file: pq.ParquetFile, name: str, violations: Violations) -> Column |
 def _fill(
     values: np.ndarray,
     file: pq.ParquetFile,
-    column: Column,
+    column: ColumnSpec,
     violations: Violations,
-    progress: Progress | None,
+    progress: ProgressCallback | None,
 ) -> None:
     """Read a column, checked, into its place (N, width)."""
     report = violations.column(FILE, column.name)

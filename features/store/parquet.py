@@ -7,7 +7,7 @@ nothing was reported.
 A file may be damaged, or made to do harm: a few hundred bytes can claim a list of 10^9 elements.
 How many elements a row group holds is in the file's footer; columns that hold more than MOST of
 them in one are not read, and batches have fewer rows where lists are long. A footer may lie:
-then features.store.memory makes the read fail in time.
+then features.store.memory_limit makes the read fail in time.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 
 from features.store import footers, validators
 from features.store import schema as challenge
-from features.store.schema import Column
-from features.store.validators import Report, Violations
+from features.store.schema import ColumnSpec
+from features.store.validators import ViolationCallback, Violations
 
 BATCH_ROWS = 100_000  # rows in memory at once: 80 MB for 100 int64 items each
 BATCH_ELEMENTS = 128 * BATCH_ROWS  # of lists, where all are equally long
@@ -30,8 +30,8 @@ MOST = 1 << 27  # elements of a column in one row group: 1 GiB of int64
 NAMES = 20  # columns shown of those that a file has
 UNREADABLE = (pa.ArrowException, OSError, MemoryError, UnicodeError)  # from damaged files
 
-Progress = Callable[[str, int, int], None]  # (file name, rows done, rows of the file)
-Values = tuple[np.ndarray, np.ndarray]  # rows int64 (K,), values (K,) or (K, W)
+ProgressCallback = Callable[[str, int, int], None]  # (file name, rows done, rows of the file)
+RowValues = tuple[np.ndarray, np.ndarray]  # rows int64 (K,), values (K,) or (K, W)
 
 
 def open_files(paths: dict[str, Path], violations: Violations) -> dict[str, pq.ParquetFile]:
@@ -90,8 +90,8 @@ WANTED = {
 
 
 def usable_columns(
-    name: str, file: pq.ParquetFile, columns: tuple[Column, ...], violations: Violations
-) -> list[Column]:
+    name: str, file: pq.ParquetFile, columns: tuple[ColumnSpec, ...], violations: Violations
+) -> list[ColumnSpec]:
     """Columns that are there, of their kind and not too much; the others become violations."""
     usable, schema = [], file.schema_arrow
     for column in columns:
@@ -183,7 +183,7 @@ def commonest_length(array: pa.Array) -> int:
     return int(lengths[counts.argmax()]) if len(lengths) else 0
 
 
-def read_scalars(array: pa.Array, start: int, report: Report) -> Values:
+def read_scalars(array: pa.Array, start: int, report: ViolationCallback) -> RowValues:
     """Values (K,) that are not null, with their rows in the file."""
     rows = np.arange(start, start + len(array))
     if array.null_count:
@@ -193,7 +193,7 @@ def read_scalars(array: pa.Array, start: int, report: Report) -> Values:
     return rows, array.to_numpy(zero_copy_only=False)
 
 
-def read_lists(array: pa.Array, start: int, width: int, report: Report) -> Values:
+def read_lists(array: pa.Array, start: int, width: int, report: ViolationCallback) -> RowValues:
     """Lists (K, width) without nulls and of the right width, with their rows in the file."""
     rows = np.arange(start, start + len(array))
     lengths = pc.fill_null(pc.list_value_length(array), -1).to_numpy(zero_copy_only=False)
@@ -211,7 +211,9 @@ def read_lists(array: pa.Array, start: int, width: int, report: Report) -> Value
     return rows, flat.to_numpy(zero_copy_only=False).reshape(-1, width)
 
 
-def read_column(column: Column, array: pa.Array, start: int, report: Report) -> Values:
+def read_column(
+    column: ColumnSpec, array: pa.Array, start: int, report: ViolationCallback
+) -> RowValues:
     """Read one batch of a column and run the checks that its kind asks for."""
     if column.width == 0:
         rows, values = read_scalars(array, start, report)
@@ -231,11 +233,11 @@ def read_column(column: Column, array: pa.Array, start: int, report: Report) -> 
 def read_table(
     name: str,
     file: pq.ParquetFile,
-    columns: tuple[Column, ...],
+    columns: tuple[ColumnSpec, ...],
     keep: dict[str, Callable[[np.ndarray], np.ndarray]],
     violations: Violations,
-    progress: Progress | None = None,
-) -> dict[str, Values]:
+    progress: ProgressCallback | None = None,
+) -> dict[str, RowValues]:
     """Checked columns of `name`.parquet; those that cannot be read are left out.
 
     `keep[column]` maps a batch's values to what is kept of them (K,); without one they are kept in
@@ -256,7 +258,7 @@ def read_table(
     return {column: concatenate(parts) for column, parts in pieces.items() if parts}
 
 
-def concatenate(parts: list[Values]) -> Values:
+def concatenate(parts: list[RowValues]) -> RowValues:
     """The batches of a column as one."""
     rows, values = zip(*parts, strict=True)
     return np.concatenate(rows), np.concatenate(values)

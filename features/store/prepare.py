@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from features.store import content, memory, parquet, schema, validators
+from features.store import content, memory_limit, parquet, schema, validators
 from features.store.codes import quantise
 from features.store.content import RawVectors
 from features.store.hashing import sha256
 from features.store.histories import Histories
-from features.store.parquet import Progress, Values
-from features.store.schema import Column, PrepareSettings
+from features.store.parquet import ProgressCallback, RowValues
+from features.store.schema import ColumnSpec, PrepareSettings
 from features.store.store import describe
 from features.store.validators import Violations
 
@@ -30,7 +30,7 @@ FIELDS = {  # column of a split -> array of the store
     "ID": "id",
 }
 
-Tables = dict[str, dict[str, Values]]  # file -> column -> rows, values
+Tables = dict[str, dict[str, RowValues]]  # file -> column -> rows, values
 Arrays = dict[str, np.ndarray]  # "part/name" -> array, as in features.store.store
 
 AS_GIVEN = PrepareSettings()
@@ -40,7 +40,7 @@ def write_store(
     folder: Path,
     files: dict[str, Path],
     published_sizes: bool,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
     settings: PrepareSettings = AS_GIVEN,
 ) -> dict:
     """Check `files` (see schema.files), write their store to `folder`, return its manifest.
@@ -50,7 +50,7 @@ def write_store(
     for; and then writes nothing.
     """
     violations, histories = Violations(), Histories()
-    with memory.bounded():
+    with memory_limit.bounded():
         opened = parquet.open_files(files, violations)
         check_row_counts(opened, published_sizes, violations)
         width = history_width(opened, violations)
@@ -98,7 +98,7 @@ def history_width(opened: dict[str, pq.ParquetFile], violations: Violations) -> 
 
 def columns_of(
     opened: dict[str, pq.ParquetFile], width: int, published_sizes: bool
-) -> dict[str, tuple[Column, ...]]:
+) -> dict[str, tuple[ColumnSpec, ...]]:
     """What to read from each file: splits in order, since histories are numbered as they come."""
     info = opened.get("item_info")
     n_items = info.metadata.num_rows if info and info.metadata.num_rows else None

@@ -18,13 +18,14 @@ REQUIRED = ("train", "valid", "test", "item_info")
 OPTIONAL = ("item_feature",)
 SPLITS = ("train", "valid", "test")
 PUBLISHED_ROWS = {"train": 3_600_000, "valid": 10_000, "test": 379_142, "item_info": 91_718}
+N_LEVELS = 11  # of likes and views: 1..10 by deciles, 0 for an unknown count
 PUBLISHED_TAGS = 11_740  # with 0, the padding
 PUBLISHED_SHA256 = {  # as hdu-yzl/MMCTR-Bench recorded its sources on GitHub
     "train": "182fba831484d931e3943557cdd1b791861b2f921d0a7ff66bb34d492be7d5b1",
     "item_feature": "a63d8cbe090a79ee18bdb51a4146a4205339cb4b3b81bcae26035c17a322fc65",
 }
 
-VECTORS = ("txt_emb_BERT", "img_emb_CLIPRN50")  # of item_feature: text, image
+MODALITIES = ("txt_emb_BERT", "img_emb_CLIPRN50")  # vectors in item_feature: text, image
 CONTENTS = ("given", "joint_pca", "modality_pca")
 
 INTEGER, LEVEL, INTEGERS, FLOATS = "integer", "level", "integers", "floats"
@@ -105,7 +106,7 @@ class PrepareSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
+class ColumnSpec:
     """What one column must look like, and how the store keeps it."""
 
     name: str
@@ -144,7 +145,7 @@ def files(folder: Path, url: str = "") -> dict[str, Path]:
 
 def columns(
     name: str, *, n_items: int | None, width: int, published_sizes: bool
-) -> tuple[Column, ...]:
+) -> tuple[ColumnSpec, ...]:
     """What the store takes from the file `name`.
 
     `n_items` None leaves item ids without an upper end; `width` is that of the histories.
@@ -152,25 +153,25 @@ def columns(
     last = INT32 if n_items is None else n_items - 1
     if name == "item_info":
         return _item_info(last, PUBLISHED_TAGS - 1 if published_sizes else INT32)
-    item = Column(name="item_id", kind=INTEGER, dtype=np.int32, low=1, high=last)
+    item = ColumnSpec(name="item_id", kind=INTEGER, dtype=np.int32, low=1, high=last)
     levels = [
-        Column(name=level, kind=LEVEL, dtype=np.uint8, high=10)
+        ColumnSpec(name=level, kind=LEVEL, dtype=np.uint8, high=N_LEVELS - 1)
         for level in ("likes_level", "views_level")
     ]
     if name == "item_feature":
         return item, *levels
-    user = Column(name="user_id", kind=INTEGER, dtype=np.int32, high=INT32)
-    sequence = Column(
+    user = ColumnSpec(name="user_id", kind=INTEGER, dtype=np.int32, high=INT32)
+    sequence = ColumnSpec(
         name="item_seq", kind=INTEGERS, dtype=np.int32, high=last, width=width, left_padded=True
     )
-    label = Column(name="label", kind=LEVEL, dtype=np.uint8, high=1)
-    test_id = Column(name="ID", kind=INTEGER, dtype=np.int64, low=-INT64 - 1, high=INT64)
+    label = ColumnSpec(name="label", kind=LEVEL, dtype=np.uint8, high=1)
+    test_id = ColumnSpec(name="ID", kind=INTEGER, dtype=np.int64, low=-INT64 - 1, high=INT64)
     return user, sequence, item, *levels, test_id if name == "test" else label
 
 
-def _item_info(last: int, last_tag: int) -> tuple[Column, ...]:
+def _item_info(last: int, last_tag: int) -> tuple[ColumnSpec, ...]:
     return (
-        Column(name="item_id", kind=INTEGER, dtype=np.int32, high=last),
-        Column(name="item_tags", kind=INTEGERS, dtype=np.int32, high=last_tag, width=5),
-        Column(name="item_emb_d128", kind=FLOATS, dtype=np.float32, width=128),
+        ColumnSpec(name="item_id", kind=INTEGER, dtype=np.int32, high=last),
+        ColumnSpec(name="item_tags", kind=INTEGERS, dtype=np.int32, high=last_tag, width=5),
+        ColumnSpec(name="item_emb_d128", kind=FLOATS, dtype=np.float32, width=128),
     )

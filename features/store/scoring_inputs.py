@@ -16,13 +16,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from features.store import memory, parquet, prepare, validators
+from features.store import memory_limit, parquet, prepare, validators
 from features.store import schema as challenge
 from features.store.histories import Histories
-from features.store.parquet import Progress
-from features.store.schema import Column
+from features.store.parquet import ProgressCallback
+from features.store.schema import ColumnSpec
 from features.store.store import Items, Split
-from features.store.validators import Report, Violations
+from features.store.validators import ViolationCallback, Violations
 
 REMEDY = "mend the files, or name others: --rows, --items"
 
@@ -55,14 +55,14 @@ class Scorable:
 
 
 def read(
-    rows: Path, item_info: Path | None, known: ModelVocab, progress: Progress | None = None
+    rows: Path, item_info: Path | None, known: ModelVocab, progress: ProgressCallback | None = None
 ) -> Scorable:
     """The file `rows`, and `item_info` unless the items come from elsewhere.
 
     Raises InputError with every violation of either.
     """
     violations, histories = Violations(), Histories()
-    with memory.bounded():
+    with memory_limit.bounded():
         table = read_rows(rows, known, histories, violations, progress)
         info = item_info and read_item_tables(item_info, known, violations, progress)
     violations.raise_if_any(REMEDY)
@@ -78,7 +78,9 @@ def read(
     )
 
 
-def read_items(item_info: Path, known: ModelVocab, progress: Progress | None = None) -> Items:
+def read_items(
+    item_info: Path, known: ModelVocab, progress: ProgressCallback | None = None
+) -> Items:
     """`item_info` alone. Raises InputError with every violation."""
     violations = Violations()
     info = read_item_tables(item_info, known, violations, progress)
@@ -96,7 +98,7 @@ def read_rows(
     known: ModelVocab,
     histories: Histories,
     violations: Violations,
-    progress: Progress | None,
+    progress: ProgressCallback | None,
 ) -> dict[str, np.ndarray]:
     """Columns by the names of a store's split, and the `width` of the lists."""
     file = parquet.open_files({"rows": path}, violations).get("rows")
@@ -107,7 +109,7 @@ def read_rows(
     usable = parquet.usable_columns(
         path.name, file, row_columns(file.schema_arrow, known, width), violations
     )
-    pieces: dict[str, list[parquet.Values]] = {column.name: [] for column in usable}
+    pieces: dict[str, list[parquet.RowValues]] = {column.name: [] for column in usable}
     for start, batch in parquet.read_batches(path.name, file, list(pieces), violations):
         for column in usable:
             report = violations.column(path.name, column.name)
@@ -127,7 +129,7 @@ def read_rows(
     return table | {"width": width}
 
 
-def row_columns(schema: pa.Schema, known: ModelVocab, width: int) -> tuple[Column, ...]:
+def row_columns(schema: pa.Schema, known: ModelVocab, width: int) -> tuple[ColumnSpec, ...]:
     """What is read of a file of rows: levels, target and history; ID and user if need be."""
     read = {"item_seq", "item_id", "likes_level", "views_level", "ID"}
     if known.n_users:
@@ -159,8 +161,8 @@ def longest(name: str, file: pq.ParquetFile, violations: Violations) -> int:
 
 
 def read_recent(
-    column: Column, array: pa.Array, start: int, known: ModelVocab, report: Report
-) -> parquet.Values:
+    column: ColumnSpec, array: pa.Array, start: int, known: ModelVocab, report: ViolationCallback
+) -> parquet.RowValues:
     """The last known.max_len entries of each list int32 (K, W), padded on the left, and its row.
 
     A 0 is padding. It may only stand in front, and only in lists of column.width, the longest.
@@ -201,7 +203,7 @@ def read_recent(
 
 
 def read_item_tables(
-    path: Path, known: ModelVocab, violations: Violations, progress: Progress | None
+    path: Path, known: ModelVocab, violations: Violations, progress: ProgressCallback | None
 ) -> prepare.Tables:
     """item_info, and item_feature from beside it where the items' levels are read."""
     files = {"item_info": path}

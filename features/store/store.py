@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from features.errors import InputError
+from features.store.schema import SPLITS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +83,7 @@ def open_store(folder: Path) -> Store:
             if not (part.isidentifier() and field.isidentifier()):  # a path out of the folder
                 raise ValueError(f"array {name!r}")
             parts.setdefault(part, {})[field] = _load(folder / f"{name}.npy", described)
-        splits = {name: Split(**parts[name]) for name in ("train", "valid", "test")}
+        splits = {name: Split(**parts[name]) for name in SPLITS}
         items = Items(**parts["items"])
         return Store(**splits, **parts["histories"], items=items, manifest=manifest)
     except InputError:

@@ -14,7 +14,7 @@ from features.errors import InputError
 EXAMPLES = 5  # offending rows shown per violation
 REMEDY = "mend the files, or name another folder: data.dir=FOLDER"
 
-Report = Callable[[str, np.ndarray, Iterable], None]  # (expected, rows (K,), found (K,))
+ViolationCallback = Callable[[str, np.ndarray, Iterable], None]  # (expected, rows (K,), found (K,))
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Violations:
         """Add something wrong with a file or column as a whole."""
         self._found[file, column, expected] = Violation(examples=[found])
 
-    def column(self, file: str, column: str) -> Report:
+    def column(self, file: str, column: str) -> ViolationCallback:
         """Return the report for one column; batches of one column add up."""
 
         def report(expected: str, rows: np.ndarray, found: Iterable) -> None:
@@ -73,7 +73,9 @@ def check_row_count(violations: Violations, file: str, found: int, published: in
         violations.add(file, "", "at least one row", "0 rows")
 
 
-def check_range(report: Report, rows: np.ndarray, values: np.ndarray, low: int, high: int) -> None:
+def check_range(
+    report: ViolationCallback, rows: np.ndarray, values: np.ndarray, low: int, high: int
+) -> None:
     """Values (K,) or (K, W) lie in low..high; of a list, its first offending element is shown."""
     if values.size == 0 or (low <= values.min() and values.max() <= high):
         return
@@ -83,7 +85,7 @@ def check_range(report: Report, rows: np.ndarray, values: np.ndarray, low: int, 
     report(f"{low}..{high}", rows[bad], found)
 
 
-def whole_numbers(report: Report, rows: np.ndarray, values: np.ndarray) -> tuple:
+def whole_numbers(report: ViolationCallback, rows: np.ndarray, values: np.ndarray) -> tuple:
     """Return (rows, values) without what is no whole number (fractions, NaN, infinities)."""
     if values.dtype.kind != "f":
         return rows, values
@@ -92,7 +94,7 @@ def whole_numbers(report: Report, rows: np.ndarray, values: np.ndarray) -> tuple
     return rows[whole], values[whole]
 
 
-def check_left_padding(report: Report, rows: np.ndarray, values: np.ndarray) -> None:
+def check_left_padding(report: ViolationCallback, rows: np.ndarray, values: np.ndarray) -> None:
     """Lists (K, W) hold their zeros in front: none follows a non-zero."""
     real = values != 0
     drops = real[:, :-1] > real[:, 1:]
@@ -101,14 +103,14 @@ def check_left_padding(report: Report, rows: np.ndarray, values: np.ndarray) -> 
     report("padding zeros on the left only", rows[bad], found)
 
 
-def check_finite(report: Report, rows: np.ndarray, values: np.ndarray) -> None:
+def check_finite(report: ViolationCallback, rows: np.ndarray, values: np.ndarray) -> None:
     """Lists (K, W) of floats hold no NaN, and nothing that float32 cannot hold."""
     outside = ~(np.abs(values) <= np.finfo(np.float32).max)
     bad = np.flatnonzero(outside.any(axis=1))
     report("finite float32 numbers", rows[bad], values[bad, outside[bad].argmax(axis=1)])
 
 
-def check_unique(report: Report, rows: np.ndarray, values: np.ndarray) -> None:
+def check_unique(report: ViolationCallback, rows: np.ndarray, values: np.ndarray) -> None:
     """No value (K,) occurs twice; the later occurrences are shown."""
     order = np.argsort(values, kind="stable")
     again = np.sort(order[1:][values[order[1:]] == values[order[:-1]]])
@@ -122,13 +124,13 @@ def check_both_labels(violations: Violations, file: str, labels: np.ndarray) -> 
         violations.add(file, "label", "both 0 and 1 to occur", f"no {label} in {len(labels)} rows")
 
 
-def check_row_is_id(report: Report, rows: np.ndarray, ids: np.ndarray) -> None:
+def check_row_is_id(report: ViolationCallback, rows: np.ndarray, ids: np.ndarray) -> None:
     """Row r holds item r, since models index the table by id."""
     bad = np.flatnonzero(rows != ids)
     report("item_id equal to the row's number", rows[bad], ids[bad])
 
 
-def check_row_zero(report: Report, rows: np.ndarray, values: np.ndarray) -> None:
+def check_row_zero(report: ViolationCallback, rows: np.ndarray, values: np.ndarray) -> None:
     """Row 0, the padding item, is all zeros in this list column (K, W)."""
     first = np.flatnonzero(rows == 0)
     bad = first[values[first].any(axis=1)]

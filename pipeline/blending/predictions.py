@@ -92,7 +92,9 @@ def choose(table: dict, method: str) -> dict:
     if method != "auto":
         return {"chosen": method, "chosen_by": "settings"}
     rows = [
-        blend.Row(name=name, mean=row["cv"], sd=row["sd"], folds=tuple(row["folds"]), weights=None)
+        blend.BlenderScore(
+            name=name, mean=row["cv"], sd=row["sd"], folds=tuple(row["folds"]), weights=None
+        )
         for name, row in table["blenders"].items()
     ]
     return {"chosen": blend.winner(rows).name, "chosen_by": "nested CV"}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import polars as pl
 
-from cv import leaks, trees
+from cv import leak_statistics, probe_trees
 from cv.folds import grouped_folds
 from features.columns import content_similarity, history_length, row_levels, tag_overlap
 from features.probe_columns import (
@@ -92,14 +92,16 @@ class Labels:
         """The click probability that trees predict from columns."""
         train, *others = columns
         label = self.parts[0].split.label
-        train_score, _ = trees.out_of_fold(train, label, self.fold, **parameters)
-        outside = [trees.elsewhere(train, label, other, **parameters) for other in others]
+        train_score, _ = probe_trees.out_of_fold(train, label, self.fold, **parameters)
+        outside = [probe_trees.fit_predict(train, label, other, **parameters) for other in others]
         return [train_score, *outside]
 
     def by_value(self, values: list[np.ndarray]) -> list[np.ndarray]:
         """The smoothed mean label of other users' rows with the same value."""
         train, *others = values
-        return leaks.by_value(train, self.parts[0].split.label, self.fold, others)
+        return leak_statistics.smoothed_label_means(
+            train, self.parts[0].split.label, self.fold, others
+        )
 
     def measure(
         self, probe: str, column: str, scores: list, explanation: list | None = None
@@ -107,7 +109,7 @@ class Labels:
         """The AUC of scores, each compared with what the probability `explanation` expects."""
         for i, part in enumerate(self.parts):
             p = None if explanation is None else explanation[i]
-            measured = leaks.tells(part.split.label, scores[i], part.split.user, p)
+            measured = leak_statistics.measure_auc(part.split.label, scores[i], part.split.user, p)
             yield Measurement(probe=probe, column=column, where=part.name, measured=measured)
 
 
@@ -143,7 +145,7 @@ def measure(
 def item_id(labels: Labels) -> Iterator[Measurement]:
     rising = {"monotone_constraints": [1, 1, 0, 0]}  # popularity, not levels
     explanation = labels.by_trees(
-        labels.columns(history_popularity, row_levels), **trees.ADDITIVE, **rising
+        labels.columns(history_popularity, row_levels), **probe_trees.ADDITIVE, **rising
     )
     scores = labels.by_value(labels.values("item"))
     return labels.measure("item_id", "item_id", scores, explanation)
@@ -151,7 +153,9 @@ def item_id(labels: Labels) -> Iterator[Measurement]:
 
 def levels(labels: Labels) -> Iterator[Measurement]:
     rising = {"monotone_constraints": [1, 1]}
-    explanation = labels.by_trees(labels.columns(history_popularity), **trees.ADDITIVE, **rising)
+    explanation = labels.by_trees(
+        labels.columns(history_popularity), **probe_trees.ADDITIVE, **rising
+    )
     for name in ("likes", "views"):
         scores = labels.by_value(labels.values(name))
         yield from labels.measure("level", f"{name}_level", scores, explanation)
@@ -185,9 +189,9 @@ def shift(store: Store, a: Sample, b: Sample) -> Measurement:
     columns = pl.concat([sample.columns(store, SHIFTING) for sample in (a, b)])
     label = np.repeat(np.array([0, 1], np.uint8), [len(a.split), len(b.split)])
     user = np.concatenate([a.split.user, b.split.user])
-    score, gain = trees.out_of_fold(columns, label, grouped_folds(user, label, FOLDS, seed=0))
+    score, gain = probe_trees.out_of_fold(columns, label, grouped_folds(user, label, FOLDS, seed=0))
     top = {name: round(part, 4) for name, part in itertools.islice(gain.items(), 3)}
-    measured = leaks.tells(label, score, user)
+    measured = leak_statistics.measure_auc(label, score, user)
     where = f"{a.name} and {b.name}"
     return Measurement(probe="shift", column="rows", where=where, measured=measured, top=top)
 
@@ -195,7 +199,7 @@ def shift(store: Store, a: Sample, b: Sample) -> Measurement:
 def overlap(store: Store, a: str, b: str) -> Measurement:
     """The share of the users of `b` that `a` has as well."""
     users, others = (np.unique(getattr(store, name).user) for name in (a, b))
-    measured = leaks.share(np.isin(others, users), others)
+    measured = leak_statistics.measure_share(np.isin(others, users), others)
     where = f"{b}'s users that are also in {a}"
     return Measurement(probe="user_overlap", column="user_id", where=where, measured=measured)
 
@@ -204,7 +208,7 @@ def mismatch(store: Store, sample: Sample) -> Iterator[Measurement]:
     """The share of rows whose level differs from their item's."""
     for name, other in sample.columns(store, [level_mismatch]).to_dict().items():
         column = f"{name.split('_')[1]}_level"
-        measured = leaks.share(other.to_numpy(), sample.split.user)
+        measured = leak_statistics.measure_share(other.to_numpy(), sample.split.user)
         yield Measurement(
             probe="level_mismatch", column=column, where=sample.name, measured=measured
         )

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
-from cv.leaks import Measured
+from cv.leak_statistics import ProbeFigure
 
 MESSAGES = {  # probe -> what the figure says, and what to do
     "item_id": (
@@ -53,7 +53,7 @@ class Measurement:
     probe: str
     column: str
     where: str  # the split, or which share of which splits
-    measured: Measured
+    measured: ProbeFigure
     top: dict[str, float] | None = None  # columns by their share of the trees' gain
 
     def as_json(self) -> dict:

@@ -39,7 +39,7 @@ LINEAR = [b for b in blend.BLENDERS if b.name not in ("features_only", "lightgbm
 
 
 def row(name, mean):
-    return blend.Row(name=name, mean=mean, sd=0.0, folds=(mean,), weights=None)
+    return blend.BlenderScore(name=name, mean=mean, sd=0.0, folds=(mean,), weights=None)
 
 
 def test_best_single_takes_the_best_column():

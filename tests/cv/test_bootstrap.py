@@ -35,7 +35,7 @@ def test_a_pair_shares_its_draws():
     user, label, a, _ = sample()
     b = a + 0.1 * np.random.default_rng(5).normal(size=len(a))  # nearly the same score
     paired, alone = paired_bootstrap(label, a, b, user), auc_interval(label, a, user)
-    assert paired.difference == auc(label, a) - auc(label, b)
+    assert paired.estimate == auc(label, a) - auc(label, b)
     assert paired.high - paired.low < 0.3 * (alone.high - alone.low)
 
 
@@ -54,7 +54,7 @@ def test_swapping_the_pair_mirrors_the_interval():
     user, label, a, b = sample()
     there = paired_bootstrap(label, a, b, user, n=99)
     back = paired_bootstrap(label, b, a, user, n=99)
-    mirrored = (-back.difference, -back.high, -back.low)
+    mirrored = (-back.estimate, -back.high, -back.low)
     assert there == pytest.approx(mirrored, abs=1e-15)
 
 
@@ -64,7 +64,7 @@ def test_95_percent_intervals_cover_the_truth_about_95_times_in_100():
     for seed in range(100):
         user, label, a, _ = sample(n_users=100, seed=seed)
         interval = auc_interval(label, a, user, n=200, seed=seed)
-        assert interval.low < interval.difference < interval.high
+        assert interval.low < interval.estimate < interval.high
         hits += interval.low <= truth <= interval.high
     assert 88 <= hits <= 99
 

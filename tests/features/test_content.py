@@ -13,7 +13,7 @@ from features.sources.microlens_release import items
 from features.store import content, schema
 from features.store.content import RawVectors
 from features.store.prepare import write_store
-from features.store.schema import VECTORS, PrepareSettings
+from features.store.schema import MODALITIES, PrepareSettings
 from features.store.store import open_store
 from pipeline.config.load import load
 from tests.helpers.worlds import lists, tiny_challenge
@@ -47,7 +47,7 @@ def vectors():
 def folder(tmp_path, vectors):
     place = tiny_challenge(tmp_path / "challenge", items=ITEMS)
     columns = (lists(values.astype(np.float32), pa.float32()) for values in vectors)
-    change(place, **dict(zip(VECTORS, columns, strict=True)))
+    change(place, **dict(zip(MODALITIES, columns, strict=True)))
     return place
 
 
@@ -100,7 +100,7 @@ def test_modality_pca_is_the_svd_of_each_modality(folder, vectors):
 def test_a_half_depends_on_its_own_modality_only(folder, vectors, modality, same):
     before = prepared(folder, MODALITY, "before")
     other = lists(np.square(vectors[modality]).astype(np.float32), pa.float32())
-    change(folder, **{VECTORS[modality]: other})
+    change(folder, **{MODALITIES[modality]: other})
     after = prepared(folder, MODALITY, "after")
     np.testing.assert_array_equal(before[:, same], after[:, same])
     assert not np.allclose(before, after)
@@ -137,10 +137,10 @@ def test_the_content_of_a_release_is_the_joint_pca_of_its_arrays():
 
 def test_given_content_never_reads_the_vectors(folder):
     plain = prepared(folder, PrepareSettings(), "plain")
-    change(folder, **dict.fromkeys(VECTORS, pa.array(["no vector"] * 38)))
+    change(folder, **dict.fromkeys(MODALITIES, pa.array(["no vector"] * 38)))
     assert prepared(folder, PrepareSettings(), "text").tobytes() == plain.tobytes()
     message = refusal(folder)
-    for column in VECTORS:
+    for column in MODALITIES:
         assert f"item_feature.parquet: {column}: found type string; expected lists" in message
 
 
@@ -164,7 +164,7 @@ def test_a_missing_file_or_column_is_named_with_what_to_do(folder):
     assert "img_emb_CLIPRN50: found" not in message
     (folder / "item_feature.parquet").unlink()
     message = refusal(folder, MODALITY)
-    for column in VECTORS:
+    for column in MODALITIES:
         assert f"item_feature.parquet: {column}: found no file to read it from" in message
     assert "expected what prepare.content=modality_pca is made of" in message
     (folder / "item_feature.parquet").write_text("item_id\n")

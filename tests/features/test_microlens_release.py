@@ -12,7 +12,8 @@ from features.sources.microlens_release import convert as release
 from features.sources.microlens_release import files
 from features.sources.microlens_release import items as release_items
 from features.sources.microlens_release import rows as release_rows
-from features.sources.microlens_release.rows import SPLITS, ReleaseSettings
+from features.sources.microlens_release.rows import ReleaseSettings
+from features.store.schema import SPLITS
 
 N_USERS, LARGEST = 120, 60
 UNTITLED = 7  # an id with events but without a title; ids divisible by 11 occur nowhere

@@ -14,19 +14,18 @@ import pyarrow.parquet as pq
 
 from features.sources.microlens_release import files
 from features.sources.microlens_release.files import gather
-from features.sources.microlens_release.items import Items, item_table
+from features.sources.microlens_release.items import ReleaseItems, item_table
 from features.sources.microlens_release.rows import (
-    SPLITS,
     Events,
+    ReleaseRows,
     ReleaseSettings,
-    Rows,
     padded_history,
     sort_events,
     split_rows,
 )
 from features.store.arrow_lists import lists
+from features.store.schema import MODALITIES, SPLITS
 
-MODALITIES = ("txt_emb_BERT", "img_emb_CLIPRN50")
 BATCH_ITEMS = 10_000_000  # of padded histories that are in memory at once
 
 
@@ -66,7 +65,7 @@ def write(settings: ReleaseSettings, folder: Path) -> dict[str, int]:
 
 
 def _write_rows(
-    path: Path, rows: Rows, events: Events, items: Items, settings: ReleaseSettings
+    path: Path, rows: ReleaseRows, events: Events, items: ReleaseItems, settings: ReleaseSettings
 ) -> None:
     fields = {"user_id": pa.int64(), "item_seq": pa.list_(pa.int32()), "item_id": pa.int64()}
     fields |= {"likes_level": pa.int64(), "views_level": pa.int64()}
@@ -88,7 +87,7 @@ def _write_rows(
             file.write_table(pa.table({n: columns[n] for n in schema.names}, schema=schema))
 
 
-def _write_items(items: Items, folder: Path) -> None:
+def _write_items(items: ReleaseItems, folder: Path) -> None:
     """item_info has row 0, item_feature has not, as in the challenge."""
     ids = np.arange(len(items.title))
     tags = lists(items.tags)

@@ -20,7 +20,7 @@ TAG_SLOTS = 5
 CONTENT_WIDTH = 128
 
 
-class Items(NamedTuple):
+class ReleaseItems(NamedTuple):
     """The item table: row number == id, and zeros in row 0 and wherever nothing is known."""
 
     title: pl.Series  # (I,) String
@@ -38,13 +38,13 @@ def item_table(
     listed: np.ndarray,
     n_tags: int,
     seed: int,
-) -> Items:
+) -> ReleaseItems:
     """Rows 0 to the largest of `listed`, the ids (ascending) that occur anywhere in the release."""
     table = pl.DataFrame({"item": np.arange(listed[-1] + 1)})
     for more in (titles.drop("line"), counts.drop("line")):
         table = table.join(more, on="item", how="left", validate="1:1", maintain_order="left")
     title = table["title"].fill_null("")
-    return Items(
+    return ReleaseItems(
         title=title,
         tags=tag_table(title, n_tags),
         likes=decile_levels(table["likes"]),

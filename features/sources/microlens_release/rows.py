@@ -13,8 +13,8 @@ import polars as pl
 
 from features.errors import InputError
 from features.store.histories import mix
+from features.store.schema import SPLITS
 
-SPLITS = ("train", "valid", "test")
 NEGATIVES = {"popularity": 1.0, "mixed": 0.5, "uniform": 0.0}  # share drawn by popularity
 
 
@@ -71,7 +71,7 @@ class Events(NamedTuple):
     later: np.ndarray  # events of the user that are sorted after this one
 
 
-class Rows(NamedTuple):
+class ReleaseRows(NamedTuple):
     """Rows of one split, shuffled; every array is (N,) int64."""
 
     target: np.ndarray  # index of the event whose user and history the row has
@@ -106,7 +106,7 @@ def sort_events(pairs: pl.DataFrame, settings: ReleaseSettings) -> Events:
     )
 
 
-def split_rows(events: Events, split: str, settings: ReleaseSettings) -> Rows:
+def split_rows(events: Events, split: str, settings: ReleaseSettings) -> ReleaseRows:
     """Positives of one split's users and their negatives, in an order that tells nothing."""
     number, last = SPLITS.index(split), settings.train_targets if split == "train" else 1
     wanted = (events.split == number) & (events.later < last) & (events.end > events.start)
@@ -121,7 +121,9 @@ def split_rows(events: Events, split: str, settings: ReleaseSettings) -> Rows:
     label = np.zeros(item.shape, np.int64)
     label[:, 0] = 1
     order = rng.permutation(item.size)
-    return Rows(np.repeat(target, item.shape[1])[order], item.ravel()[order], label.ravel()[order])
+    return ReleaseRows(
+        np.repeat(target, item.shape[1])[order], item.ravel()[order], label.ravel()[order]
+    )
 
 
 def draw_negatives(

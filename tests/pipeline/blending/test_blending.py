@@ -136,7 +136,7 @@ def test_gains_are_paired_bootstraps_against_the_best_single_network(blended, wo
         world.store.valid.user,
     )  # fmt: skip
     assert table["blenders"]["lightgbm"]["valid_gain"] == pytest.approx(list(want), abs=1e-12)
-    assert want.low < want.difference < want.high
+    assert want.low < want.estimate < want.high
 
 
 def test_the_score_table_has_single_seeds_and_gains_and_fits_a_terminal(blended, world):

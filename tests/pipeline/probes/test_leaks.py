@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from cv import leaks, trees
+from cv import leak_statistics, probe_trees
 from cv.auc import auc
 from features.probe_columns import level_mismatch, row_order
 from features.sources import planted_leaks, sample
@@ -105,7 +105,9 @@ def test_scores_by_value_never_see_the_labels_of_their_fold():
     rng = np.random.default_rng(0)
     value, label, fold = rng.integers(0, 9, 300), rng.integers(0, 2, 300), rng.integers(0, 3, 300)
     flipped = np.where(fold == 1, 1 - label, label)
-    one, other = (leaks.by_value(value, y, fold, [value])[0] for y in (label, flipped))
+    one, other = (
+        leak_statistics.smoothed_label_means(value, y, fold, [value])[0] for y in (label, flipped)
+    )
     np.testing.assert_array_equal(one[fold == 1], other[fold == 1])
     assert (one[fold != 1] != other[fold != 1]).all()
 
@@ -115,7 +117,7 @@ def test_trees_never_see_the_labels_of_their_fold():
     columns = pl.DataFrame(rng.normal(size=(600, 2)))
     label, fold = rng.integers(0, 2, 600), rng.integers(0, 3, 600)
     flipped = np.where(fold == 1, 1 - label, label)
-    one, other = (trees.out_of_fold(columns, y, fold)[0] for y in (label, flipped))
+    one, other = (probe_trees.out_of_fold(columns, y, fold)[0] for y in (label, flipped))
     np.testing.assert_array_equal(one[fold == 1], other[fold == 1])
     assert (one[fold != 1] != other[fold != 1]).any()
 
@@ -123,16 +125,18 @@ def test_trees_never_see_the_labels_of_their_fold():
 def test_scores_by_value_match_their_equation_written_as_loops():
     value, label = np.array([7, 7, 3, 7, 3, 5]), np.array([1, 0, 1, 1, 0, 1])
     fold = np.array([0, 1, 0, 1, 1, 0])
-    inside, outside = leaks.by_value(value, label, fold, [np.array([3, 4, 7])])
+    inside, outside = leak_statistics.smoothed_label_means(
+        value, label, fold, [np.array([3, 4, 7])]
+    )
     for row in range(6):
         others = fold != fold[row]
         mean, same = label[others].mean(), others & (value == value[row])
-        expected = (label[same] - mean).sum() / (same.sum() + leaks.PRIOR)
+        expected = (label[same] - mean).sum() / (same.sum() + leak_statistics.PRIOR)
         assert inside[row] == pytest.approx(expected)
     mean = label.mean()
     for v, score in zip((3, 4, 7), outside, strict=True):
         same = value == v
-        expected = (label[same] - mean).sum() / (same.sum() + leaks.PRIOR)
+        expected = (label[same] - mean).sum() / (same.sum() + leak_statistics.PRIOR)
         assert score == pytest.approx(expected)
 
 
@@ -141,13 +145,13 @@ def test_the_expected_auc_is_the_mean_auc_of_labels_drawn():
     p = rng.uniform(0.1, 0.6, 4000)
     score = np.round(p + rng.normal(0, 0.2, 4000), 1)  # many ties
     drawn = np.mean([auc((rng.random(4000) < p).astype(float), score) for _ in range(40)])
-    assert leaks.expected_auc(score, p) == pytest.approx(drawn, abs=0.004)
+    assert leak_statistics.expected_auc(score, p) == pytest.approx(drawn, abs=0.004)
     certain = (p > 0.3).astype(float)
-    assert leaks.expected_auc(score, certain) == pytest.approx(auc(certain, score))
+    assert leak_statistics.expected_auc(score, certain) == pytest.approx(auc(certain, score))
 
 
 def test_a_figure_is_a_finding_only_when_its_whole_interval_lies_above_the_threshold():
-    measured = leaks.Measured(figure=0.56, low=0.53, high=0.59, threshold=0.52)
+    measured = leak_statistics.ProbeFigure(figure=0.56, low=0.53, high=0.59, threshold=0.52)
     assert measured.crossed
     assert not replace(measured, low=0.515).crossed
 

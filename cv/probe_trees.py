@@ -45,7 +45,7 @@ def out_of_fold(
     return probability, {columns.columns[i]: float(share[i]) for i in order}
 
 
-def elsewhere(
+def fit_predict(
     columns: pl.DataFrame, label: np.ndarray, others: pl.DataFrame, **changed: object
 ) -> np.ndarray:
     """Of every row of `others` (M, K), the probability (M,) by trees fitted on all of `columns`."""

@@ -38,7 +38,7 @@ DRAWS = 200  # of the bootstrap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class ProbeFigure:
     """A figure with its 95 % interval, and what the low end must exceed to be a finding."""
 
     figure: float
@@ -51,7 +51,7 @@ class Measured:
         return self.low > self.threshold
 
 
-def by_value(
+def smoothed_label_means(
     value: np.ndarray, label: np.ndarray, fold: np.ndarray, others: list[np.ndarray]
 ) -> list[np.ndarray]:
     """The score of the module docstring: of the N rows by the other folds, of others by all.
@@ -80,13 +80,13 @@ def _smoothed(clicks: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return (clicks - mean * rows) / (rows + PRIOR)
 
 
-def tells(
+def measure_auc(
     label: np.ndarray, score: np.ndarray, user: np.ndarray, p: np.ndarray | None = None
-) -> Measured:
+) -> ProbeFigure:
     """The AUC of `score` (N,), which must exceed 1/2 or, with p (N,), the AUC that p expects."""
     figure, low, high = auc_interval(label, score, user, n=DRAWS)
     honest = 0.5 if p is None else max(expected_auc(score, p), 0.5)
-    return Measured(figure=figure, low=low, high=high, threshold=honest + MARGIN)
+    return ProbeFigure(figure=figure, low=low, high=high, threshold=honest + MARGIN)
 
 
 def expected_auc(score: np.ndarray, p: np.ndarray) -> float:
@@ -101,7 +101,7 @@ def expected_auc(score: np.ndarray, p: np.ndarray) -> float:
     return float(positive @ (below + negative / 2) / (positive.sum() * negative.sum()))
 
 
-def share(hit: np.ndarray, user: np.ndarray) -> Measured:
+def measure_share(hit: np.ndarray, user: np.ndarray) -> ProbeFigure:
     """The mean of `hit` (N,) bool, users resampled; a few strays are no finding."""
     _, group = np.unique(user, return_inverse=True)
     rows, hits = np.bincount(group), np.bincount(group, hit)
@@ -110,4 +110,6 @@ def share(hit: np.ndarray, user: np.ndarray) -> Measured:
         weight = np.bincount(rng.integers(len(rows), size=len(rows)), minlength=len(rows))
         draws[i] = weight @ hits / (weight @ rows)
     low, high = np.quantile(draws, [0.025, 0.975])
-    return Measured(figure=float(np.mean(hit)), low=float(low), high=float(high), threshold=STRAYS)
+    return ProbeFigure(
+        figure=float(np.mean(hit)), low=float(low), high=float(high), threshold=STRAYS
+    )
