@@ -1,14 +1,14 @@
-"""What is known of an item: learned id, tags and the frozen content vector.
+"""The representation of an item: learned id, tags and the frozen content vector.
 
     r(i) = [ E_id[i] ; mean of E_tag over the item's tags ; V e_i ]
 
-as in the organisers' baseline and QIN (Li et al. 2025, arXiv:2504.17699): e_i is frozen, its linear
+As in the organisers' baseline and QIN (Li et al. 2025, arXiv:2504.17699): e_i is frozen, its linear
 map V is learned (and square, as published, unless content_dim narrows it). An item without tags has
-a zero in their place. Departure: the published code finds the padding among the tags by looking for
-embeddings that sum to zero; here it is tag 0.
+zeros in their place. Departure: the published code takes tags whose embeddings sum to zero for
+padding; here padding is tag 0.
 
-Beyond the paper, a setting: [ ... ; mean of E_code ] over the item's semantic codes, which stand
-for e_i by residual quantisation.
+Beyond the paper, a setting: [ ... ; mean of E_code ] over the item's semantic codes, which
+approximate e_i by residual quantisation.
 """
 
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ from models.layers.precision import Linear
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemTable:
-    """What is known of all items; row number == item id, row 0 is the padding item.
+    """The inputs of all items; row number == item id, row 0 is the padding item.
 
     Shapes:
         tags     (I, 5)  integer, 0 is padding
         content  (I, C)  float
-        likes    (I,)    integer, level 0..10, where the source has it; views likewise
-        codes    (I, K)  integer, one code a level of the quantiser, 0 is none, codes of different
-                 levels distinct; where the store has them
+        likes    (I,)    integer, level 0..10, None where the source has none; views likewise
+        codes    (I, K)  integer, one code for each level of the quantiser, 0 is none; codes of
+                 different levels are distinct; None where the store has none
         n_tags   rows of the tag table
         n_codes  rows of the code table
     """
@@ -44,11 +44,11 @@ class ItemTable:
 
 
 class ItemRepresentation(nn.Module):
-    """See the module docstring; levels are appended by the network, which owns their tables.
+    """See the module docstring; the network, which owns the tables of levels, appends those.
 
     Shapes:
         item     (U,)    int64
-        returns  (U, D)  with D = 2 E + content_dim, and E more with codes
+        returns  (U, D)  float32, D = 2 E + content_dim, and E more with codes
     """
 
     def __init__(

@@ -1,17 +1,29 @@
 """A network: embedding -> interest -> interaction -> logit, each part a module of its own.
 
-t = r(target item),  s_l = r(history item l)
-x = [E_likes ; E_views ; t ; interest(t, s)]
-logit = mean over the branches of interaction(x)
+    t = r(target item),  s_l = r(history item l)          models.items
+    x = [E_likes ; E_views ; t ; interest(t, s)]
+    logit = mean over the branches of interaction(x)
 
-qin              sparse target attention + quadratic network (Li et al. 2025, arXiv:2504.17699)
-din              DIN attention + MLP (Zhou et al. 2018; the organisers' baseline)
-final            DIN attention + FINAL block(s) (Zhu et al. 2023)
-transformer_dcn  transformer + cross network and MLP (the challenge's winning entry)
+    qin              sparse target attention + quadratic network (Li et al. 2025, arXiv:2504.17699)
+    din              DIN attention + MLP (Zhou et al. 2018; the organisers' baseline)
+    final            DIN attention + FINAL block(s) (Zhu et al. 2023)
+    transformer_dcn  transformer + cross network and MLP (the challenge's winning entry)
 
 Beyond the papers, each a setting: item_levels appends [E_likes ; E_views] of the item's own levels
-to r(i), of target and history alike and in the row's own tables, as the challenge's best public
+to r(i), for target and history alike and from the row's own tables, as the challenge's best public
 scores have it; user_id puts E_user behind the row's levels.
+
+To add a part, touch four files (docs/extending.md walks through them):
+
+    models/layers/<name>.py   the module; shapes as in build_interest or build_interaction below
+    models/settings.py        its settings, a field <name> for them in NetworkSettings, and the name
+                              among the choices of interest or interaction
+    models/network.py         its case in build_interest or build_interaction
+    models/<network>.toml     a network that uses it
+
+An interaction part may have a method fused() (models.layers.fusion), an interest part a form in
+models.serving.interest: they make prediction and serving faster. A part without them predicts
+through its own forward, and only export and latency, which need them, refuse it by name.
 """
 
 import copy
@@ -44,24 +56,24 @@ class Network(nn.Module):
         batch            Batch of B rows
         forward(batch)   logits (B,)
         features(batch)  x (B, width)
-        hidden(batch)    (B, H), what the logits are read from
+        hidden(batch)    (B, H), the input of the head
         head(hidden)     branches (B, n), n > 1 only for FINAL's two blocks
     """
 
-    def __init__(self, s: NetworkSettings, items: ItemTable, n_users: int = 0) -> None:
+    def __init__(self, cfg: NetworkSettings, items: ItemTable, n_users: int = 0) -> None:
         super().__init__()
-        dim, content_dim = s.embedding_dim, s.content_dim or items.content.shape[1]
-        self.item = ItemRepresentation(items, dim, content_dim, s.item_codes)
+        dim, content_dim = cfg.embedding_dim, cfg.content_dim or items.content.shape[1]
+        self.item = ItemRepresentation(items, dim, content_dim, cfg.item_codes)
         self.likes = nn.Embedding(N_LEVELS, dim, padding_idx=0)
         self.views = nn.Embedding(N_LEVELS, dim, padding_idx=0)
-        self.user = nn.Embedding(n_users, dim, padding_idx=0) if s.user_id else None
-        levels = (items.likes, items.views) if s.item_levels else (None, None)
+        self.user = nn.Embedding(n_users, dim, padding_idx=0) if cfg.user_id else None
+        levels = (items.likes, items.views) if cfg.item_levels else (None, None)
         for name, level in zip(("item_likes", "item_views"), levels, strict=True):
             self.register_buffer(name, None if level is None else level.long(), persistent=False)
-        d_item = self.item.width + (2 * dim if s.item_levels else 0)
-        self.interest = build_interest(s, d_item)
-        width = (3 if s.user_id else 2) * dim + d_item + self.interest.width
-        self.interaction = build_interaction(s, width)
+        d_item = self.item.width + (2 * dim if cfg.item_levels else 0)
+        self.interest = build_interest(cfg, d_item)
+        width = (3 if cfg.user_id else 2) * dim + d_item + self.interest.width
+        self.interaction = build_interaction(cfg, width)
         self.distils = getattr(self.interaction, "distils", False)
         self.apply(initialise)
 
@@ -93,55 +105,67 @@ class Network(nn.Module):
 
     def represent(self, item: Tensor) -> Tensor:
         """r(i) (U, D) of the items `item` (U,) int64."""
-        known = self.item(item)
+        vectors = self.item(item)
         if self.item_likes is None:
-            return known
+            return vectors
         levels = self.likes(self.item_likes[item]), self.views(self.item_views[item])
-        return torch.cat((known, *levels), dim=1)
+        return torch.cat((vectors, *levels), dim=1)
 
     def embedding_tables(self) -> list[nn.Parameter]:
-        """What the L2 term covers, as published: all tables, whole, and the map of the content."""
+        """The weights of the L2 term, as published: all tables, whole, and the content's map."""
         parts = (self.item.id, self.item.tag, self.item.content_map, self.likes, self.views)
         return [p.weight for p in (*parts, self.item.code, self.user) if p is not None]
 
 
-def build_interest(s: NetworkSettings, d_item: int) -> nn.Module:
+def build_interest(cfg: NetworkSettings, d_item: int) -> nn.Module:
     """The part that turns a history into `width` numbers, given the target.
 
-    Shapes: (target (B, D), items (U, D), history) -> (B, width), D = d_item
+    Shapes: (target (B, D), items (U, D), history) -> (B, width), D = d_item. Its attribute `width`
+    is that width.
     """
-    match s.interest:
+    match cfg.interest:
         case "mean":
             return MeanPooling(d_item)
         case "din":
-            return DinAttention(d_item, s.din.hidden, s.din.dropout, s.din.softmax)
+            return DinAttention(d_item, cfg.din.hidden, cfg.din.dropout, cfg.din.softmax)
         case "asta":
-            width = s.asta.width or 2 * d_item
-            return SparseTargetAttention(d_item, width, s.asta.weights, s.asta.dropout)
+            width = cfg.asta.width or 2 * d_item
+            return SparseTargetAttention(d_item, width, cfg.asta.weights, cfg.asta.dropout)
         case "transformer":
-            return TransformerInterest(d_item, s.transformer, s.max_len)
+            return TransformerInterest(d_item, cfg.transformer, cfg.max_len)
+        case unknown:
+            raise ValueError(
+                f"interest = {unknown!r} has no case in build_interest, models/network.py"
+            )
 
 
-def build_interaction(s: NetworkSettings, width: int) -> nn.Module:
-    """The part that turns x (B, width) into what the logits are read from, and reads them.
+def build_interaction(cfg: NetworkSettings, width: int) -> nn.Module:
+    """The part that turns x (B, width) into the branches whose mean is the logit.
 
-    Shapes: hidden: (B, width) -> (B, H), head: (B, H) -> (B, n)
+    Shapes: hidden: (B, width) -> (B, H), head: (B, H) -> (B, n), forward = head of hidden. An
+    attribute `distils` that is True says that the branches learn from their mean (FINAL).
     """
-    match s.interaction:
+    match cfg.interaction:
         case "mlp":
-            return Mlp(width, s.mlp.hidden, s.mlp.dropout, s.mlp.batch_norm)
+            return Mlp(width, cfg.mlp.hidden, cfg.mlp.dropout, cfg.mlp.batch_norm)
         case "qnn":
-            return QuadraticNetwork(width, s.qnn)
+            return QuadraticNetwork(width, cfg.qnn)
         case "final":
-            return FinalNetwork(width, s.final, s.embedding_dim)
+            return FinalNetwork(width, cfg.final, cfg.embedding_dim)
         case "cross":
-            return CrossTower(width, s.cross)
+            return CrossTower(width, cfg.cross)
+        case unknown:
+            raise ValueError(
+                f"interaction = {unknown!r} has no case in build_interaction, models/network.py"
+            )
 
 
 def initialise(module: nn.Module) -> None:
-    """As published: Xavier-normal linear maps, zero biases, embeddings N(0, 1e-4), padding zero.
+    """As published: Xavier-normal linear maps, zero biases, embeddings with a standard deviation of
+    1e-4, padding zero.
 
-    What torch derives from nn.Linear, such as a Transformer's output projection, keeps torch's own.
+    Classes that torch derives from nn.Linear, such as the output projection of attention, keep
+    torch's own initial weights.
     """
     if type(module) in (nn.Linear, Linear):
         nn.init.xavier_normal_(module.weight)

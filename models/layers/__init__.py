@@ -1,1 +1,1 @@
-"""The building blocks of the networks, one paper idea a file."""
+"""The building blocks of the networks: one paper idea per file."""

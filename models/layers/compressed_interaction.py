@@ -3,8 +3,8 @@
     X^0 = the F fields,   X^k_h = sum_(i,j) W^k_(h,ij) (X^(k-1)_i * X^0_j)    H_k maps of E numbers
     logit = w . [p^1 ; ... ; p^K],   p^k_h = sum_d X^k_(h,d)
 
-Lian et al. 2018, "xDeepFM", section 3.2, equations 6 and 8. As in the paper there is no activation
-between layers; every map is pooled and handed to the next layer too.
+Lian et al. 2018, "xDeepFM", section 3.2, equations 6 and 8. As in the paper, there is no activation
+between layers, and every map is both pooled and passed to the next layer.
 """
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 class CompressedInteraction(nn.Module):
-    """Shapes: fields (B, F, E) float32 -> logit (B, 1)."""
+    """CIN and its share of the logit. Shapes: fields (B, F, E) float32 -> logit (B, 1)."""
 
     def __init__(self, n_fields: int, maps: tuple[int, ...]) -> None:
         super().__init__()

@@ -3,7 +3,8 @@
     x_0 = x,   x_{i+1} = x_i + x_0 * (W_i x_i + b_i)         the cross network
     logit = MLP([x_n ; tower(x)])
 
-Wang et al. 2021, "DCN V2", section 3.2 (full-rank W). The winning entry uses no batch norm.
+Wang et al. 2021, "DCN V2", arXiv:2008.13535, section 3.2 (full-rank W). The winning entry uses no
+batch norm.
 """
 
 import torch
@@ -16,7 +17,7 @@ from models.settings import CrossSettings
 
 
 class CrossNetwork(nn.Module):
-    """Shapes: x (B, X) -> (B, X)."""
+    """x_0 to x_n. Shapes: x (B, X) float32 -> (B, X)."""
 
     def __init__(self, width: int, layers: int) -> None:
         super().__init__()
@@ -30,15 +31,18 @@ class CrossNetwork(nn.Module):
 
 
 class CrossTower(nn.Module):
-    """Shapes: x (B, X) -> hidden (B, last width) -> logits (B, 1)."""
+    """See the module docstring.
 
-    def __init__(self, width: int, s: CrossSettings) -> None:
+    Shapes: x (B, X) float32 -> hidden (B, last width) -> logits (B, 1)
+    """
+
+    def __init__(self, width: int, cfg: CrossSettings) -> None:
         super().__init__()
-        self.cross = CrossNetwork(width, s.layers)
-        self.deep = nn.Sequential(*hidden_layers(width, s.deep, s.dropout, s.batch_norm))
-        both = width + s.deep[-1]
-        self.over = nn.Sequential(*hidden_layers(both, s.hidden, s.dropout, s.batch_norm))
-        self.head = Linear((both, *s.hidden)[-1], 1)
+        self.cross = CrossNetwork(width, cfg.layers)
+        self.deep = nn.Sequential(*hidden_layers(width, cfg.deep, cfg.dropout, cfg.batch_norm))
+        both = width + cfg.deep[-1]
+        self.over = nn.Sequential(*hidden_layers(both, cfg.hidden, cfg.dropout, cfg.batch_norm))
+        self.head = Linear((both, *cfg.hidden)[-1], 1)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.hidden(x))
@@ -52,7 +56,7 @@ class CrossTower(nn.Module):
 
 
 class FusedCrossTower(nn.Module):
-    """Shapes: x (N, X) -> logits (N,)."""
+    """CrossTower in eval mode. Shapes: x (N, X) -> logits (N,)."""
 
     def __init__(self, tower: CrossTower) -> None:
         super().__init__()

@@ -3,12 +3,13 @@
     w_l = MLP([t ; s_l ; t - s_l ; t * s_l])          ReLU hidden layers, one linear output
     z   = sum_l w_l s_l                               0 for an empty history
 
-Zhou et al. 2018, "Deep Interest Network", section 4.3, as the organisers' baseline has it: the
-weights are not normalised unless `softmax`; an empty history then attends to its padding, and gives
-the padding item's r(0), as published.
+Zhou et al. 2018, "Deep Interest Network", arXiv:1706.06978, section 4.3, equation 3 (the local
+activation unit), as the organisers' baseline has it: the weights are not normalised unless
+`softmax`; with it, an empty history attends to its padding and gives the padding item's r(0), as
+published.
 
 Departure in arithmetic, not in value: the first layer W = [W1 W2 W3 W4] is applied as
-(W1 + W3) t + (W2 - W3) s + W4 (t * s), the first part once a row and the second once a distinct
+(W1 + W3) t + (W2 - W3) s + W4 (t * s), the first term once per row and the second once per distinct
 item (`reference` is the plain formula).
 """
 
@@ -25,8 +26,8 @@ class DinAttention(nn.Module):
     """See the module docstring.
 
     Shapes:
-        target   (B, D)
-        items    (U, D)  the batch's distinct items, the padding item first
+        target   (B, D)  float32
+        items    (U, D)  float32, the batch's distinct items, the padding item first
         history  positions among `items`
         returns  (B, D)
     """
@@ -53,7 +54,7 @@ class DinAttention(nn.Module):
         return self._pool(self.rest(first).squeeze(1), items, history)
 
     def reference(self, target: Tensor, items: Tensor, history: History) -> Tensor:
-        """The published formula, entry by entry: what the tests hold `forward` against."""
+        """The published formula, entry by entry; tests compare `forward` with it."""
         t, s = target[history.row], items[history.position]
         score = self.rest(self.first(torch.cat((t, s, t - s, t * s), dim=1)))
         return self._pool(score.squeeze(1), items, history)

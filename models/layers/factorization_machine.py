@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class PairwiseInteraction(nn.Module):
-    """Shapes: fields (B, F, E) float32 -> logit (B, 1). Nothing is learnt here."""
+    """The pairs' part of the logit, without weights. Shapes: fields (B, F, E) float32 -> (B, 1)."""
 
     def forward(self, fields: Tensor) -> Tensor:
         squared_sum, sum_of_squares = fields.sum(1) ** 2, (fields**2).sum(1)

@@ -1,14 +1,23 @@
-"""FINAL: factorised interaction layers, in one block or in two that teach each other.
+"""FINAL: factorised interaction layers, in one block or in two that learn from their mean.
 
     layer    h = W x + b = [g ; q],   concat: [g ; g * q]   sum: g + g * q
              then BatchNorm -> activation -> Dropout
     1B       logit = fc(block1(x))
     2B       y_i = fc_i(block_i(x)),  logit = (y_1 + y_2) / 2
     loss 2B  BCE(logit, label) + BCE(y_1, p) + BCE(y_2, p),  p = sigmoid(logit) without gradient
-    gating   block1 sees [x ; x * G],  G = W_g F + b_g over the fields F of x, one map for all dims
+    gating   block1 reads [x ; x * G],  G = W_g F + b_g over the fields F of x, one map for all dims
 
-Zhu et al. 2023, "FINAL: Factorized Interaction Layer for CTR Prediction", sections 3.1 to 3.3
-(self-distillation: 3.3). Feature gating is the published implementation's. The gate starts at 1.
+Zhu et al. 2023, "FINAL: Factorized Interaction Layer for CTR Prediction", SIGIR 2023,
+doi:10.1145/3539618.3591988, sections 3.1 to 3.3. Equation 1 is the layer (`FactorizedLayer`):
+
+    h_1 = W_1 x + b_1,   h_i = h_(i-1) * sigma(W_i x + b_i),  i = 2..N,   x' = sum_i h_i
+
+The self-distillation of two blocks (`self_distillation`) is section 3.3.
+
+Departures, all of them the published implementation's: N = 2, and one linear map whose two halves
+are W_1 and W_2; sigma comes behind batch norm, after the product; "concat" puts the terms of x' one
+behind the other instead of adding them. Gating is in that implementation alone; the gate starts
+at 1.
 """
 
 import copy
@@ -25,7 +34,7 @@ ACTIVATIONS = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
 
 
 class FactorizedLayer(nn.Module):
-    """One factorised interaction layer. Shapes: x (B, d_in) -> (B, d_out)."""
+    """One factorised interaction layer. Shapes: x (B, d_in) float32 -> (B, d_out)."""
 
     def __init__(self, d_in: int, d_out: int, residual: str) -> None:
         super().__init__()
@@ -43,7 +52,7 @@ class FactorizedLayer(nn.Module):
 
 
 class FusedFactorizedLayer(nn.Module):
-    """Shapes: x (N, d_in) -> (N, d_out)."""
+    """FactorizedLayer in eval mode. Shapes: x (N, d_in) -> (N, d_out)."""
 
     def __init__(self, layer: FactorizedLayer) -> None:
         super().__init__()
@@ -58,7 +67,7 @@ class FusedFactorizedLayer(nn.Module):
 
 
 class FeatureGate(nn.Module):
-    """Shapes: x (B, F E), F fields of E numbers -> (B, 2 F E), the gated fields behind them."""
+    """[x ; x * G]. Shapes: x (B, F E) float32, F fields of E numbers -> (B, 2 F E)."""
 
     def __init__(self, n_fields: int, field_dim: int) -> None:
         super().__init__()
@@ -73,36 +82,38 @@ class FeatureGate(nn.Module):
 
 
 def final_block(
-    d_in: int, widths: tuple[int, ...], activation: str, s: FinalSettings
+    d_in: int, widths: tuple[int, ...], activation: str, cfg: FinalSettings
 ) -> nn.Sequential:
-    """A stack of factorised layers. Shapes: x (B, d_in) -> (B, widths[-1])."""
+    """A stack of factorised layers. Shapes: x (B, d_in) float32 -> (B, widths[-1])."""
     layers: list[nn.Module] = []
     for before, after in zip((d_in, *widths), widths, strict=False):
-        layers.append(FactorizedLayer(before, after, s.residual))
-        if s.batch_norm:
+        layers.append(FactorizedLayer(before, after, cfg.residual))
+        if cfg.batch_norm:
             layers.append(nn.BatchNorm1d(after))
         if activation != "none":
             layers.append(ACTIVATIONS[activation]())
-        layers.append(nn.Dropout(s.dropout))
+        layers.append(nn.Dropout(cfg.dropout))
     return nn.Sequential(*layers)
 
 
 class FinalNetwork(nn.Module):
-    """Shapes: x (B, X) -> hidden (B, sum of last widths) -> logits (B, n_blocks).
+    """See the module docstring.
 
-    With gating X must be fields of `field_dim` numbers each, one after the other.
+    Shapes: x (B, X) float32 -> hidden (B, sum of last widths) -> logits (B, n_blocks)
+
+    With gating, X must be fields of `field_dim` numbers each, one after the other.
     """
 
-    def __init__(self, d_in: int, s: FinalSettings, field_dim: int = 1) -> None:
+    def __init__(self, d_in: int, cfg: FinalSettings, field_dim: int = 1) -> None:
         super().__init__()
-        self.gate = FeatureGate(d_in // field_dim, field_dim) if s.gating else None
-        blocks = [final_block(2 * d_in if s.gating else d_in, s.block1, s.activation1, s)]
-        if s.block2:
-            blocks.append(final_block(d_in, s.block2, s.activation2, s))
+        self.gate = FeatureGate(d_in // field_dim, field_dim) if cfg.gating else None
+        blocks = [final_block(2 * d_in if cfg.gating else d_in, cfg.block1, cfg.activation1, cfg)]
+        if cfg.block2:
+            blocks.append(final_block(d_in, cfg.block2, cfg.activation2, cfg))
         self.blocks = nn.ModuleList(blocks)
-        self.widths = [widths[-1] for widths in (s.block1, s.block2) if widths]
+        self.widths = [widths[-1] for widths in (cfg.block1, cfg.block2) if widths]
         self.heads = nn.ModuleList(Linear(width, 1) for width in self.widths)
-        self.distils = s.distillation and len(blocks) > 1
+        self.distils = cfg.distillation and len(blocks) > 1
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.hidden(x))
@@ -139,7 +150,8 @@ class FusedFinalNetwork(nn.Module):
 
 
 def self_distillation(branches: Tensor) -> Tensor:
-    """What the blocks' logits `branches` (B, n) lose against their mean, taken as teacher."""
+    """sum_i BCE(y_i, p) of the blocks' logits y_i, `branches` (B, n) float, with their mean as the
+    teacher: p = sigmoid(mean_i y_i) without gradient. Returns a scalar."""
     teacher = branches.mean(1, keepdim=True).sigmoid().detach().expand_as(branches)
     lost = F.binary_cross_entropy_with_logits(branches, teacher, reduction="none")
     return lost.mean(0).sum()

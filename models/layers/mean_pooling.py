@@ -1,4 +1,4 @@
-"""Mean of the history, blind to the target: the ablation that attention is measured against.
+"""Mean of the history, whatever the target: the ablation that attention is compared with.
 
     z = (1 / n) sum_l s_l,   0 for an empty history
 
@@ -12,7 +12,7 @@ from models.layers.ragged import History
 
 
 class MeanPooling(nn.Module):
-    """Shapes: target (B, D), items (U, D), history -> (B, D)."""
+    """Shapes: target (B, D) float32, items (U, D) float32, history -> (B, D)."""
 
     def __init__(self, d_item: int) -> None:
         super().__init__()

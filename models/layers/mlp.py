@@ -1,6 +1,6 @@
-"""A plain tower: per hidden layer Linear -> BatchNorm -> ReLU -> Dropout; then a linear output.
+"""A plain tower: Linear -> BatchNorm -> ReLU -> Dropout for each hidden layer; a linear output.
 
-As the organisers' baseline has it behind DIN's attention, and Zhou et al. 2018 (with other widths).
+As in the organisers' baseline, behind DIN's attention, and in Zhou et al. 2018, with other widths.
 """
 
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ def hidden_layers(
 
 
 class Mlp(nn.Module):
-    """Shapes: x (B, X) -> hidden (B, last width) -> logits (B, 1)."""
+    """Shapes: x (B, X) float32 -> hidden (B, last width) -> logits (B, 1)."""
 
     def __init__(
         self, d_in: int, hidden: tuple[int, ...], dropout: float, batch_norm: bool

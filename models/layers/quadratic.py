@@ -5,14 +5,16 @@
     x  <- x + q
     logit = w . x + b
 
-Li et al. 2025, "Quadratic Interest Network", arXiv:2504.17699 (the Khatri-Rao form). The residual
-comes last and is not normalised. The dropout inside the bank is all that makes its rows differ:
-without it (and in eval) they are one matrix, sum_r W_r, and are applied as one.
+Li et al. 2025, "Quadratic Interest Network", arXiv:2504.17699, the section on the quadratic neural
+network: its recursion of x, in the Khatri-Rao form. (The printed equation numbers could not be
+checked; `QuadraticLayer.reference` is the formula, row by row.) The residual is added last and is
+not normalised. The dropout inside the bank is all that makes its rows differ: without it, and in
+eval mode, the rows act as one matrix, sum_r W_r, and are applied as one.
 
-Departure, a setting: bank="collapsed" leaves that dropout out, and trains on the one matrix too.
+Departure, a setting: bank="collapsed" has no such dropout, and trains on the one matrix too.
 
 Ablations, each a setting: ReLU in PReLU's place; mid-activation, q = dropout(BN(x * sum_r
-PReLU(h_r))), as Li et al. 2025, arXiv:2505.17999, prefer it, whose bank cannot be summed up.
+PReLU(h_r))), which Li et al. 2025, arXiv:2505.17999, prefer, and whose bank cannot be summed up.
 """
 
 import copy
@@ -27,17 +29,17 @@ from models.settings import QnnSettings
 
 
 class QuadraticLayer(nn.Module):
-    """Shapes: x (B, X) -> (B, X)."""
+    """x + q. Shapes: x (B, X) float32 -> (B, X)."""
 
-    def __init__(self, width: int, s: QnnSettings) -> None:
+    def __init__(self, width: int, cfg: QnnSettings) -> None:
         super().__init__()
-        self.bank = Linear(width, s.rows * width)  # row r: weights r X .. (r + 1) X
-        self.norm = nn.BatchNorm1d(width) if s.batch_norm else nn.Identity()
-        self.activation = nn.PReLU() if s.activation == "prelu" else nn.ReLU()
-        self.dropout = nn.Dropout(s.dropout)
-        self.rows = s.rows
-        self.mid = s.activate == "mid"
-        self.collapsed = s.bank == "collapsed"
+        self.bank = Linear(width, cfg.rows * width)  # row r: weights r X .. (r + 1) X
+        self.norm = nn.BatchNorm1d(width) if cfg.batch_norm else nn.Identity()
+        self.activation = nn.PReLU() if cfg.activation == "prelu" else nn.ReLU()
+        self.dropout = nn.Dropout(cfg.dropout)
+        self.rows = cfg.rows
+        self.mid = cfg.activate == "mid"
+        self.collapsed = cfg.bank == "collapsed"
 
     def forward(self, x: Tensor) -> Tensor:
         q = self.norm(x * self.summed_bank(x))
@@ -58,7 +60,7 @@ class QuadraticLayer(nn.Module):
         return copy.deepcopy(self) if self.mid else FusedQuadraticLayer(self)
 
     def reference(self, x: Tensor) -> Tensor:
-        """The published formula, row by row of the bank, without dropout: the tests' reference."""
+        """The published formula without dropout, row by row; tests compare `forward` with it."""
         banks = zip(self.bank.weight.chunk(self.rows), self.bank.bias.chunk(self.rows), strict=True)
         h = [x @ w.T + b for w, b in banks]
         q = self.norm(torch.stack([x * (self.activation(r) if self.mid else r) for r in h]).sum(0))
@@ -66,11 +68,11 @@ class QuadraticLayer(nn.Module):
 
 
 class QuadraticNetwork(nn.Module):
-    """Shapes: x (B, X) -> hidden (B, X) -> logits (B, 1)."""
+    """See the module docstring. Shapes: x (B, X) float32 -> hidden (B, X) -> logits (B, 1)."""
 
-    def __init__(self, width: int, s: QnnSettings) -> None:
+    def __init__(self, width: int, cfg: QnnSettings) -> None:
         super().__init__()
-        self.hidden = nn.Sequential(*(QuadraticLayer(width, s) for _ in range(s.layers)))
+        self.hidden = nn.Sequential(*(QuadraticLayer(width, cfg) for _ in range(cfg.layers)))
         self.head = Linear(width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -82,7 +84,7 @@ class QuadraticNetwork(nn.Module):
 
 
 class FusedQuadraticLayer(nn.Module):
-    """x <- x + PReLU(x * y + c),   y = W x + b
+    """QuadraticLayer in eval mode: x <- x + PReLU(x * y + c),   y = W x + b
 
     W and b are the sums over the bank's rows, times batch norm's scale; c is its shift.
 
@@ -104,7 +106,11 @@ class FusedQuadraticLayer(nn.Module):
 
 
 class FusedQuadraticNetwork(nn.Module):
-    """Shapes: x (N, X), first (N, X) or None: y of the first layer, where the caller knows it."""
+    """QuadraticNetwork in eval mode.
+
+    Shapes: x (N, X), first (N, X) or None: y of the first layer, where the caller knows it
+    -> logits (N,)
+    """
 
     def __init__(self, network: QuadraticNetwork) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Attention over ragged histories: one query a row, real entries only.
+"""Attention over ragged histories: one query per row, real entries only.
 
     dot       score_e = query[row(e)] . items[position(e)]
     pool      out_b   = sum of weight_e items[position(e)] over the entries e of row b
@@ -7,9 +7,9 @@
 
 Together they are the whole of single-query attention: no history entry is projected, copied per
 slot or padded; `dot` and `pool` do not even gather the entries. A bag is a sum of weighted rows of
-a table, as torch.nn.EmbeddingBag has it. The gradient of a pool with respect to its weights is a
-dot, that of a dot with respect to its query a pool, and with respect to the items both are a bag of
-the rows that look at an item.
+a table, as in torch.nn.EmbeddingBag. The gradient of a pool with respect to its weights is a dot,
+that of a dot with respect to its query a pool, and with respect to the items both are a bag of the
+rows whose histories hold the item.
 """
 
 from dataclasses import dataclass
@@ -46,12 +46,12 @@ def pool(weight: Tensor, items: Tensor, history: History) -> Tensor:
 
 
 def of_rows(x: Tensor, history: History) -> Tensor:
-    """(T, D): of each entry its row's `x` (B, D)."""
+    """(T, D): for each entry, its row's `x` (B, D)."""
     return _OfRows.apply(x, history)
 
 
 def of_items(x: Tensor, history: History) -> Tensor:
-    """(T, D): of each entry its item's `x` (U, D)."""
+    """(T, D): for each entry, its item's `x` (U, D)."""
     return _OfItems.apply(x, history)
 
 
@@ -116,11 +116,11 @@ class _OfItems(Function):
         return _bags(grad, *_by_item(ctx.history, ctx.n_items)), None
 
 
-def _bags(table: Tensor, place: Tensor, offsets: Tensor, weight: Tensor | None = None) -> Tensor:
-    """(N, D): of each bag the sum of rows `place` (T,) of `table`, times `weight` (T,); N + 1
-    `offsets` say where bags begin and end."""
+def _bags(table: Tensor, index: Tensor, offsets: Tensor, weight: Tensor | None = None) -> Tensor:
+    """(N, D): for each bag, the sum of the rows `index` (T,) of `table`, times `weight` (T,); the
+    N + 1 `offsets` are where bags begin and the last one ends."""
     return F.embedding_bag(
-        place,
+        index,
         table,
         offsets,
         mode="sum",
@@ -130,7 +130,11 @@ def _bags(table: Tensor, place: Tensor, offsets: Tensor, weight: Tensor | None =
 
 
 def _dots(query: Tensor, items: Tensor, history: History) -> Tensor:
-    """See `dot`: in torch the gradient of bags with respect to their weights, in one kernel."""
+    """(query[row] * items[position]).sum(1), in one kernel and without gathering (T, D).
+
+    The kernel is torch's gradient of embedding_bag with respect to per_sample_weights, which the
+    public API does not offer; tests/models/layers/test_interest.py holds it against the formula.
+    """
     starts, mode_sum, no_padding = history.offsets[:-1], 0, -1
     return torch.ops.aten._embedding_bag_per_sample_weights_backward(
         query, items, history.position, starts, history.row, mode_sum, no_padding
@@ -138,13 +142,13 @@ def _dots(query: Tensor, items: Tensor, history: History) -> Tensor:
 
 
 def _bags_by_item(x: Tensor, history: History, weight: Tensor, n_items: int) -> Tensor:
-    """(n_items, D): of each item the sum of `x` (B, D) of the rows that look at it, weighted."""
+    """(n_items, D): for each item, the weighted sum of `x` (B, D) over the entries that hold it."""
     order, offsets = _by_item(history, n_items)
     return _bags(x, history.row[order], offsets, weight[order])
 
 
 def _by_item(history: History, n_items: int) -> tuple[Tensor, Tensor]:
-    """The entries sorted by item (T,), and where each item's begin and the last one's end."""
+    """The entries sorted by item (T,), and the offsets (n_items + 1,) of each item's entries."""
     position, order = history.position.sort(stable=True)
     every = torch.arange(n_items + 1, device=position.device)
     return order, torch.searchsorted(position, every)

@@ -3,15 +3,22 @@
     score_l = (W_q t) . (W_k s_l) / sqrt(A)
     z       = t + W_o sum_l ReLU(score_l) W_v s_l
 
-Li et al. 2025, "Quadratic Interest Network", arXiv:2504.17699. No softmax and no division by the
-length, so a weight may be exactly 0. An empty history gives the target itself. The scale is the
-root of the attention width A, not of the item's width D.
+Li et al. 2025, "Quadratic Interest Network", arXiv:2504.17699, the section on adaptive sparse
+target attention:
+
+    Q = W_q x_t,  K = W_k x_b,  V = W_v x_b          target t = x_t, history s = x_b, width A = d_a
+    o = ReLU(Q K^T / sqrt(d_a)) V + x_t
+
+(The printed equation numbers could not be checked; `SparseTargetAttention.reference` is the
+formula, entry by entry.) W_o is the published implementation's. There is no softmax and no division
+by the length, so that a weight may be exactly 0. An empty history gives the target itself. The
+scale is the root of the attention width A, not of the item's width D.
 
 The paper's ablations, each a setting: softmax over the row's entries in ReLU's place (an empty
 history still gives t), ReLU(score)^2, SiLU(score), dropout of the weights.
 
 Departure in arithmetic, not in value: (W_q t) . (W_k s) = (W_k^T W_q t) . s, and the sum commutes
-with W_o W_v, so that no history item is ever projected (`reference` is the plain formula).
+with W_o W_v, so that no history item is ever projected.
 """
 
 import torch
@@ -27,8 +34,8 @@ class SparseTargetAttention(nn.Module):
     """See the module docstring.
 
     Shapes:
-        target   (B, D)
-        items    (U, D)  the batch's distinct items
+        target   (B, D)  float32
+        items    (U, D)  float32, the batch's distinct items
         history  positions among `items`
         returns  (B, D)
     """
@@ -67,7 +74,7 @@ class SparseTargetAttention(nn.Module):
         return self.dropout(weight)
 
     def reference(self, target: Tensor, items: Tensor, history: History) -> Tensor:
-        """The published formula, entry by entry: what the tests hold `forward` against."""
+        """The published formula, entry by entry; tests compare `forward` with it."""
         keys, values = self.key(items[history.position]), self.value(items[history.position])
         score = (self.query(target)[history.row] * keys).sum(-1) * self.scale
         summed = values.new_zeros(len(target), values.shape[1])
