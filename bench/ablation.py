@@ -39,7 +39,8 @@ from pipeline import graph
 from pipeline.artifacts import spec
 from pipeline.artifacts.spec import ArtifactSpec
 from pipeline.config import load as load_config
-from pipeline.config.load import Settings
+from pipeline.config import networks
+from pipeline.config.settings import Settings
 from pipeline.runtime import cli
 from pipeline.runtime.build import is_up_to_date
 from pipeline.training import fits as training
@@ -167,7 +168,10 @@ def check_words(arguments: argparse.Namespace) -> None:
         for key, instead in (("models", "--tables"), ("train.seeds", "--seeds")):
             if word.startswith(f"{key}="):
                 raise InputError(f"{word}: the tables name their own {key}; see {instead}")
-    if load_config.load(arguments.profile, arguments.words).official:
+    every = dict.fromkeys(row.model for table in TABLES.values() for row in table)
+    if load_config.load(
+        arguments.profile, [*arguments.words, f"models={','.join(every)}"]
+    ).official:
         raise InputError(
             "on the official split one AUC would both choose the epoch and be reported; use"
             " folds.mode=kfold, and --folds 0 for one fold alone"
@@ -176,11 +180,18 @@ def check_words(arguments: argparse.Namespace) -> None:
 
 def fits_of(row: Row, arguments: argparse.Namespace) -> tuple[Settings, dict[Key, ArtifactSpec]]:
     """The settings of `row` and its fits, on the chosen folds; makes what they are trained on."""
-    words = [*arguments.words, *row.words, f"models={row.model}", f"train.seeds={arguments.seeds}"]
+    typed = [word for word in arguments.words if concerns(word, row.model)]
+    words = [*typed, *row.words, f"models={row.model}", f"train.seeds={arguments.seeds}"]
     s = load_config.load(arguments.profile, words)
     make_folds(s)
     folds = chosen_folds(arguments.folds, s)
     return s, {key: place for key, place in graph.fits(s).items() if key[2] in folds}
+
+
+def concerns(word: str, model: str) -> bool:
+    """Whether an override is not one of a network that has no part in the row of `model`."""
+    section = word.partition("=")[0].partition(".")[0]
+    return section not in networks.model_names() or section in dict(networks.lineage(model))
 
 
 def measure(s: Settings, fits: dict[Key, ArtifactSpec]) -> Measured:
@@ -204,7 +215,7 @@ def make_folds(s: Settings) -> None:
     with contextlib.suppress(spec.MissingArtifact):
         if graph.folds(s).done:
             return
-    run_stages = [sys.executable, "-m", "pipeline", *s.words, "--to", "20_folds"]
+    run_stages = [sys.executable, "-m", "pipeline", *s.arguments, "--to", "20_folds"]
     done = subprocess.run(run_stages, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise InputError(done.stderr.strip().removeprefix("error: ") or "stopped")

@@ -43,7 +43,7 @@ from models.network import initialise
 from models.training import fit, losses
 from pipeline.artifacts import spec, store
 from pipeline.artifacts.spec import ArtifactSpec
-from pipeline.config.load import REPOSITORY
+from pipeline.config.paths import REPOSITORY
 from pipeline.config.schema import build, near
 from pipeline.runtime import cli
 

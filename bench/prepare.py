@@ -33,7 +33,8 @@ from features.store.schema import PUBLISHED_ROWS
 from pipeline import graph
 from pipeline.artifacts import spec
 from pipeline.config import load as load_config
-from pipeline.config.load import Settings
+from pipeline.config import paths
+from pipeline.config.settings import Settings
 from pipeline.runtime import cli
 from pipeline.training.context import TrainingContext
 
@@ -128,7 +129,7 @@ def run_stage(stage: str, profile: Path, s: Settings) -> dict[str, float]:
     before, started = cpu_seconds(), time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-m", f"pipeline.{stage}", str(profile)],
-        cwd=load_config.REPOSITORY, capture_output=True, text=True, check=False,
+        cwd=paths.REPOSITORY, capture_output=True, text=True, check=False,
     )  # fmt: skip
     process_seconds = time.perf_counter() - started
     if done.returncode:

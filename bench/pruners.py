@@ -20,7 +20,7 @@ from optuna.trial import TrialState
 from features.errors import InputError
 from pipeline import graph
 from pipeline.artifacts.spec import require
-from pipeline.config.load import PRUNERS
+from pipeline.config.settings import PRUNERS
 from pipeline.runtime import cli
 from pipeline.tuning.optuna_output import silence_optuna
 from pipeline.tuning.pruning import make_pruner, reported_value

@@ -32,7 +32,7 @@ from features.errors import InputError
 from models.network import Network
 from models.settings import NetworkSettings
 from pipeline.config import load as load_config
-from pipeline.config.load import Settings
+from pipeline.config.settings import Settings
 from pipeline.runtime import cli, devices
 
 JUDGED = 8192  # rows of inference, at most
@@ -99,7 +99,7 @@ def work(a: argparse.Namespace) -> None:
     for quantity, of in found.items():
         say(report.line((quantity, *(f"{b:.2f}" for b in of.values()))))
     if a.json:
-        given = {"machine": machine, "model": a.model, "clock": a.clock, "words": list(s.words)}
+        given = {"machine": machine, "model": a.model, "clock": a.clock, "words": list(s.arguments)}
         print(json.dumps(given | {"points": measured, "slopes": found}))
 
 

@@ -34,7 +34,7 @@ from models.network import Network
 from models.training.fit import fit, predict
 from pipeline.artifacts import provenance
 from pipeline.config import load as load_config
-from pipeline.config.load import Settings
+from pipeline.config.settings import Settings
 from pipeline.runtime import cli
 from pipeline.training import context
 
@@ -100,7 +100,7 @@ def work(a: argparse.Namespace) -> None:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     if a.json:
-        given = {"machine": machine, "clock": a.clock, "words": list(s.words)}
+        given = {"machine": machine, "clock": a.clock, "words": list(s.arguments)}
         print(json.dumps(given | {"measured": measured}))
 
 

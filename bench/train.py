@@ -42,7 +42,8 @@ from models.network import Network
 from models.settings import NetworkSettings
 from models.training.fit import predict, train_epoch
 from pipeline.artifacts import provenance
-from pipeline.config.schema import build, set_word
+from pipeline.config.schema import build
+from pipeline.config.tables import merge, read_override
 from pipeline.runtime.cli import exit_code
 
 MODELS = Path(__file__).parent.parent / "models"
@@ -72,7 +73,7 @@ def settings_of(task: Task) -> NetworkSettings:
         raise InputError(f"--model {task.model}: no such network; there are {known}")
     raw, problems = tomllib.loads(path.read_text()), []
     for word in task.words if task.variant == "default" else ():
-        set_word(raw, word)
+        raw = merge(raw, read_override(word))
     s = build(NetworkSettings, raw, task.model, problems)
     if problems:
         raise InputError("; ".join(problems))

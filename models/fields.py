@@ -26,6 +26,7 @@ last, for all others; the last is never trained. The bias of the first order is 
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
@@ -37,20 +38,24 @@ from models.layers.factorization_machine import PairwiseInteraction
 from models.layers.final import FinalNetwork
 from models.layers.mlp import Mlp
 from models.network import initialise
-from models.settings import FinalSettings, FitSettings, MlpSettings, NetworkSettings
-
-EXPLICIT, DEEP = ("none", "fm", "cin", "cross"), ("mlp", "final")
+from models.settings import FinalSettings, FitSettings, MlpSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldSettings:
     """A network over fields and its training; one section for the deep part that is chosen."""
 
-    explicit: str  # none | fm | cin | cross
-    deep: str  # mlp | final
-    embedding_dim: int = 10
-    cin_maps: tuple[int, ...] = (32, 32)  # feature maps of each CIN layer
-    cross_layers: int = 3
+    explicit: Annotated[
+        Literal["none", "fm", "cin", "cross"],
+        "The explicit part: none, a factorisation machine, a compressed interaction network, or a"
+        " cross network.",
+    ]
+    deep: Annotated[Literal["mlp", "final"], "The deep part: an MLP, or FINAL's blocks."]
+    embedding_dim: Annotated[int, "[1, inf)", "Width of an embedding of a field's value."] = 10
+    cin_maps: Annotated[
+        tuple[int, ...], "one or more of [1, inf)", "Feature maps of each CIN layer."
+    ] = (32, 32)
+    cross_layers: Annotated[int, "[1, inf)", "Number of cross layers."] = 3
     mlp: MlpSettings = field(default_factory=MlpSettings)
     final: FinalSettings = field(default_factory=FinalSettings)
     fit: FitSettings = field(default_factory=FitSettings)
@@ -60,26 +65,6 @@ class FieldSettings:
         """Settings of parts that the network does not have."""
         parts = {"cin": "cin_maps", "cross": "cross_layers", "mlp": "mlp", "final": "final"}
         return {name for part, name in parts.items() if part not in (self.explicit, self.deep)}
-
-    def __post_init__(self) -> None:
-        problems = [
-            f"{name} = {value!r} must be one of {', '.join(known)}"
-            for name, value, known in (
-                ("explicit", self.explicit, EXPLICIT),
-                ("deep", self.deep, DEEP),
-            )
-            if value not in known
-        ]
-        if self.cross_layers < 1:
-            problems.append(f"cross_layers = {self.cross_layers} must be positive")
-        if min(self.cin_maps, default=0) < 1:
-            problems.append(f"cin_maps = {self.cin_maps} must be positive widths, at least one")
-        if problems:
-            raise ValueError("; ".join(problems))
-        dim, shared = self.embedding_dim, {"mlp": self.mlp, "final": self.final, "fit": self.fit}
-        NetworkSettings(  # what the shared sections may hold is written there
-            interest="mean", interaction=self.deep, embedding_dim=dim, content_dim=dim, **shared
-        )
 
 
 @dataclass(frozen=True, slots=True)

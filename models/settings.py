@@ -1,130 +1,267 @@
-"""What defines a network and its training: frozen, checked, read from the TOML beside it."""
+"""What defines a network and its training: frozen dataclasses, filled from the TOML beside them.
 
-import math
-from collections.abc import Callable
+A setting is declared once, as `name: Annotated[TYPE, "[low, high] unit", "Meaning."] = default`;
+pipeline.config.schema reads type, range, unit and meaning from there and checks what users write.
+Construction in Python checks only the rules between settings.
+"""
+
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Literal, get_args
 
-INTERESTS = ("mean", "din", "asta", "transformer")
-INTERACTIONS = ("mlp", "qnn", "final", "cross")
-ACTIVATIONS = ("none", "relu", "sigmoid", "tanh")
-PRECISIONS = ("auto", "float32", "bf16")
-LOSSES = ("bce", "bce_bpr", "focal", "contrastive")
+Interest = Literal["mean", "din", "asta", "transformer"]
+Interaction = Literal["mlp", "qnn", "final", "cross"]
+Activation = Literal["none", "relu", "sigmoid", "tanh"]
+
+INTERESTS: tuple[str, ...] = get_args(Interest)
+INTERACTIONS: tuple[str, ...] = get_args(Interaction)
+ACTIVATIONS: tuple[str, ...] = get_args(Activation)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DinSettings:
     """DIN's attention: an MLP scores [t; s; t - s; t * s] (Zhou et al. 2018, section 4.3)."""
 
-    hidden: tuple[int, ...] = (512, 256)  # widths of the scoring MLP
-    dropout: float = 0.0
-    softmax: bool = False  # the organisers' baseline does not normalise the weights
+    hidden: Annotated[
+        tuple[int, ...], "one or more of [1, inf)", "Widths of the MLP that scores a history item."
+    ] = (512, 256)
+    dropout: Annotated[float, "[0, 1)", "Dropout after each layer of the scoring MLP."] = 0.0
+    softmax: Annotated[
+        bool,
+        "Whether the scores of a history are normalised to sum to 1; the organisers' baseline does"
+        " not normalise them.",
+    ] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AstaSettings:
-    """Adaptive sparse target attention (Li et al. 2025, arXiv:2504.17699)."""
+    """QIN's adaptive sparse target attention (Li et al. 2025, arXiv:2504.17699)."""
 
-    width: int = 0  # of the attention space; 0: twice the item representation, as published
-    weights: str = "relu"  # of a score: relu, as published | softmax | relu2 (squared) | silu
-    dropout: float = 0.0  # of the weights; the published network has none
+    width: Annotated[
+        int,
+        "[0, inf)",
+        "Width of the space in which target and history are compared; 0 takes twice the width of an"
+        " item, as published.",
+    ] = 0
+    weights: Annotated[
+        Literal["relu", "softmax", "relu2", "silu"],
+        "What turns a score into a weight: ReLU, as published, softmax over the history, squared"
+        " ReLU, or SiLU.",
+    ] = "relu"
+    dropout: Annotated[
+        float, "[0, 1)", "Dropout of the attention's weights; the published network has none."
+    ] = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QnnSettings:
-    """Quadratic neural network (Li et al. 2025, arXiv:2504.17699)."""
+    """QIN's quadratic neural network (Li et al. 2025, arXiv:2504.17699)."""
 
-    layers: int = 4
-    rows: int = 4  # of each layer's bank; they differ only by the dropout inside the bank
-    dropout: float = 0.1
-    batch_norm: bool = True
-    activation: str = "prelu"  # prelu | relu
-    activate: str = "post"  # post: the product, as published | mid: the bank, before the product
-    bank: str = "full"  # full, as published | collapsed: no dropout inside it, one matrix a layer
+    layers: Annotated[
+        int, "[1, inf)", "Number of quadratic layers; each doubles the degree of the polynomial."
+    ] = 4
+    rows: Annotated[
+        int,
+        "[1, inf)",
+        "Number of linear maps in each layer's bank; they differ only by the dropout inside it.",
+    ] = 4
+    dropout: Annotated[float, "[0, 1)", "Dropout inside the bank and after each layer."] = 0.1
+    batch_norm: Annotated[bool, "Whether each layer ends with batch normalisation."] = True
+    activation: Annotated[
+        Literal["prelu", "relu"], "Activation of each layer: PReLU, as published, or ReLU."
+    ] = "prelu"
+    activate: Annotated[
+        Literal["post", "mid"],
+        "Where the activation stands: post, after the product, as published; mid, on the bank,"
+        " before the product.",
+    ] = "post"
+    bank: Annotated[
+        Literal["full", "collapsed"],
+        "full trains all maps of the bank, as published; collapsed leaves out the dropout inside"
+        " it, which makes them one matrix per layer and training faster.",
+    ] = "full"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MlpSettings:
     """The plain tower of the organisers' DIN baseline."""
 
-    hidden: tuple[int, ...] = (1024, 512, 256)
-    dropout: float = 0.1
-    batch_norm: bool = True
+    hidden: Annotated[
+        tuple[int, ...], "[1, inf)", "Widths of the hidden layers; empty for a linear model."
+    ] = (1024, 512, 256)
+    dropout: Annotated[float, "[0, 1)", "Dropout after each hidden layer."] = 0.1
+    batch_norm: Annotated[bool, "Whether each hidden layer has batch normalisation."] = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinalSettings:
     """FINAL's factorised interaction blocks (Zhu et al. 2023)."""
 
-    block1: tuple[int, ...] = (400, 400)
-    block2: tuple[int, ...] = (400,)  # empty: the one-block network, without distillation
-    residual: str = "concat"  # concat: [g ; g * q], each half as wide | sum: g + g * q
-    activation1: str = "none"  # after block1's layers: none | relu | sigmoid | tanh
-    activation2: str = "none"  # after block2's layers
-    gating: bool = False  # block1 sees every field again, weighed by a gate over all fields
-    distillation: bool = True  # two blocks learn from their mean; False: the mean alone learns
-    dropout: float = 0.1
-    batch_norm: bool = True
+    block1: Annotated[
+        tuple[int, ...], "one or more of [1, inf)", "Widths of the first block's layers."
+    ] = (400, 400)
+    block2: Annotated[
+        tuple[int, ...],
+        "[1, inf)",
+        "Widths of the second block's layers; empty for the network with one block, which has no"
+        " distillation.",
+    ] = (400,)
+    residual: Annotated[
+        Literal["concat", "sum"],
+        "How a layer combines its halves g and q: concat, [g ; g * q], each half as wide; sum,"
+        " g + g * q.",
+    ] = "concat"
+    activation1: Annotated[Activation, "Activation after the first block's layers."] = "none"
+    activation2: Annotated[Activation, "Activation after the second block's layers."] = "none"
+    gating: Annotated[
+        bool,
+        "Whether the first block also sees every field weighted by a gate over all fields; needs"
+        " content_dim equal to embedding_dim.",
+    ] = False
+    distillation: Annotated[
+        bool,
+        "Whether each block also learns from the mean of both; otherwise the loss sees their mean"
+        " alone.",
+    ] = True
+    dropout: Annotated[float, "[0, 1)", "Dropout after each layer of the blocks."] = 0.1
+    batch_norm: Annotated[bool, "Whether each layer has batch normalisation."] = True
+
+    def __post_init__(self) -> None:
+        if self.residual == "concat" and any(w % 2 for w in (*self.block1, *self.block2)):
+            raise ValueError("block1 and block2 must be even: concat splits a layer in halves")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransformerSettings:
-    """The winning entry's encoder over [s_l ; t], its mask put right."""
+    """The winning entry's encoder over [s_l ; t], with its mask put right."""
 
-    layers: int = 2
-    heads: int = 1
-    feedforward: int = 256
-    last: int = 16  # most recent positions that are handed on as they are, beside the maximum
-    dropout: float = 0.2
-    mask: str = "real"  # real items attend and are kept | as_published: the padding is
+    layers: Annotated[int, "[1, inf)", "Number of encoder layers."] = 2
+    heads: Annotated[
+        int, "[1, inf)", "Number of attention heads; they divide the width of [s_l ; t]."
+    ] = 1
+    feedforward: Annotated[int, "[1, inf)", "Width of an encoder layer's feed-forward part."] = 256
+    last: Annotated[
+        int,
+        "[1, inf) items",
+        "How many of the most recent positions reach the interaction part as they are, beside the"
+        " maximum over all; at most max_len.",
+    ] = 16
+    dropout: Annotated[float, "[0, 1)", "Dropout inside the encoder."] = 0.2
+    mask: Annotated[
+        Literal["real", "as_published"],
+        "real attends to the history; as_published repeats the winning entry's mask, which attends"
+        " to the padding alone.",
+    ] = "real"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrossSettings:
     """Cross network v2 (Wang et al. 2021) beside a deep tower, and an MLP over both."""
 
-    layers: int = 3
-    deep: tuple[int, ...] = (1024, 512, 256)
-    hidden: tuple[int, ...] = (64, 32)  # of the MLP over [cross ; deep]
-    dropout: float = 0.2
-    batch_norm: bool = False
+    layers: Annotated[int, "[1, inf)", "Number of cross layers."] = 3
+    deep: Annotated[
+        tuple[int, ...], "one or more of [1, inf)", "Widths of the deep tower's layers."
+    ] = (1024, 512, 256)
+    hidden: Annotated[
+        tuple[int, ...],
+        "[1, inf)",
+        "Widths of the MLP over [cross ; deep]; may be empty.",
+    ] = (64, 32)
+    dropout: Annotated[float, "[0, 1)", "Dropout of the deep tower and of the MLP."] = 0.2
+    batch_norm: Annotated[bool, "Whether the deep tower and the MLP have batch norm."] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitSettings:
     """The one training loop: Adam, L2 over whole embedding tables, decay on plateau."""
 
-    batch_size: int = 8192
-    learning_rate: float = 1e-3
-    decay: float = 0.1  # learning rate factor after `decay_patience` epochs without a better AUC
-    decay_patience: int = 1
-    min_learning_rate: float = 1e-6
-    patience: int = 3  # epochs without a better AUC before the fit ends
-    max_epochs: int = 100
-    embedding_l2: float = 1e-6  # lambda of (lambda / 2) sum w^2 over the whole tables, every step
-    clip_norm: float = 10.0  # of the gradient of all parameters together
-    loss: str = "bce"  # bce | bce_bpr | focal | contrastive
-    bpr_share: float = 0.2  # bce_bpr: of the pairwise term; the rest is the log loss
-    focal_gamma: float = 2.0  # focal: how much a row that is already right counts for less
-    contrastive_weight: float = 0.1  # contrastive: of the term added to the log loss
-    contrastive_temperature: float = 0.1
-    precision: str = (
-        "float32"  # of products in training: auto | float32 | bf16, models/layers/precision.py
-    )
+    batch_size: Annotated[int, "[2, inf) rows", "Rows of one training step."] = 8192
+    learning_rate: Annotated[float, "(0, inf)", "Adam's step size when a fit begins."] = 1e-3
+    decay: Annotated[
+        float,
+        "(0, 1]",
+        "Factor of the learning rate after decay_patience epochs without a better AUC.",
+    ] = 0.1
+    decay_patience: Annotated[
+        int, "[1, inf) epochs", "Epochs without a better AUC before the learning rate decays."
+    ] = 1
+    min_learning_rate: Annotated[
+        float, "[0, inf)", "The learning rate does not decay below this value."
+    ] = 1e-6
+    patience: Annotated[
+        int, "[1, inf) epochs", "Epochs without a better AUC before the fit ends."
+    ] = 3
+    max_epochs: Annotated[int, "[1, inf) epochs", "The fit ends after so many epochs."] = 100
+    embedding_l2: Annotated[
+        float,
+        "[0, inf)",
+        "lambda of the penalty (lambda / 2) sum w^2 over whole embedding tables at every step; the"
+        " fewer rows an item has, the stronger it should be.",
+    ] = 1e-6
+    clip_norm: Annotated[
+        float, "(0, inf)", "Largest norm of the gradient of all parameters together."
+    ] = 10.0
+    loss: Annotated[
+        Literal["bce", "bce_bpr", "focal", "contrastive"],
+        "What training minimises: the log loss (bce), the log loss mixed with a pairwise one"
+        " (bce_bpr), the focal loss, or the log loss with a contrastive term.",
+    ] = "bce"
+    bpr_share: Annotated[
+        float, "[0, 1]", "Share of the pairwise term in bce_bpr; the rest is the log loss."
+    ] = 0.2
+    focal_gamma: Annotated[
+        float, "[0, inf)", "How much less the focal loss counts rows that are already right."
+    ] = 2.0
+    contrastive_weight: Annotated[
+        float, "[0, inf)", "Weight of the contrastive term beside the log loss."
+    ] = 0.1
+    contrastive_temperature: Annotated[
+        float, "(0, inf)", "Temperature of the contrastive term's softmax."
+    ] = 0.1
+    precision: Annotated[
+        Literal["auto", "float32", "bf16"],
+        "Precision of matrix products in training; auto takes bf16 where the device computes it in"
+        " hardware.",
+    ] = "float32"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSettings:
-    """embedding -> interest -> interaction -> logit; one section for each part that is chosen."""
+    """embedding -> interest -> interaction -> logit, with one section for each kind of part."""
 
-    interest: str  # mean | din | asta | transformer
-    interaction: str  # mlp | qnn | final | cross
-    embedding_dim: int = 64
-    content_dim: int = 0  # width of the mapped content vector; 0: its own width, as published
-    max_len: int = 64  # most recent history items that reach the network
-    item_levels: bool = False  # likes and views levels of every item, of history items too
-    item_codes: bool = False  # semantic codes of the content vector (prepare.codes), like tags
-    user_id: bool = False  # an embedding a user; of use only where users have train rows
+    interest: Annotated[
+        Interest,
+        "The part that reads the history in the light of the target: mean pooling, DIN's attention,"
+        " QIN's sparse target attention (asta), or a Transformer.",
+    ]
+    interaction: Annotated[
+        Interaction,
+        "The part that combines everything into a logit: an MLP, QIN's quadratic network (qnn),"
+        " FINAL's blocks, or a cross network beside a deep tower.",
+    ]
+    embedding_dim: Annotated[
+        int, "[1, inf)", "Width of an embedding of an item's id, a tag, a level or a user."
+    ] = 64
+    content_dim: Annotated[
+        int,
+        "[0, inf)",
+        "Width to which an item's content vector is mapped; 0 keeps its own width, as published.",
+    ] = 0
+    max_len: Annotated[
+        int, "[1, inf) items", "How many of the most recent history items reach the network."
+    ] = 64
+    item_levels: Annotated[
+        bool,
+        "Whether every item, those of the history included, carries its likes and views levels.",
+    ] = False
+    item_codes: Annotated[
+        bool,
+        "Whether items carry semantic codes of their content vector, embedded like tags; needs"
+        " prepare.codes.",
+    ] = False
+    user_id: Annotated[
+        bool,
+        "Whether users have an embedding, which helps only where scored users have train rows.",
+    ] = False
     din: DinSettings = field(default_factory=DinSettings)
     asta: AstaSettings = field(default_factory=AstaSettings)
     qnn: QnnSettings = field(default_factory=QnnSettings)
@@ -136,7 +273,7 @@ class NetworkSettings:
 
     @property
     def unread(self) -> set[str]:
-        """Sections and keys that nothing reads: of parts and losses that the network lacks."""
+        """Sections and keys that nothing reads: those of parts and losses that it does not have."""
         parts = {*INTERESTS, *INTERACTIONS} - {"mean", self.interest, self.interaction}
         of_loss = {
             "bce_bpr": {"fit.bpr_share"},
@@ -147,89 +284,21 @@ class NetworkSettings:
             parts |= keys
         return parts | (set() if self.final.block2 else {"final.activation2", "final.distillation"})
 
+    def reads(self, key: str) -> bool:
+        """Whether one of its parts, or its loss, reads the setting `key`, such as `qnn.rows`."""
+        return not {key, key.split(".")[0]} & self.unread
+
     def __post_init__(self) -> None:
-        problems = [*_choices(self), *_ranges(self)]
+        problems = []
+        if self.interest == "transformer" and self.transformer.last > self.max_len:
+            problems.append(
+                f"transformer.last = {self.transformer.last} exceeds max_len = {self.max_len}"
+            )
+        gated = self.interaction == "final" and self.final.gating
+        if gated and self.content_dim != self.embedding_dim:
+            problems.append(
+                f"final.gating weighs fields of one width: content_dim = {self.content_dim} must"
+                f" equal embedding_dim = {self.embedding_dim}"
+            )
         if problems:
             raise ValueError("; ".join(problems))
-
-
-def _choices(s: NetworkSettings) -> list[str]:
-    allowed = (
-        ("interest", s.interest, INTERESTS),
-        ("interaction", s.interaction, INTERACTIONS),
-        ("asta.weights", s.asta.weights, ("relu", "softmax", "relu2", "silu")),
-        ("qnn.activation", s.qnn.activation, ("prelu", "relu")),
-        ("qnn.activate", s.qnn.activate, ("post", "mid")),
-        ("qnn.bank", s.qnn.bank, ("full", "collapsed")),
-        ("final.residual", s.final.residual, ("concat", "sum")),
-        ("final.activation1", s.final.activation1, ACTIVATIONS),
-        ("final.activation2", s.final.activation2, ACTIVATIONS),
-        ("transformer.mask", s.transformer.mask, ("real", "as_published")),
-        ("fit.loss", s.fit.loss, LOSSES),
-        ("fit.precision", s.fit.precision, PRECISIONS),
-    )
-    return [
-        f"{name} = {value!r} must be one of {', '.join(known)}"
-        for name, value, known in allowed
-        if value not in known
-    ]
-
-
-def _ranges(s: NetworkSettings) -> list[str]:
-    positive = {
-        "embedding_dim": s.embedding_dim,
-        "max_len": s.max_len,
-        "qnn.layers": s.qnn.layers,
-        "qnn.rows": s.qnn.rows,
-        "transformer.layers": s.transformer.layers,
-        "transformer.heads": s.transformer.heads,
-        "transformer.feedforward": s.transformer.feedforward,
-        "transformer.last": s.transformer.last,
-        "cross.layers": s.cross.layers,
-        "fit.batch_size - 1": s.fit.batch_size - 1,  # batch norm needs two rows
-        "fit.learning_rate": s.fit.learning_rate,
-        "fit.patience": s.fit.patience,
-        "fit.decay_patience": s.fit.decay_patience,
-        "fit.max_epochs": s.fit.max_epochs,
-        "fit.clip_norm": s.fit.clip_norm,
-        "fit.contrastive_temperature": s.fit.contrastive_temperature,
-    }
-    widths = {"din.hidden": s.din.hidden, "mlp.hidden": s.mlp.hidden}
-    widths |= {"final.block1": s.final.block1, "final.block2": s.final.block2}
-    widths |= {"cross.deep": s.cross.deep, "cross.hidden": s.cross.hidden}
-    parts = {*INTERESTS, *INTERACTIONS} - {"mean"}
-    shares = {f"{n}.dropout": getattr(s, n).dropout for n in sorted(parts)}
-    problems = _outside("positive and finite", positive, lambda v: 0 < v < math.inf)
-    problems += _outside("positive widths", widths, lambda v: min(v, default=1) > 0)
-    problems += _outside("in [0, 1)", shares, lambda v: 0 <= v < 1)
-    problems += _outside("in (0, 1]", {"fit.decay": s.fit.decay}, lambda v: 0 < v <= 1)
-    problems += _outside("in [0, 1]", {"fit.bpr_share": s.fit.bpr_share}, lambda v: 0 <= v <= 1)
-    not_negative = {
-        "fit.embedding_l2": s.fit.embedding_l2,
-        "fit.min_learning_rate": s.fit.min_learning_rate,
-        "fit.focal_gamma": s.fit.focal_gamma,
-        "fit.contrastive_weight": s.fit.contrastive_weight,
-        "asta.width": s.asta.width,
-        "content_dim": s.content_dim,
-    }
-    problems += _outside("0 or more, and finite", not_negative, lambda v: 0 <= v < math.inf)
-    needed = {"din.hidden": s.din.hidden, "final.block1": s.final.block1}
-    for name, value in (needed | {"cross.deep": s.cross.deep}).items():
-        if not value:
-            problems.append(f"{name} must hold at least one width")
-    if s.final.residual == "concat" and any(w % 2 for w in (*s.final.block1, *s.final.block2)):
-        problems.append(
-            "final.block1 and final.block2 must be even: concat splits a layer in halves"
-        )
-    if s.interest == "transformer" and s.transformer.last > s.max_len:
-        problems.append(f"transformer.last = {s.transformer.last} exceeds max_len = {s.max_len}")
-    if s.interaction == "final" and s.final.gating and s.content_dim != s.embedding_dim:
-        problems.append(
-            f"final.gating weighs fields of one width: content_dim = {s.content_dim} must equal"
-            f" embedding_dim = {s.embedding_dim}"
-        )
-    return problems
-
-
-def _outside(expected: str, values: dict, fine: Callable[[Any], bool]) -> list[str]:
-    return [f"{name} = {v} must be {expected}" for name, v in values.items() if not fine(v)]

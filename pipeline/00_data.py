@@ -10,13 +10,13 @@ import sys
 
 from threadpoolctl import threadpool_limits
 
+from features.settings import ReleaseSettings
 from features.sources import sample
 from features.sources.microlens_release import convert
-from features.sources.microlens_release.rows import ReleaseSettings
 from features.store import schema
 from pipeline import graph
 from pipeline.artifacts.store import ArtifactWriter
-from pipeline.config.load import Settings
+from pipeline.config.settings import Settings
 from pipeline.data import download as downloading
 from pipeline.runtime import cli
 from pipeline.runtime.build import build

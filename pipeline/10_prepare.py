@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 from features.store import prepare
 from pipeline import graph
 from pipeline.artifacts.store import ArtifactWriter
-from pipeline.config.load import Settings
+from pipeline.config.settings import Settings
 from pipeline.runtime import cli
 from pipeline.runtime.build import build
 from pipeline.runtime.progress import RowBars

@@ -12,7 +12,7 @@ from features.store.store import open_store
 from pipeline import graph
 from pipeline.artifacts.spec import require
 from pipeline.artifacts.store import ArtifactWriter
-from pipeline.config.load import Settings
+from pipeline.config.settings import Settings
 from pipeline.probes import leaks
 from pipeline.runtime import cli
 from pipeline.runtime.build import build

@@ -20,7 +20,7 @@ import optuna
 
 from features.errors import InputError
 from pipeline.artifacts.store import ArtifactWriter
-from pipeline.config.load import Settings
+from pipeline.config.settings import Settings
 from pipeline.runtime import cli
 from pipeline.runtime.build import build
 from pipeline.tuning import results, stale_trials, workers

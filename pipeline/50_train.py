@@ -11,7 +11,7 @@ run     python -m pipeline.50_train PROFILE [models=qin,din train.seeds=0,1 qin.
 
 from models.training import distributed
 from pipeline import graph
-from pipeline.config.load import Settings
+from pipeline.config.settings import Settings
 from pipeline.runtime import cli
 from pipeline.runtime.build import is_up_to_date
 from pipeline.training import fits as training
@@ -25,9 +25,6 @@ def work(s: Settings, force: bool) -> None:
         key for key, place in fits if distributed.broadcast_scalar(not is_up_to_date(place, force))
     ]
     if todo:
-        for word in graph.ignored_overrides(s):
-            said = "where a study began; train.settings=tuned takes what it found"
-            print(f"50_train {word}: {said}", flush=True)
         training.run([(s, key) for key in todo], force)
 
 

@@ -16,7 +16,7 @@ import torch
 from pipeline import graph
 from pipeline.artifacts.spec import require
 from pipeline.artifacts.store import ArtifactWriter
-from pipeline.config.load import Settings
+from pipeline.config.settings import Settings
 from pipeline.probes import history_use
 from pipeline.runtime import cli
 from pipeline.runtime.build import build

@@ -22,7 +22,7 @@ from pipeline import graph
 from pipeline.artifacts.spec import require
 from pipeline.artifacts.store import ArtifactWriter
 from pipeline.blending import evaluate, external, predictions
-from pipeline.config.load import Settings
+from pipeline.config.settings import Settings
 from pipeline.runtime import cli
 from pipeline.runtime.build import build
 

@@ -15,7 +15,7 @@ from pipeline.artifacts import provenance
 from pipeline.artifacts.spec import require
 from pipeline.artifacts.store import ArtifactWriter
 from pipeline.blending import predictions
-from pipeline.config.load import Settings
+from pipeline.config.settings import Settings
 from pipeline.runtime import cli
 from pipeline.runtime.build import build
 from submissions.check import ID, SCORE
@@ -49,7 +49,7 @@ def manifest_of(s: Settings, blend: dict) -> dict:
     return {
         "rules": s.rules,
         "profile": s.profile,
-        "overrides": list(s.words),
+        "overrides": list(s.overrides),
         "settings_hash": graph.blend(s).hash,
         "commit": provenance.commit(),
         "blend": blend["chosen"],

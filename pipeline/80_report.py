@@ -15,7 +15,7 @@ from features.errors import InputError
 from pipeline import graph, reporting
 from pipeline.artifacts.spec import require
 from pipeline.artifacts.store import ArtifactWriter
-from pipeline.config.load import Settings
+from pipeline.config.settings import Settings
 from pipeline.reporting import leaderboard, scores
 from pipeline.reporting.run import gather
 from pipeline.runtime import cli

@@ -15,7 +15,7 @@ from features.errors import InputError
 from pipeline import graph
 from pipeline.artifacts import spec
 from pipeline.artifacts.spec import ArtifactSpec
-from pipeline.config.load import Settings
+from pipeline.config.settings import Settings
 from pipeline.reporting import leaderboard
 from pipeline.runtime import cli, processes
 from pipeline.runtime.build import is_up_to_date
@@ -86,7 +86,7 @@ def run(s: Settings, stage: str, force: bool, *more: str) -> None:
         for place in outputs(s, stage):
             is_up_to_date(place, force)
         return
-    words = [sys.executable, "-m", f"pipeline.{stage}", *s.words, *["--force"] * force, *more]
+    words = [sys.executable, "-m", f"pipeline.{stage}", *s.arguments, *["--force"] * force, *more]
     started = time.perf_counter()
     child = subprocess.Popen(words, env=processes.environment())
     returned, peak_mib = wait(child.pid)

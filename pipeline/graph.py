@@ -11,16 +11,18 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from features.errors import InputError
+from features.settings import ChallengeSettings, ReleaseSettings
 from features.sources.microlens_release import files as release_files
-from features.sources.microlens_release.rows import ReleaseSettings
 from features.store import schema
 from features.store.hashing import sha256
-from features.store.schema import ChallengeSettings
 from models.settings import NetworkSettings
 from pipeline.artifacts.spec import ArtifactSpec, MissingArtifact, digest, record, require
 from pipeline.config import search_space
-from pipeline.config.load import Settings, checked, paper_settings, refuse
-from pipeline.config.schema import merge
+from pipeline.config.choices import refuse
+from pipeline.config.networks import paper_settings
+from pipeline.config.schema import checked
+from pipeline.config.settings import Settings
+from pipeline.config.tables import merge
 
 OFFICIAL = -1  # the one "fold" of official mode: train on all train rows, judge on official valid
 OPTIONAL_RESULTS = ("probe.json", "mask.json", "tune.json")  # of stages that a run may leave out
@@ -108,24 +110,16 @@ def networks(s: Settings) -> dict[str, NetworkSettings]:
     return used
 
 
-def ignored_overrides(s: Settings) -> list[str]:
-    """Words that 50_train does not follow, since a study has searched what they set."""
-    found = []
-    for model in s.tuned:
-        searched = search_space.load(model, s.networks[model])
-        keys = [f"{above}.{key}" for above in (model, "network") for key in searched]
-        found += [word for word in s.words if word.partition("=")[0] in keys]
-    return list(dict.fromkeys(found))
-
-
 def _best(s: Settings, model: str, spec: ArtifactSpec) -> NetworkSettings:
     if not spec.done:
-        words = " ".join(
-            w for w in s.words if not w.startswith(("train.settings=", "tune.trials="))
+        command = " ".join(
+            argument
+            for argument in s.arguments
+            if not argument.startswith(("train.settings=", "tune.trials="))
         )
         raise MissingArtifact(
             f"train.settings=tuned, but {model} has no finished study of these settings: run"
-            f" python -m pipeline.40_tune {words} tune.trials={s.tune.trials or 50}"
+            f" python -m pipeline.40_tune {command} tune.trials={s.tune.trials or 50}"
         )
     best = tomllib.loads((spec.path / "best.toml").read_text())
     return checked(NetworkSettings, merge(asdict(paper_settings(model)), best), model)

@@ -340,7 +340,7 @@ def test_nul_and_what_is_no_text_is_refused_by_name(tmp_path):
         ("[folds]\nn = " + "[" * 5000, "not TOML: tables or lists in one another, too deep"),
         ("[folds]\nn = 2020-13-45", "not TOML"),
         ("\udcff", "not TOML: 'utf-8' codec"),
-        ("[folds]\nn = '3'", "folds.n = '3' must be int"),
+        ("[folds]\nn = '3'", "folds.n = '3' must be a whole number"),
         ("[fold]\nn = 3", "unknown key 'fold', did you mean 'folds'?"),
         ("[folds]\nm = 3", "unknown key 'folds.m'"),
         ("folds = 3", "folds = 3 must be a section"),
@@ -357,7 +357,7 @@ def test_a_profile_that_is_wrong_is_refused_with_its_path(tmp_path, text, said):
 
 
 def test_a_word_brings_no_other_words_along():
-    assert "must be int" in refused("folds.n=3\nx=4")
+    assert "must be a whole number" in refused("folds.n=3\nx=4")
 
 
 @pytest.mark.parametrize(

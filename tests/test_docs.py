@@ -10,7 +10,7 @@ import pytest
 
 from features.errors import InputError
 from pipeline import graph
-from pipeline.config import load as load_config
+from pipeline.config import paths
 from pipeline.config.load import load
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -70,7 +70,7 @@ def test_every_stage_is_in_the_table_and_on_disk_and_can_be_run():
 def test_every_profile_is_named_and_the_other_way_round():
     table = PAGES[README].split("| profile |")[1].split("\n\n")[0]
     named = set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
-    assert named == {p.stem for p in load_config.PROFILES.glob("*.toml")}
+    assert named == {p.stem for p in paths.PROFILES.glob("*.toml")}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)

@@ -19,21 +19,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from features.settings import PLANTS
 from features.sources.sample_world import PLANT, TRAIN, World, pad
 from features.store.schema import N_LEVELS
 
-NONE = "none"
-KINDS = (
-    "item_id",
-    "level",
-    "history_length",
-    "user_id",
-    "target_in_history",
-    "row_order",
-    "shift",
-    "user_overlap",
-    "level_mismatch",
-)
+KINDS = tuple(kind for kind in PLANTS if kind != "none")
 FOLLOWING = 0.5  # share of labels that follow what was planted
 GOOD = 0.25  # share of all that is shown, and of users
 HIGH_LEVEL = 8  # likes levels from here on are clicked

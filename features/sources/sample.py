@@ -10,7 +10,6 @@ libraries' versions).
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from features.settings import SampleSettings
 from features.sources import planted_leaks, sample_world
 from features.sources.sample_world import (
     ITEM_NOISE,
@@ -37,42 +37,6 @@ from features.store.schema import MODALITIES
 D_TEXT, D_IMAGE = 768, 1024  # widths of MODALITIES
 USERS_PER_CHUNK, ITEMS_PER_CHUNK = 25_000, 8_192
 HIDDEN = ["label", "click_probability"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SampleSettings:
-    """How large the world is. Raises ValueError, naming every value that is too small or large."""
-
-    users: int = 8000  # train users, four rows each
-    valid_users: int = 1000  # users of the official valid
-    test_users: int = 4000  # users of the test
-    items: int = 2000  # without the padding row
-    tags: int = 300  # vocabulary, without the padding tag
-    seed: int = 0  # another seed, another world
-    plant: str = (
-        planted_leaks.NONE
-    )  # a leak or shift for 15_probe to find: see features.sources.planted_leaks
-
-    def __post_init__(self) -> None:
-        least = {"users": 1, "valid_users": 1, "test_users": 1, "seed": 0}
-        least |= {"items": 200, "tags": sample_world.N_TOPICS}  # every cell and topic needs some
-        problems = [
-            f"{name} must be at least {bound}, got {getattr(self, name)}"
-            for name, bound in least.items()
-            if getattr(self, name) < bound
-        ]
-        most = {"users": 10**8, "valid_users": 10**8, "test_users": 10**8}  # ids are int32
-        most |= {"items": 10**7, "tags": 10**7, "seed": 2**63 - 1}
-        problems += [
-            f"{name} must be at most {bound}, got {getattr(self, name)}"
-            for name, bound in most.items()
-            if getattr(self, name) > bound
-        ]
-        known = (planted_leaks.NONE, *planted_leaks.KINDS)
-        if self.plant not in known:
-            problems.append(f"plant = {self.plant!r} must be one of {', '.join(known)}")
-        if problems:
-            raise ValueError("; ".join(problems))
 
 
 def write(s: SampleSettings, folder: Path) -> dict[str, int]:

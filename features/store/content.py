@@ -20,9 +20,10 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
 from features.errors import InputError
+from features.settings import PrepareSettings
 from features.store import parquet
 from features.store.parquet import ProgressCallback
-from features.store.schema import FLOATS, MODALITIES, ColumnSpec, PrepareSettings
+from features.store.schema import FLOATS, MODALITIES, ColumnSpec
 from features.store.validators import Violations
 
 FILE = "item_feature.parquet"

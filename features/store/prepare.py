@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
+from features.settings import PrepareSettings
 from features.store import content, memory_limit, parquet, schema, validators
 from features.store.codes import quantise
 from features.store.content import RawVectors
 from features.store.hashing import sha256
 from features.store.histories import Histories
 from features.store.parquet import ProgressCallback, RowValues
-from features.store.schema import ColumnSpec, PrepareSettings
+from features.store.schema import ColumnSpec
 from features.store.store import describe
 from features.store.validators import Violations
 

@@ -5,10 +5,8 @@ item_feature.parquet in it or beside it, as the organisers' archive does. Sizes:
 published for the WWW 2025 MMCTR challenge (https://recsys.westlake.edu.cn/MicroLens_1M_MMCTR).
 """
 
-import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -26,83 +24,9 @@ PUBLISHED_SHA256 = {  # as hdu-yzl/MMCTR-Bench recorded its sources on GitHub
 }
 
 MODALITIES = ("txt_emb_BERT", "img_emb_CLIPRN50")  # vectors in item_feature: text, image
-CONTENTS = ("given", "joint_pca", "modality_pca")
 
 INTEGER, LEVEL, INTEGERS, FLOATS = "integer", "level", "integers", "floats"
 INT32, INT64 = np.iinfo(np.int32).max, np.iinfo(np.int64).max
-
-
-def address_problem(url: str) -> str | None:
-    """What is wrong with the address of a folder on a web server, or None."""
-    try:
-        parts = urlsplit(url)
-        port_fits = parts.port is None or parts.port > 0
-    except ValueError as error:
-        return f"is no address ({error})"
-    if parts.scheme not in ("http", "https") or not parts.hostname or not port_fits:
-        return "must be an address that begins with https:// or http://"
-    if not re.fullmatch(r"[!-~]+", url) or "@" in parts.netloc or parts.query or parts.fragment:
-        return "must be a plain address: no spaces, user names, passwords, ? or #"
-    return None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChallengeSettings:
-    """A folder of files as the challenge gives them."""
-
-    dir: str = ""  # folder in the challenge's schema
-    published_sizes: bool = False  # enforce the published row counts and vocabularies
-    url: str = ""  # address of such a folder, for 00_data --download
-
-    def __post_init__(self) -> None:
-        problem = address_problem(self.url) if self.url else None
-        if problem:
-            raise ValueError(f"url = {self.url!r} {problem}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PrepareSettings:
-    """What the store makes of the items; see features.store.content and features.store.codes."""
-
-    content: str = "given"  # item_emb_d128 | joint_pca, modality_pca: of the vectors behind it
-    content_width: int = 128  # of joint_pca and modality_pca
-    codes: int = 0  # levels of semantic codes of the content vectors; 0: none
-    codebook: int = 256  # codes that a level tells apart
-    seed: int = 0  # of the codes
-
-    def __post_init__(self) -> None:
-        problems = []
-        if self.content not in CONTENTS:
-            problems.append(f"content = {self.content!r} must be one of {', '.join(CONTENTS)}")
-        least = {"content_width": 1, "codes": 0, "codebook": 2, "seed": 0}
-        problems += [
-            f"{name} = {getattr(self, name)} must be at least {low}"
-            for name, low in least.items()
-            if getattr(self, name) < low
-        ]
-        most = {"content_width": 10_000, "codes": 100, "codebook": 2**20, "seed": 2**32 - 1}
-        problems += [
-            f"{name} = {getattr(self, name)} must be at most {high}"
-            for name, high in most.items()
-            if getattr(self, name) > high
-        ]
-        if self.content == "modality_pca" and self.content_width % 2:
-            problems.append(
-                f"content_width = {self.content_width} must be even: modality_pca halves it"
-            )
-        if problems:
-            raise ValueError("; ".join(problems))
-
-    def in_force(self) -> dict[str, str | int]:
-        """The settings that make the store another than by default."""
-        content = ("content", "content_width") if self.content != "given" else ()
-        codes = ("codes", "codebook", "seed") if self.codes else ()
-        return {name: getattr(self, name) for name in (*content, *codes)}
-
-    @property
-    def unread(self) -> set[str]:
-        """Settings that nothing reads: of a PCA or of codes that are not asked for."""
-        return asdict(self).keys() - self.in_force().keys() - {"content", "codes"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

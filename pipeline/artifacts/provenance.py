@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from features.store.hashing import sha256
-from pipeline.config.load import REPOSITORY
+from pipeline.config.paths import REPOSITORY
 
 CODE, ENDINGS = ("pipeline", "features", "models", "cv", "submissions"), ("py", "toml", "css")
 

@@ -14,7 +14,7 @@ from scipy.special import expit, logit
 from scipy.stats import rankdata
 
 from features.errors import InputError
-from pipeline.config.load import BlendSettings
+from pipeline.config.settings import BlendSettings
 from submissions.check import read_scores
 
 NOT_VALIDATED = "it has no out-of-fold rows, so only the leaderboard can evaluate it and its weight"

@@ -1,139 +1,257 @@
-"""Plain values into frozen dataclasses: the tree of a TOML, key=value words, types, near misses.
+"""The schema of settings, read from dataclasses, and plain values checked against it.
 
-Nothing here knows a setting by name. Problems are collected, so that all are reported at once.
+A setting is declared once, as a field of a dataclass:
+
+    name: Annotated[TYPE, "[low, high] unit", "One sentence of meaning."] = default
+
+TYPE is bool, int, float, str, a Literal of texts, or tuple[TYPE, ...] for a list. The range in the
+middle may be missing. Its interval is in standard notation: "[0, 1)", "(0, inf)", "[0, 2^63)". For
+a list it holds for each element, and "one or more of" in front of it forbids an empty list. A field
+whose type is a dataclass is a section.
+
+pydantic would read the same declarations. It is not used because models/ may import torch and numpy
+only, and because it costs start-up time: see bench/RESULTS.md.
+
+Problems are collected in lists, so that a user sees all of them at once. No setting is known here
+by name.
 """
 
 import dataclasses
 import difflib
+import functools
+import math
 import re
-import tomllib
-from typing import Any, get_origin
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from features.errors import InputError
+from pipeline.config.redact import one_line
+
+T = TypeVar("T")
+MISSING = dataclasses.MISSING
+TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+RANGE = re.compile(
+    r"(?P<one_or_more>one or more(?: of )?)?"
+    r"(?:(?P<left>[\[(])(?P<low>[^,]+), (?P<high>[^,]+)(?P<right>[\])]))?(?: (?P<unit>.+))?"
+)
 
 
-def build(cls, raw: dict, where: str, problems: list[str], fixed: dict | None = None):
-    """An instance of dataclass `cls` from plain values, or None with `problems` extended."""
-    known = {f.name: f for f in dataclasses.fields(cls)}
-    values, before = dict(fixed or {}), len(problems)
-    allowed = [key for key in known if key not in values]
-    for key, value in raw.items():
-        name = f"{where}.{key}" if where else key
-        if key not in allowed:
-            hint = near(key, allowed) or f"; there are {', '.join(allowed)}"
-            problems.append(f"unknown key {name!r}{hint}")
-        elif dataclasses.is_dataclass(known[key].type):
-            values[key] = build(known[key].type, _table(value, name, problems), name, problems)
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A range of numbers; `text` is how it was written."""
+
+    text: str
+    low: float
+    high: float
+    has_low: bool
+    has_high: bool
+
+    def holds(self, value: float) -> bool:
+        above = value >= self.low if self.has_low else value > self.low
+        return above and (value <= self.high if self.has_high else value < self.high)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: what a value must be, and what it means. `default` may be MISSING."""
+
+    key: str
+    kind: type
+    default: Any
+    is_list: bool = False
+    one_or_more: bool = False
+    choices: tuple[str, ...] = ()
+    interval: Interval | None = None
+    unit: str = ""
+    meaning: str = ""
+
+    def read(self, value: Any, name: str, problems: list[str]) -> Any:
+        """`value` as the setting's type, with `problems` extended by what is wrong with it.
+
+        A list may be written `a,b`, and a whole number may stand for a number.
+        """
+        if not self.is_list:
+            return self._checked(value, f"{name} =", problems)
+        items = value.split(",") if isinstance(value, str) else value
+        items = items if isinstance(items, list | tuple) else [items]
+        read = tuple(self._checked(item, f"{name}:", problems) for item in items if item != "")
+        if self.one_or_more and not read:
+            problems.append(f"{name} must hold at least one value")
+        return read
+
+    def _checked(self, value: Any, start: str, problems: list[str]) -> Any:
+        value = _converted(value, self.kind, self.is_list)
+        start = f"{start} {one_line(repr(value))} must be"
+        if type(value) is not self.kind:
+            problems.append(f"{start} {self.expected}")
+        elif self.choices and value not in self.choices:
+            problems.append(f"{start} {self.expected}{near(value, self.choices)}")
+        elif self.interval and not self.interval.holds(value):
+            problems.append(f"{start} {self.expected}")
+        elif isinstance(value, str) and not _is_plain(value):
+            problems.append(f"{start} plain UTF-8 text, without NUL")
+        return value
+
+    @property
+    def expected(self) -> str:
+        """What a value must be: `a number in (0, 1]`, `one of relu, silu`."""
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        name = TYPE_NAMES.get(self.kind, self.kind.__name__)
+        return f"{name} in {self.range}" if self.interval else name
+
+    @property
+    def range(self) -> str:
+        """`[1, inf) rows`, or nothing."""
+        return " ".join(part for part in (self.interval and self.interval.text, self.unit) if part)
+
+
+@functools.cache
+def settings_of(cls: type) -> dict[str, Setting]:
+    """Every setting of a dataclass by its dotted key, those of its sections included."""
+    settings: dict[str, Setting] = {}
+    for field in dataclasses.fields(cls):
+        if isinstance(field.type, type) and dataclasses.is_dataclass(field.type):
+            for key, setting in settings_of(field.type).items():
+                key = f"{field.name}.{key}"
+                settings[key] = dataclasses.replace(setting, key=key)
         else:
-            values[key] = typed(value, known[key].type, name, problems)
-    for name, f in known.items():
-        required = f.default is f.default_factory is dataclasses.MISSING
-        if required and name not in values:
-            problems.append(f"missing key {f'{where}.{name}' if where else name!r}")
+            settings[field.name] = _setting(field)
+    return settings
+
+
+def _setting(field: "dataclasses.Field[Any]") -> Setting:
+    kind, texts = field.type, ()
+    if get_origin(kind) is Annotated:
+        kind, *texts = get_args(kind)
+    *limits, meaning = texts or [""]
+    limit = RANGE.fullmatch(limits[0] if limits else "")
+    if limit is None:
+        raise TypeError(f"{field.name}: {limits[0]!r} is no range such as '[0, 1) seconds'")
+    is_list = get_origin(kind) is tuple
+    element = get_args(kind)[0] if is_list else kind
+    choices = get_args(element) if get_origin(element) is Literal else ()
+    return Setting(
+        key=field.name,
+        kind=str if choices else element,
+        default=field.default,
+        is_list=is_list,
+        one_or_more=limit["one_or_more"] is not None,
+        choices=choices,
+        interval=_interval(limit) if limit["low"] else None,
+        unit=limit["unit"] or "",
+        meaning=meaning,
+    )
+
+
+def _interval(limit: "re.Match[str]") -> Interval:
+    left, low, high, right = limit["left"], limit["low"], limit["high"], limit["right"]
+    text = f"{left}{low}, {high}{right}"
+    return Interval(text, _number(low), _number(high), left == "[", right == "]")
+
+
+def _number(text: str) -> float:
+    """2^63 and 10^8 are whole numbers, which a float would round."""
+    base, power, exponent = text.partition("^")
+    if power:
+        return int(base) ** int(exponent)
+    return float(text) if "." in text or "inf" in text else int(text)
+
+
+def values_of(
+    cls: type, tree: Mapping[str, Any], where: str, problems: list[str]
+) -> dict[str, Any]:
+    """The values of `tree` by dotted key, each checked for itself; bad ones are left out.
+
+    `where` is how the tree's keys begin for the user, such as `qin.fit`.
+    """
+    values: dict[str, Any] = {}
+    settings = settings_of(cls)
+    fields = {field.name: field.type for field in dataclasses.fields(cls)}
+    for key, value in tree.items():
+        name = f"{where}.{key}" if where else key
+        if key not in fields:
+            hint = near(key, fields) or f"; there are {', '.join(fields)}"
+            problems.append(f"unknown key {name!r}{hint}")
+        elif key in settings:
+            before = len(problems)
+            read = settings[key].read(value, name, problems)
+            if len(problems) == before:
+                values[key] = read
+        elif isinstance(value, Mapping):
+            section = values_of(fields[key], value, name, problems)
+            values |= {f"{key}.{inner}": read for inner, read in section.items()}
+        else:
+            shown = one_line(repr(value))
+            problems.append(f"{name} = {shown} must be a section: write {name}.<key>=<value>")
+    return values
+
+
+def assemble(cls: type[T], values: Mapping[str, Any], where: str, problems: list[str]) -> T | None:
+    """An instance from checked `values` by dotted key, or None with `problems` extended.
+
+    Here the rules between settings are checked, which raise ValueError in __post_init__.
+    """
+    arguments: dict[str, Any] = {}
+    before = len(problems)
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        name = f"{where}.{field.name}" if where else field.name
+        if isinstance(field.type, type) and dataclasses.is_dataclass(field.type):
+            start = f"{field.name}."
+            inner = {k.removeprefix(start): v for k, v in values.items() if k.startswith(start)}
+            arguments[field.name] = assemble(field.type, inner, name, problems)
+        elif field.name in values:
+            arguments[field.name] = values[field.name]
+        elif field.default is field.default_factory is MISSING:
+            problems.append(f"missing key {name!r}")
     if len(problems) > before:
         return None
     try:
-        return cls(**values)
+        return cls(**arguments)
     except ValueError as error:
         problems.append(f"{where}: {error}" if where else str(error))
         return None
 
 
-def merge(below: dict, above: dict) -> dict:
-    """`below` with the values of `above`, table by table."""
-    both = dict(below)
-    for key, value in above.items():
-        nested = isinstance(value, dict) and isinstance(below.get(key), dict)
-        both[key] = merge(below[key], value) if nested else value
-    return both
+def build(cls: type[T], tree: Mapping[str, Any], where: str, problems: list[str]) -> T | None:
+    """An instance of dataclass `cls` from plain values, or None with `problems` extended."""
+    before = len(problems)
+    values = values_of(cls, tree, where, problems)
+    return None if len(problems) > before else assemble(cls, values, where, problems)
 
 
-def set_word(raw: dict, word: str) -> None:
-    """Put one key=value word into the tree; the value is read as TOML, else as text."""
-    key, equals, text = word.partition("=")
-    if not equals or not key:
-        raise InputError(f"got {word!r}, expected key=value, such as train.seeds=0,1,2")
-    try:
-        tree = parse(f"v = {text}")
-    except ValueError:
-        tree = {}
-    value = tree["v"] if tree.keys() == {"v"} else text  # a line end could bring other keys along
-    *path, last = key.split(".")
-    table = raw
-    for part in path:
-        table = table.setdefault(part, {})
-        if not isinstance(table, dict):
-            raise InputError(f"{word!r}: {part!r} is a value, not a section")
-    table[last] = value
+def checked(cls: type[T], tree: Mapping[str, Any], where: str) -> T:
+    """An instance of `cls` from plain values. Raises InputError with every problem at once."""
+    problems: list[str] = []
+    built = build(cls, tree, where, problems)
+    if built is None:
+        raise InputError("; ".join(problems))
+    return built
 
 
-def parse(text: str) -> dict:
-    """The tree of a TOML. Raises ValueError where it is none, or one that no setting needs."""
-    try:
-        tree = tomllib.loads(text)
-        repr(tree)  # whatever is wrong with it is going to be shown
-    except RecursionError:
-        raise ValueError("tables or lists in one another, too deep") from None
-    return tree
+def near(key: str, known: Iterable[str], ask: str = "did you mean") -> str:
+    """What to add to a message about `key`: the nearest of `known`, or nothing."""
+    close = difflib.get_close_matches(key, list(known), n=1)
+    if not close:
+        return ""
+    return f", {ask} {close[0]!r}{'?' if ask == 'did you mean' else ''}"
 
 
-def plain(text: str, most: int = 200) -> str:
-    """What somebody typed, on one line and not too long of it."""
-    text = text if text.isprintable() else ascii(text)[1:-1]
-    return text if len(text) <= most else f"{text[:most]}..."
-
-
-def without_passwords(text: str) -> str:
-    """As it may be kept: no password in a URL."""
-    text = re.sub(r"(://[^/:@\s]*):\S*@", r"\1:…@", text)
-    return re.sub(r"(?i)([?&][^=&\s]*(?:pass|pwd|secret)[^=&\s]*=)[^&\s]+", r"\1…", text)
-
-
-def without_secrets(text: str) -> str:
-    """As it may be shown to others: no user in a URL either."""
-    return re.sub(r"://[^/@\s]*@", "://…@", without_passwords(text))
-
-
-def _table(value: Any, name: str, problems: list[str]) -> dict:
-    if isinstance(value, dict):
-        return value
-    problems.append(f"{name} = {plain(repr(value))} must be a section")
-    return {}
-
-
-def typed(value: Any, kind: Any, name: str, problems: list[str]) -> Any:
-    """`value` as `kind`; lists may come as `a,b`, and a whole number may stand for a float."""
-    if get_origin(kind) is tuple:
-        element = kind.__args__[0]
-        items = value.split(",") if isinstance(value, str) else value
-        items = items if isinstance(items, (list, tuple)) else [items]
-        return tuple(_element(item, element, name, problems) for item in items if item != "")
+def _converted(value: Any, kind: type, in_list: bool) -> Any:
     if kind is float and type(value) is int:
-        return float(value)
-    if type(value) is not kind:
-        problems.append(f"{name} = {plain(repr(value))} must be {kind.__name__}")
-    elif kind is str and not _is_plain(value):
-        problems.append(f"{name} = {value!r} must be plain UTF-8 text, without NUL")
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf if value > 0 else -math.inf
+    if kind is int and in_list and isinstance(value, str):
+        try:
+            return int(value)
+        except ValueError:
+            pass  # reported as the text that it is
     return value
 
 
 def _is_plain(text: str) -> bool:
-    """Whether files can be named by it, and records hold it."""
+    """Whether it can name a file and be written into a record."""
     return "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
-
-
-def _element(item: Any, kind: type, name: str, problems: list[str]) -> Any:
-    if kind is int and isinstance(item, str):
-        try:
-            return int(item)
-        except ValueError:
-            pass  # reported below as the text that it is
-    return typed(item, kind, name, problems)
-
-
-def near(key: str, known: list[str], said: str = "did you mean") -> str:
-    """What to add to a message about `key`: the nearest of `known`, or nothing."""
-    close = difflib.get_close_matches(key, known, n=1)
-    if not close:
-        return ""
-    return f", {said} {close[0]!r}{'?' if said == 'did you mean' else ''}"

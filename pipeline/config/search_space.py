@@ -1,6 +1,6 @@
-"""Search spaces of 40_tune: which settings of a network may change, and between what.
+"""Search spaces of 40_tune: which settings of a network a trial draws, and from which range.
 
-models/spaces/<model>.toml, its keys those of the network's own TOML:
+models/spaces/<model>.toml has the keys of the network's own TOML:
 
     [fit]
     learning_rate = { type = "float", low = 2e-4, high = 1e-2, log = true }
@@ -12,14 +12,15 @@ written as text: choices = ["256,128", "512,256"].
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from features.errors import InputError
 from models.settings import NetworkSettings
-from pipeline.config import load as load_config
-from pipeline.config.load import checked
-from pipeline.config.schema import build, merge, near
+from pipeline.config import paths
+from pipeline.config.schema import build, checked, near
+from pipeline.config.tables import Table, flat, nested, read_toml
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,34 +91,28 @@ TYPES = {"float": Float, "int": Int, "categorical": Categorical}
 
 def load(model: str, network: NetworkSettings) -> Space:
     """The space of a network, which must fit it. Raises InputError with every problem at once."""
-    path = load_config.MODELS / load_config.SPACES / f"{model}.toml"
+    path = paths.MODELS / paths.SPACES / f"{model}.toml"
+    name = f"models/{paths.SPACES}/{model}.toml"
     if not path.is_file():
         known = sorted(p.stem for p in path.parent.glob("*.toml"))
-        raise InputError(
-            f"no search space models/{load_config.SPACES}/{model}.toml{near(model, known)};"
-            f" there are {', '.join(known)}"
-        )
+        hint = f"{near(model, known)}; there are {', '.join(known)}"
+        raise InputError(f"no search space {name}{hint}")
     problems: list[str] = []
-    space = dict(_parameters(load_config.read_toml(path), "", problems))
+    space = dict(_parameters(read_toml(path), "", problems))
     if not space and not problems:
-        problems.append("nothing is searched: write a key of the network's own")
+        problems.append("it searches nothing: write a key of the network's own")
     if not problems:
         for key, parameter in space.items():
             problems += _impossible(network, key, parameter)
     if problems:
-        raise InputError(f"models/{load_config.SPACES}/{model}.toml: " + "; ".join(problems))
+        raise InputError(f"{name}: " + "; ".join(problems))
     return space
 
 
 def values(network: NetworkSettings, space: Space) -> dict[str, Any]:
     """What `network` has for the keys of `space`, as a trial would draw it."""
-    tree, found = asdict(network), {}
-    for key in space:
-        value = _get(tree, key)
-        if isinstance(value, tuple):
-            value = ",".join(map(str, value))  # as a choice of several widths is written
-        found[key] = value
-    return found
+    own = flat(asdict(network))
+    return {key: _drawn(own[key]) for key in space}
 
 
 def outside(values: dict[str, Any], space: Space) -> list[str]:
@@ -126,73 +121,58 @@ def outside(values: dict[str, Any], space: Space) -> list[str]:
 
 
 def apply(network: NetworkSettings, values: dict[str, Any], where: str) -> NetworkSettings:
-    """`network` with `values` by dotted key. Raises InputError where they cannot stand together."""
-    tree = asdict(network)
-    for key, value in values.items():
-        tree = merge(tree, _tree(key, value))
-    return checked(NetworkSettings, tree, where)
+    """`network` with `values` by dotted key. Raises InputError where they exclude each other."""
+    return checked(NetworkSettings, nested(flat(asdict(network)) | values), where)
 
 
-def without(tree: dict, space: Space) -> dict:
-    """The nested settings `tree` less the keys of `space`: what all trials share."""
-    kept = {}
-    for key, value in tree.items():
-        below = {k.partition(".")[2]: p for k, p in space.items() if k.partition(".")[0] == key}
-        if "" not in below:
-            kept[key] = without(value, below) if below else value
-    return kept
+def without(settings: Table, space: Space) -> Table:
+    """The nested `settings` less the keys of `space`: what all trials share."""
+    return nested({key: value for key, value in flat(settings).items() if key not in space})
 
 
-def _parameters(tree: dict, above: str, problems: list[str]):
+def _drawn(value: Any) -> Any:
+    """Several widths as a choice writes them: (64, 32) -> "64,32"."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else value
+
+
+def _parameters(table: Table, above: str, problems: list[str]) -> Iterator[tuple[str, Parameter]]:
     """(dotted key, parameter) of every inline table that has a type."""
-    for name, value in tree.items():
+    for name, value in table.items():
         key = f"{above}{name}"
         if not isinstance(value, dict):
             problems.append(f"{key} = {value!r} must be a table: {{ type = ..., low = ... }}")
         elif "type" not in value and all(isinstance(v, dict) for v in value.values()):
             yield from _parameters(value, f"{key}.", problems)
         else:
-            given = dict(value)
-            kind = given.pop("type", None)
+            kind = value.get("type")
             if not isinstance(kind, str) or kind not in TYPES:
-                hint = near(str(kind), list(TYPES))
+                hint = near(str(kind), TYPES)
                 problems.append(f"{key}.type = {kind!r} must be one of {', '.join(TYPES)}{hint}")
-            else:
-                yield key, build(TYPES[kind], given, key, problems)
+                continue
+            limits = {name: limit for name, limit in value.items() if name != "type"}
+            parameter: Any = build(TYPES[kind], limits, key, problems)
+            if parameter is not None:
+                yield key, parameter
 
 
 def _impossible(network: NetworkSettings, key: str, parameter: Parameter) -> list[str]:
-    """What the network's own checks say of the parameter's ends, or of each of its choices."""
-    if {key, key.split(".")[0]} & network.unread:
+    """What the schema says of the parameter's ends, or of each of its choices."""
+    if not network.reads(key):
         return [f"{key}: not read, the parts are {network.interest} and {network.interaction}"]
     problems: list[str] = []
     for value in parameter.ends:
-        found: list[str] = []
-        build(NetworkSettings, merge(asdict(network), _tree(key, value)), "", found)
-        problems += [problem for problem in found if problem not in problems]
-    return problems
+        build(NetworkSettings, nested(flat(asdict(network)) | {key: value}), "", problems)
+    return list(dict.fromkeys(problems))
 
 
-def _refuse(asked: Float | Int, default_step: float) -> None:
-    """Raises ValueError for a range that holds nothing to choose from."""
-    low, high, step = asked.low, asked.high, asked.step
+def _refuse(parameter: Float | Int, no_step: float) -> None:
+    """Raises ValueError for a range from which nothing can be drawn."""
+    low, high, step = parameter.low, parameter.high, parameter.step
     if not -math.inf < low < high < math.inf:
         raise ValueError(f"low = {low} must be below high = {high}, both finite")
-    if step < default_step:
+    if step < no_step:
         raise ValueError(f"step = {step} must be positive")
-    if asked.log and not (low > 0 and step == default_step):
+    if parameter.log and not (low > 0 and step == no_step):
         raise ValueError(f"log = true needs low = {low} above 0, and no step")
-    if not asked.holds(high):
+    if not parameter.holds(high):
         raise ValueError(f"high = {high} must be low = {low} and a number of steps of {step}")
-
-
-def _tree(key: str, value: Any) -> dict:
-    for part in reversed(key.split(".")):
-        value = {part: value}
-    return value
-
-
-def _get(tree: dict, key: str) -> Any:
-    for part in key.split("."):
-        tree = tree[part]
-    return tree

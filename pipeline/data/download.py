@@ -19,13 +19,13 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from features.errors import InputError
+from features.settings import ChallengeSettings
 from features.store import schema
 from features.store.atomic import atomic_file
 from features.store.hashing import sha256
-from features.store.schema import ChallengeSettings
 from pipeline.artifacts.json_files import read_json
 from pipeline.artifacts.locks import locked
-from pipeline.config.load import Settings
+from pipeline.config.settings import Settings
 from pipeline.data.http import fetch
 
 MANIFEST = "download.json"

@@ -20,9 +20,8 @@ from models.network import Network
 from models.settings import NetworkSettings
 from pipeline.artifacts.json_files import read_json
 from pipeline.artifacts.spec import RECORD
-from pipeline.config.schema import build, merge, near, typed
-
-WIDTHS = tuple[int, ...]
+from pipeline.config.schema import build, near, settings_of
+from pipeline.config.tables import flat, nested
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +29,12 @@ class PublishedFamily:
     """A published model: the parts it is made of, and its hyperparameters.
 
     telling  how names begin that only this family has
-    keys     FuxiCTR's key -> ours, and its type; all are needed, others are not read
+    keys     FuxiCTR's key -> ours; all are needed, others are not read
     """
 
     parts: dict[str, Any]
     telling: str
-    keys: dict[str, tuple[str, Any]]
+    keys: dict[str, str]
 
 
 FAMILIES = {
@@ -43,19 +42,19 @@ FAMILIES = {
         {"interest": "asta", "interaction": "qnn"},
         "qnn.",
         {
-            "num_layers": ("qnn.layers", int),
-            "num_row": ("qnn.rows", int),
-            "batch_norm": ("qnn.batch_norm", bool),
+            "num_layers": "qnn.layers",
+            "num_row": "qnn.rows",
+            "batch_norm": "qnn.batch_norm",
         },
     ),
     "din": PublishedFamily(
         {"interest": "din", "interaction": "mlp"},
         "attention_layers.attention_layer.",
         {
-            "attention_hidden_units": ("din.hidden", WIDTHS),
-            "din_use_softmax": ("din.softmax", bool),
-            "dnn_hidden_units": ("mlp.hidden", WIDTHS),
-            "batch_norm": ("mlp.batch_norm", bool),
+            "attention_hidden_units": "din.hidden",
+            "din_use_softmax": "din.softmax",
+            "dnn_hidden_units": "mlp.hidden",
+            "batch_norm": "mlp.batch_norm",
         },
     ),
     "transformer_dcn": PublishedFamily(
@@ -66,18 +65,18 @@ FAMILIES = {
         },
         "transformer_encoder.",
         {
-            "transformer_layers": ("transformer.layers", int),
-            "num_heads": ("transformer.heads", int),
-            "dim_feedforward": ("transformer.feedforward", int),
-            "first_k_cols": ("transformer.last", int),
-            "dcn_cross_layers": ("cross.layers", int),
-            "dcn_hidden_units": ("cross.deep", WIDTHS),
-            "mlp_hidden_units": ("cross.hidden", WIDTHS),
-            "batch_norm": ("cross.batch_norm", bool),
+            "transformer_layers": "transformer.layers",
+            "num_heads": "transformer.heads",
+            "dim_feedforward": "transformer.feedforward",
+            "first_k_cols": "transformer.last",
+            "dcn_cross_layers": "cross.layers",
+            "dcn_hidden_units": "cross.deep",
+            "mlp_hidden_units": "cross.hidden",
+            "batch_norm": "cross.batch_norm",
         },
     ),
 }
-SHARED = {"embedding_dim": ("embedding_dim", int), "max_len": ("max_len", int)}
+SHARED = {"embedding_dim": "embedding_dim", "max_len": "max_len"}
 FIXED = {  # what our networks always are, where FuxiCTR has a choice that leaves no trace in names
     "dnn_activations": "ReLU",
     "attention_hidden_activations": "ReLU",
@@ -162,21 +161,18 @@ def open_fuxictr(path: Path, settings: Path) -> Checkpoint:
     state, given = load_state(path), read_json(settings)
     problems: list[str] = []
     family = FAMILIES[family_of(given, state, settings)]
-    tree = dict(family.parts)
-    for theirs, (ours, kind) in (SHARED | family.keys).items():
+    known, values = settings_of(NetworkSettings), flat(family.parts)
+    for theirs, ours in (SHARED | family.keys).items():
         if theirs not in given:
             problems.append(f"missing key {theirs!r}{near(theirs, [*given], 'there is')}")
             continue
-        value = typed(given[theirs], kind, theirs, problems)
-        for part in reversed(ours.split(".")):
-            value = {part: value}
-        tree = merge(tree, value)
+        values[ours] = known[ours].read(given[theirs], theirs, problems)
     problems += [
         f"{key} = {given[key]!r}, but only {value!r} can be scored"
         for key, value in FIXED.items()
         if key in given and str(given[key]).lower() != str(value).lower()
     ]
-    s = None if problems else build(NetworkSettings, tree, "", problems)
+    s = None if problems else build(NetworkSettings, nested(values), "", problems)
     if problems:
         raise InputError(f"{settings}: " + "; ".join(problems))
     checkpoint = Checkpoint(path=path, settings=s, state=state, fuxictr=True)

@@ -27,7 +27,7 @@ from models.layers.precision import has_bf16
 from models.network import Network
 from models.serving.request import Request
 from models.settings import NetworkSettings
-from pipeline.config.load import REPOSITORY
+from pipeline.config.paths import REPOSITORY
 from pipeline.config.schema import build, near
 from pipeline.inference import export, score_rows
 from pipeline.inference.score_rows import ScoreArgs

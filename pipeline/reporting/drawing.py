@@ -9,7 +9,7 @@ import io
 import os
 import re
 
-from pipeline.config.load import REPOSITORY
+from pipeline.config.paths import REPOSITORY
 from pipeline.reporting.page import Html, markup
 
 os.environ.setdefault("MPLCONFIGDIR", str(REPOSITORY / ".cache" / "matplotlib"))  # not in $HOME

@@ -12,7 +12,7 @@ from features.store.atomic import atomic_file
 from pipeline import graph
 from pipeline.artifacts.locks import locked
 from pipeline.artifacts.spec import ArtifactSpec
-from pipeline.config.load import Settings
+from pipeline.config.settings import Settings
 from pipeline.reporting.tuned import of_tuned
 
 TITLE = """# Leaderboard

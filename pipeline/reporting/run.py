@@ -15,7 +15,7 @@ from pipeline import graph
 from pipeline.artifacts import spec
 from pipeline.artifacts.spec import require
 from pipeline.blending import predictions
-from pipeline.config.load import Settings
+from pipeline.config.settings import Settings
 from pipeline.reporting import leaderboard
 
 SHIPPED = "shipped"

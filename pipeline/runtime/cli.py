@@ -11,7 +11,7 @@ import pipeline
 from features.errors import InputError
 from pipeline import INTERRUPTED
 from pipeline.config import load as load_config
-from pipeline.config.load import Settings
+from pipeline.config.settings import Settings
 from pipeline.runtime import processes
 
 FULL = "; the disk is full or a limit is reached: make space and run the same command again"

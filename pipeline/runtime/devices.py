@@ -14,7 +14,7 @@ from filelock import FileLock
 
 from features.errors import InputError
 from pipeline.artifacts.locks import file_lock, try_acquire
-from pipeline.config.load import TrainSettings
+from pipeline.config.settings import TrainSettings
 
 PATIENCE = 60  # seconds until a process that was killed must have let go of its GPU
 HELD: list[FileLock] = []  # the lock on the GPU of this process, for as long as it lives

@@ -28,7 +28,7 @@ from models.training.fit import (
     predict,
 )
 from pipeline import graph
-from pipeline.config.load import Settings
+from pipeline.config.settings import Settings
 from pipeline.graph import OFFICIAL
 from pipeline.runtime.devices import pick_device
 from pipeline.training.checkpointing import FitCheckpointer

@@ -22,7 +22,7 @@ from models.training.fit import FitReport, Progress
 from pipeline import graph
 from pipeline.artifacts.spec import ArtifactSpec, require
 from pipeline.artifacts.store import ArtifactWriter
-from pipeline.config.load import Settings
+from pipeline.config.settings import Settings
 from pipeline.graph import OFFICIAL
 from pipeline.runtime import devices, processes
 from pipeline.runtime.build import build

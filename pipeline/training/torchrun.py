@@ -17,7 +17,7 @@ from typing import NoReturn
 from features.errors import InputError
 from models.training import distributed
 from models.training.losses import PAIRING
-from pipeline.config.load import Settings
+from pipeline.config.settings import Settings
 from pipeline.runtime import devices
 
 LOST = (

@@ -11,8 +11,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from features.errors import InputError
 from pipeline.artifacts import provenance
-from pipeline.config import load as load_config
-from pipeline.config import search_space
+from pipeline.config import paths, search_space
+from pipeline.config.networks import model_path, paper_settings
 from pipeline.tuning.studies import FINISHED, Search
 
 MIN_TRIALS = 10  # complete ones: with fewer, importances are noise
@@ -60,7 +60,7 @@ def best_toml(search: Search, best: FrozenTrial, finished: list[FrozenTrial]) ->
     """The changes to the network's own TOML; a comment names the trial that they come from."""
     network = search_space.apply(search.network, best.params, search.name)
     n_pruned = sum(trial.state == TrialState.PRUNED for trial in finished)
-    model = load_config.model_path(search.model).relative_to(load_config.MODELS)
+    model = model_path(search.model).relative_to(paths.MODELS)
     where = "official valid" if search.settings.official else f"{len(search.folds)} folds"
     comment = (
         f"# To change in models/{model}: trial {best.number} of study {search.name},",
@@ -69,7 +69,7 @@ def best_toml(search: Search, best: FrozenTrial, finished: list[FrozenTrial]) ->
         "# Searched: " + ", ".join(search.space) + ".",
         f"# {where[0].upper()}{where[1:]} chose these settings: judge them by rows that did not.",
     )
-    changes = difference(asdict(network), asdict(load_config.paper_settings(search.model)))
+    changes = difference(asdict(network), asdict(paper_settings(search.model)))
     return "\n".join(comment) + "\n\n" + toml(changes)
 
 

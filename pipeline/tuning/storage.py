@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from features.errors import InputError
 from pipeline.artifacts import locks
-from pipeline.config.load import Settings
+from pipeline.config.settings import Settings
 from pipeline.tuning.optuna_output import experimental_features
 
 MAX_RETRY = 3  # times that settings are queued again whose worker died: they may be what kills it

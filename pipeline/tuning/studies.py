@@ -11,10 +11,11 @@ from optuna.trial import TrialState
 from models.settings import NetworkSettings
 from pipeline import graph
 from pipeline.artifacts.spec import ArtifactSpec
-from pipeline.config import load as load_config
 from pipeline.config import search_space
-from pipeline.config.load import Settings
+from pipeline.config.choices import refuse
+from pipeline.config.networks import paper_settings
 from pipeline.config.search_space import Space
+from pipeline.config.settings import Settings
 from pipeline.tuning.pruning import make_pruner
 from pipeline.tuning.storage import open_storage
 
@@ -44,7 +45,7 @@ class Search:
             for value in parameter.ends:  # as if it had been typed: rules=strict refuses some
                 tried = search_space.apply(network, {key: value}, f"{model}.{key}")
                 networks = settings.networks | {model: tried}
-                load_config.refuse(replace(settings, networks=networks))
+                refuse(replace(settings, networks=networks))
         return cls(settings, model, space, spec)
 
     @property
@@ -69,7 +70,7 @@ class Search:
             direction="maximize",
             load_if_exists=True,
         )
-        published = load_config.paper_settings(self.model)
+        published = paper_settings(self.model)
         for origin, network in (("published", published), ("present", self.network)):
             values = search_space.values(network, self.space)
             outside = ", ".join(search_space.outside(values, self.space))

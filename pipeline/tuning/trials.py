@@ -22,10 +22,9 @@ from models.training.fit import FitReport
 from pipeline import graph
 from pipeline.artifacts import provenance
 from pipeline.artifacts.spec import require
-from pipeline.config import load as load_config
-from pipeline.config import search_space
-from pipeline.config.load import Settings
+from pipeline.config import paths, search_space
 from pipeline.config.search_space import Categorical, Float, Parameter
+from pipeline.config.settings import Settings
 from pipeline.runtime import devices
 from pipeline.runtime.out_of_memory import enough_memory
 from pipeline.training.context import Key, TrainingContext
@@ -79,7 +78,7 @@ def mean_auc(search: Search, context: TrainingContext, trial: Trial, seed: int) 
     network = search_space.apply(search.network, values, f"40_tune {search.model}, {values}")
     context = replace(context, settings=replace(context.settings, networks={search.model: network}))
     results, what = FoldResults(context.device), f"40_tune {search.model}, {values},"
-    remedy = f"narrow the space in models/{load_config.SPACES}/{search.model}.toml"
+    remedy = f"narrow the space in models/{paths.SPACES}/{search.model}.toml"
     try:
         with enough_memory(context.device, what, remedy):
             fits = _fit_folds(search, network) if search.parallel_folds else None

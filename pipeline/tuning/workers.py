@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 from features.errors import InputError
 from pipeline import graph
 from pipeline.artifacts.spec import require
-from pipeline.config.load import Settings
+from pipeline.config.settings import Settings
 from pipeline.runtime import cli, devices, processes
 from pipeline.training.context import TrainingContext
 from pipeline.tuning.optuna_output import silence_optuna

@@ -61,7 +61,7 @@ def test_it_trains_what_is_missing_prints_and_does_nothing_twice(tmp_path):
         (["--tables", "qnn"], "no 'qnn'; there are qin"),
         (["--folds", "7"], "--folds 7: there are 0, 1"),
         (["--folds", "x"], "--folds x: there are 0, 1"),
-        (["--seeds", "a"], "train.seeds = 'a' must be int"),
+        (["--seeds", "a"], "train.seeds: 'a' must be a whole number"),
         (["models=qin"], "models=qin: the tables name their own models; see --tables"),
         (["train.seeds=1"], "the tables name their own train.seeds; see --seeds"),
         (["folds.mode=official"], "one AUC would both choose the epoch and be reported"),

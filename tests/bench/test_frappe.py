@@ -13,7 +13,7 @@ from sklearn.metrics import log_loss as sklearn_log_loss
 from bench import frappe
 from features.errors import InputError
 from models.fields import FieldNetwork
-from pipeline.config.load import REPOSITORY
+from pipeline.config.paths import REPOSITORY
 
 DATA = REPOSITORY.parent / "shared" / "data" / "frappe_x1"
 HEADER = "label,user,item,daytime"

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from features.errors import InputError
+from features.settings import PrepareSettings
 from features.store import schema
 from features.store.codes import quantise
 from features.store.prepare import write_store
-from features.store.schema import PrepareSettings
 from features.store.store import open_store
 from pipeline import graph
 from pipeline.config.load import load

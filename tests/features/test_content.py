@@ -9,11 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.errors import InputError
+from features.settings import PrepareSettings
 from features.sources.microlens_release import items
 from features.store import content, schema
 from features.store.content import RawVectors
 from features.store.prepare import write_store
-from features.store.schema import MODALITIES, PrepareSettings
+from features.store.schema import MODALITIES
 from features.store.store import open_store
 from pipeline.config.load import load
 from tests.helpers.worlds import lists, tiny_challenge

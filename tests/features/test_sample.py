@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from features.settings import SampleSettings
 from features.sources import sample, sample_world
-from features.sources.sample import SampleSettings
 from tests.features.test_sample_world import probability
 
 SMALL = SampleSettings(users=5000, valid_users=500, test_users=3000, items=600, tags=60)
@@ -231,8 +231,3 @@ def test_same_seed_same_bytes_and_another_seed_another_world(tmp_path):
         assert first != different, file
     a, c = (pl.read_parquet(tmp_path / x / "challenge/train.parquet") for x in "ac")
     assert (history(a) > 0).sum() != (history(c) > 0).sum()  # other users, not only other items
-
-
-def test_settings_name_every_bad_value_at_once():
-    with pytest.raises(ValueError, match=r"users must be at least 1, got 0.*items must .* got 5"):
-        SampleSettings(users=0, items=5)

@@ -156,23 +156,6 @@ def test_every_part_learns_in_the_one_loop_and_padding_and_strangers_only_shrink
         assert not table[[0, 5, 12]].any()
 
 
-def test_settings_say_what_is_wrong_all_of_it():
-    with pytest.raises(ValueError, match="explicit = 'ffm' must be one of none, fm, cin, cross"):
-        settings("ffm")
-    with pytest.raises(ValueError, match=r"deep = 'qnn' must be .*; cross_layers = 0 must be pos"):
-        replace(settings(), deep="qnn", cross_layers=0)
-    with pytest.raises(ValueError, match=r"cin_maps = \(3, 0\) must be positive widths"):
-        settings(cin_maps=(3, 0))
-    with pytest.raises(ValueError, match=r"cin_maps = \(\) must be positive widths"):
-        settings(cin_maps=())
-    with pytest.raises(ValueError, match=r"final\.block1 must hold at least one width"):
-        settings(final=FinalSettings(block1=()))
-    with pytest.raises(ValueError, match=r"fit\.patience = 0 must be positive"):
-        settings(fit=FitSettings(patience=0))
-    with pytest.raises(ValueError, match="embedding_dim = 0 must be positive"):
-        settings(embedding_dim=0)
-
-
 def test_settings_know_the_parts_that_are_not_read():
     assert settings("none", "mlp").unread == {"cin_maps", "cross_layers", "final"}
     assert settings("cin", "final").unread == {"cross_layers", "mlp"}

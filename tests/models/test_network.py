@@ -1,6 +1,5 @@
 """Batches and whole networks, row by row."""
 
-import math
 from dataclasses import replace
 
 import pytest
@@ -10,9 +9,7 @@ from models.settings import (
     CrossSettings,
     DinSettings,
     FinalSettings,
-    FitSettings,
     MlpSettings,
-    NetworkSettings,
     QnnSettings,
     TransformerSettings,
 )
@@ -127,25 +124,3 @@ def test_padding_rows_of_the_tables_start_at_zero_and_get_no_gradient():
     for table in (net.item.id, net.item.tag, net.item.code, net.likes, net.views, net.user):
         assert not table.weight[0].any()
         assert not table.weight.grad[0].any()
-
-
-@pytest.mark.parametrize(
-    ("changed", "said"),
-    [
-        ({"interest": "din_attention"}, "interest = 'din_attention' must be one of"),
-        ({"max_len": 0}, "max_len = 0 must be positive"),
-        ({"qnn": QnnSettings(dropout=1.0)}, "qnn.dropout = 1.0 must be in [0, 1)"),
-        ({"fit": FitSettings(learning_rate=math.nan)}, "fit.learning_rate = nan must be positive"),
-        ({"din": DinSettings(hidden=())}, "din.hidden must hold at least one width"),
-        ({"fit": FitSettings(loss="hinge")}, "fit.loss = 'hinge' must be one of bce, bce_bpr"),
-        (
-            {"interaction": "final", "final": FinalSettings(gating=True)},
-            "final.gating weighs fields of one width: content_dim = 0 must equal embedding_dim",
-        ),
-        ({"interest": "transformer", "max_len": 9}, "transformer.last = 16 exceeds max_len = 9"),
-    ],
-)
-def test_impossible_networks_are_refused_by_name(changed, said):
-    with pytest.raises(ValueError, match=r".") as refused:
-        NetworkSettings(**{"interest": "asta", "interaction": "qnn"} | changed)
-    assert said in str(refused.value)

@@ -5,59 +5,17 @@ history    all events strictly before the positive, for its negatives as well
 negatives  items that the user has no event with, no two alike for one positive
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
 from features.errors import InputError
+from features.settings import ReleaseSettings
 from features.store.histories import mix
 from features.store.schema import SPLITS
 
 NEGATIVES = {"popularity": 1.0, "mixed": 0.5, "uniform": 0.0}  # share drawn by popularity
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReleaseSettings:
-    """Which release, and how rows are made of its events."""
-
-    dir: str = ""  # folder of the release
-    negatives: str = "popularity"  # popularity (train users' events) | uniform | mixed (half, half)
-    negatives_per_positive: int = 3
-    train_targets: int = 2  # last events of a train user that become positives
-    history_width: int = 100  # most recent items kept
-    tags: int = 5000  # most frequent hashtags kept
-    embeddings: tuple[str, ...] = ()  # .npy, row i = item i + 1; text, then image; empty: titles
-    valid_share: float = 0.1  # of all users
-    test_share: float = 0.1  # of all users
-    seed: int = 0  # of the split, the negatives, the row order and the SVD
-
-    def __post_init__(self) -> None:
-        least = {"negatives_per_positive": 1, "train_targets": 1, "history_width": 1}
-        least |= {"tags": 0, "seed": 0}
-        problems = [
-            f"{name} = {getattr(self, name)} must be at least {low}"
-            for name, low in least.items()
-            if getattr(self, name) < low
-        ]
-        most = {"negatives_per_positive": 1000, "train_targets": 10**6, "history_width": 10_000}
-        most |= {"tags": 10**7, "seed": 2**32 - 1}
-        problems += [
-            f"{name} = {getattr(self, name)} must be at most {high}"
-            for name, high in most.items()
-            if getattr(self, name) > high
-        ]
-        if self.negatives not in NEGATIVES:
-            known = ", ".join(NEGATIVES)
-            problems.append(f"negatives = {self.negatives!r} must be one of {known}")
-        if not (self.valid_share > 0 < self.test_share and self.valid_share + self.test_share < 1):
-            problems.append(
-                f"valid_share = {self.valid_share} and test_share = {self.test_share}"
-                " must be positive and together less than 1"
-            )
-        if problems:
-            raise ValueError("; ".join(problems))
 
 
 class Events(NamedTuple):

@@ -3,7 +3,8 @@
 from dataclasses import asdict
 
 from models.settings import NetworkSettings
-from pipeline.config.schema import build, without_secrets
+from pipeline.config.redact import without_secrets
+from pipeline.config.schema import build
 from pipeline.reporting.page import Html, Section, folded, join, markup, table
 from pipeline.reporting.run import Run
 
@@ -16,7 +17,7 @@ def section(run: Run) -> Section:
     said = f"{_agreed('commit', commits)}; {_agreed('machine', _all(records, 'machine'))}."
     versions = {name: v for record in records for name, v in record["versions"].items()}
     versions["python"] = ", ".join(_all(records, "python"))
-    words = " ".join(without_secrets(word) for word in run.settings.words)
+    words = " ".join(without_secrets(word) for word in run.settings.arguments)
     return Section(
         title="Settings and versions",
         said=said[0].upper() + said[1:],
@@ -51,10 +52,7 @@ def _networks(run: Run) -> list[list[str]]:
     """A row for each key that some network reads; `-` where one does not."""
     used = {model: record["settings"]["network"] for (model, _, _), record in run.fits.items()}
     networks = [build(NetworkSettings, used[model], model, []) for model in run.models]
-    read = [
-        {k: v for k, v in _leaves(asdict(n)) if not {k, k.split(".")[0]} & n.unread}
-        for n in networks
-    ]
+    read = [{k: v for k, v in _leaves(asdict(n)) if n.reads(k)} for n in networks]
     keys = list(dict.fromkeys(key for tree in read for key in tree))
     return [[key, *(_value(tree[key]) if key in tree else "-" for tree in read)] for key in keys]
 

@@ -11,7 +11,7 @@ same bytes. pipeline.runtime.devices decides which process has which GPU.
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.config.load import TrainSettings
+from pipeline.config.settings import TrainSettings
 from pipeline.training.executors import local
 from pipeline.training.executors.base import Results, Tasks, Work
 

@@ -7,7 +7,7 @@ from scipy.special import expit, logit
 
 from features.errors import InputError
 from pipeline.blending import external
-from pipeline.config.load import BlendSettings
+from pipeline.config.settings import BlendSettings
 
 
 @pytest.mark.parametrize("method", ["rank", "logit"])

@@ -19,7 +19,7 @@ from pipeline.config.load import load
         ),
         (
             ["train.backend=dask", "train.scheduler=tcp://a:1", "train.workers=2"],
-            "train.workers: not read with train.backend=dask",
+            "train.workers=2: not read with train.backend=dask",
         ),
         (
             ["train.backend=dask", "train.scheduler=tcp://a:1", "tune.trials=2"],

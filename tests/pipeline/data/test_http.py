@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from features.errors import InputError
-from features.store import schema
+from features.settings import address_problem
 from pipeline.data import connection, download, http
 from pipeline.data.http import fetch
 from tests.helpers import faulty_server as fs
@@ -198,12 +198,12 @@ def test_certificates_are_verified_and_only_http_and_https_are_spoken():
      "https://a/b?c", "https://a/b#c", "http://[", "http://a:99999/", "https://a/\n", "http://ä/"],
 )  # fmt: skip
 def test_bad_addresses_are_refused(url):
-    assert schema.address_problem(url)
+    assert address_problem(url)
 
 
 def test_good_addresses_are_accepted():
     for url in ("https://recsys.westlake.edu.cn/MicroLens_1M_MMCTR", "http://127.0.0.1:80/a"):
-        assert schema.address_problem(url) is None
+        assert address_problem(url) is None
 
 
 RETRIED = [fs.cut, fs.cut_at_once, fs.garbage, fs.no_ranges, fs.no_ranges_and_cut, fs.redirect]

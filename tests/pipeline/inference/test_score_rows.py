@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from features.settings import PrepareSettings
 from features.store import prepare, schema
-from features.store.schema import PrepareSettings
 from features.store.store import open_store
 from models.batches.rows import Rows
 from models.items import ItemTable
@@ -432,8 +432,8 @@ CHECKPOINTS = {
     ),
     "unknown family": (given(model="FinalNet"), "one of qin, din, transformer_dcn"),
     "missing keys": (given(num_row="absent", max_len="absent"), "missing key 'max_len'; missing k"),
-    "text for a number": (given(num_row="3"), "num_row = '3' must be int"),
-    "impossible": (given(num_row=0), "qnn.rows = 0 must be positive"),
+    "text for a number": (given(num_row="3"), "num_row = '3' must be a whole number"),
+    "impossible": (given(num_row=0), "num_row = 0 must be a whole number in [1, inf)"),
     "other activations": (given(dnn_activations="Dice"), "dnn_activations = 'Dice', but only"),
     "another catalogue": (given(items=41), "says items = 41, the table in"),
     "no json": (lambda folder: (folder / "given.json").write_text("{"), "cannot be read as JSON"),

@@ -10,8 +10,8 @@ import pytest
 from cv import leak_statistics, probe_trees
 from cv.auc import auc
 from features.probe_columns import level_mismatch, row_order
+from features.settings import SampleSettings
 from features.sources import planted_leaks, sample
-from features.sources.sample import SampleSettings
 from features.store import prepare, schema
 from features.store.store import Store, open_store
 from pipeline.probes import leaks as probes
@@ -171,8 +171,3 @@ def test_row_order_describes_the_position_and_the_users_other_rows(clean):
     assert described["r_turn"].to_list() == [0, 0, 1, 2]
     assert described["r_since"].to_list() == [None, None, 2, 1]
     assert described["r_until"].to_list() == [2, None, 1, None]
-
-
-def test_an_unknown_plant_is_refused():
-    with pytest.raises(ValueError, match="plant = 'length' must be one of none, item_id"):
-        SampleSettings(plant="length")

@@ -14,7 +14,7 @@ from cv.auc import auc
 from cv.calibration import log_loss, reliability
 from pipeline import reporting
 from pipeline.config import load as load_config
-from pipeline.config.schema import without_secrets
+from pipeline.config.redact import without_secrets
 from pipeline.reporting import drawing
 from pipeline.reporting.page import Html, markup, table
 from pipeline.reporting.run import SHIPPED, Run, Scored
@@ -318,10 +318,10 @@ def test_what_there_is_nothing_of_is_left_out_and_shown_where_it_is():
 
 def test_what_users_write_is_escaped_everywhere():
     s = dataclasses.replace(
-        load_config.load("sample", ["models=qin,din"]), profile=HOSTILE, words=("sample", HOSTILE)
+        load_config.load("sample", ["models=qin,din"]), profile=HOSTILE, overrides=(HOSTILE,)
     )
     run = made_run(
-        load_config=s,
+        settings=s,
         tuning=[TUNE],
         probes=[PROBE],
         submission=HOSTILE,
@@ -364,7 +364,7 @@ def test_one_network_of_the_official_split_has_no_cv_and_no_blend():
         for name in ("qin", "best_single")
     ]
     run = made_run(
-        load_config=load_config.load("sample", ["models=qin", "rules=strict"]),
+        settings=load_config.load("sample", ["models=qin", "rules=strict"]),
         blend=blend,
         judged={
             "rows": rows, "shipped": "best_single", "chosen_by": "official valid", "bayes": None,

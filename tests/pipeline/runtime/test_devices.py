@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from features.errors import InputError
-from pipeline.config.load import TrainSettings
+from pipeline.config.settings import TrainSettings
 from pipeline.runtime import devices
 from tests.test_run_all import ROOT
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import graph
-from pipeline.config import load as load_config
+from pipeline.config import paths
 from pipeline.config.load import load
 from pipeline.tuning.optuna_output import silence_optuna
 from tests.pipeline.tuning.runs import search_of
@@ -58,8 +58,8 @@ def search(own):
 @pytest.fixture
 def write_space(tmp_path, monkeypatch):
     """A function that replaces the search space of a network."""
-    shutil.copytree(load_config.MODELS, tmp_path / "models", ignore=shutil.ignore_patterns("*.py"))
-    monkeypatch.setattr(load_config, "MODELS", tmp_path / "models")
+    shutil.copytree(paths.MODELS, tmp_path / "models", ignore=shutil.ignore_patterns("*.py"))
+    monkeypatch.setattr(paths, "MODELS", tmp_path / "models")
     spaces = tmp_path / "models" / "spaces"
     return lambda text, model="din": (spaces / f"{model}.toml").write_text(text)
 

@@ -8,11 +8,11 @@ import pytest
 
 from bench import pruners
 from features.errors import InputError
-from pipeline.config import load as load_config
+from pipeline.config.settings import PRUNERS
 from pipeline.tuning.pruning import make_pruner
 
 
-@pytest.mark.parametrize("name", load_config.PRUNERS)
+@pytest.mark.parametrize("name", PRUNERS)
 @pytest.mark.parametrize("n_folds", [1, 2, 5])
 def test_every_pruner_can_be_built(name, n_folds):
     assert isinstance(make_pruner(name, n_folds), optuna.pruners.BasePruner)

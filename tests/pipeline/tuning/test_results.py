@@ -11,10 +11,11 @@ from features.errors import InputError
 from models.settings import NetworkSettings
 from pipeline import graph
 from pipeline.artifacts import spec as artifact
-from pipeline.config import load as load_config
 from pipeline.config import search_space
 from pipeline.config.load import load
-from pipeline.config.schema import merge
+from pipeline.config.networks import paper_settings
+from pipeline.config.schema import checked
+from pipeline.config.tables import merge
 from pipeline.reporting import scores
 from pipeline.tuning import results, workers
 from tests.pipeline.tuning.runs import fake_fits
@@ -75,9 +76,9 @@ def test_best_toml_is_a_difference_to_the_networks_own(tuned):
     overrides, _, spec = tuned
     text = (spec.path / "best.toml").read_text()
     assert "the best of 3 trials (0 pruned)" in text
-    tree = merge(asdict(load_config.paper_settings("qin")), tomllib.loads(text))
+    tree = merge(asdict(paper_settings("qin")), tomllib.loads(text))
     used = graph.networks(load("sample", overrides))["qin"]
-    assert load_config.checked(NetworkSettings, tree, "qin") == used
+    assert checked(NetworkSettings, tree, "qin") == used
     assert "interest" not in tomllib.loads(text)
 
 

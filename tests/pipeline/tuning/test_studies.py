@@ -9,9 +9,9 @@ import torch
 from features.errors import InputError
 from pipeline import graph
 from pipeline.artifacts.spec import require
-from pipeline.config import load as load_config
 from pipeline.config import search_space
 from pipeline.config.load import load
+from pipeline.config.networks import paper_settings
 from pipeline.training.context import TrainingContext
 from tests.pipeline.tuning.runs import search_of
 
@@ -23,7 +23,7 @@ def test_the_first_trials_are_the_published_and_the_present_settings(tuned):
     rows = json.loads((spec.path / "tune.json").read_text())["trials"]
     assert [row["origin"] for row in rows] == ["published", "present", None]
     present = load("sample", overrides).networks["qin"]
-    networks = (load_config.paper_settings("qin"), present)
+    networks = (paper_settings("qin"), present)
     for row, network in zip(rows, networks, strict=False):
         assert row["params"] == search_space.values(network, search_space.load("qin", network))
 

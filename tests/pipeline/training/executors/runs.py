@@ -8,7 +8,8 @@ from collections import Counter
 from pathlib import Path
 
 from pipeline import graph
-from pipeline.config.load import TrainSettings, load
+from pipeline.config.load import load
+from pipeline.config.settings import TrainSettings
 from pipeline.training.executors.dispatch import run_tasks
 from tests.helpers.tasks import note
 from tests.test_run_all import ROOT, TINY

@@ -11,7 +11,7 @@ import distributed
 import pytest
 
 from features.errors import InputError
-from pipeline.config.load import TrainSettings
+from pipeline.config.settings import TrainSettings
 from pipeline.training.executors import dask as dask_executor
 from pipeline.training.executors.dispatch import run_tasks
 from tests.helpers.tasks import fail

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from features.errors import InputError
-from pipeline.config.load import TrainSettings
+from pipeline.config.settings import TrainSettings
 from pipeline.training.executors import local
 from pipeline.training.executors.dispatch import run_tasks
 from tests.helpers.tasks import gpu

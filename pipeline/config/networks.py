@@ -1,0 +1,170 @@
+"""The networks in models/, and what becomes of their settings in a run.
+
+A later level of settings replaces an earlier one:
+
+    default    of the dataclasses in models.settings
+    network    models/<name>.toml
+    profile    [network], then [<name>]
+    typed      network.<key>, then <name>.<key>
+
+A network that `extends` another starts from that one as the run resolves it. Its own TOML comes
+above that, then the profile's section of its own name, then what was typed. `network.<key>` is
+refused where the extending network's own TOML sets the key, since that is what tells the two apart.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from features.errors import InputError
+from models.settings import NetworkSettings
+from pipeline.config import paths
+from pipeline.config.schema import checked, near, values_of
+from pipeline.config.tables import Table, nested, read_toml
+
+ALL = "network"  # the section whose settings hold for every network
+
+
+class Source(NamedTuple):
+    """Where a value comes from: the level, and which file or typed key of it."""
+
+    level: str  # default | network | profile | typed | study
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.level}: {self.detail}" if self.detail else self.level
+
+
+DEFAULT = Source("default")
+
+
+class Sourced(NamedTuple):
+    """A value in force and its source."""
+
+    value: Any
+    source: Source
+
+
+Values = dict[str, Sourced]  # by dotted key
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a profile and a command line change, by section: `network`, or a network's name."""
+
+    profile: dict[str, Values] = field(default_factory=dict)
+    typed: dict[str, Values] = field(default_factory=dict)
+
+    def without_shared(self) -> "Changes":
+        """Without what holds for every network of the run."""
+        profile, typed = dict(self.profile), dict(self.typed)
+        profile.pop(ALL, None)
+        typed.pop(ALL, None)
+        return Changes(profile, typed)
+
+
+def model_paths() -> dict[str, Path]:
+    """The TOML of every network that can be trained, the papers' ablations among them."""
+    found = paths.MODELS.rglob("*.toml")
+    return {path.stem: path for path in sorted(found) if path.parent.name != paths.SPACES}
+
+
+def model_names() -> list[str]:
+    return sorted(model_paths())
+
+
+def model_path(name: str) -> Path:
+    return model_paths()[name]
+
+
+def paper_settings(model: str) -> NetworkSettings:
+    """A network as its own TOML has it, whatever a profile and a command line change."""
+    values = resolve(model, Changes(), [])
+    return checked(NetworkSettings, nested(plain(values)), model)
+
+
+def plain(values: Values) -> dict[str, Any]:
+    """The values alone."""
+    return {key: sourced.value for key, sourced in values.items()}
+
+
+def lineage(name: str) -> list[tuple[str, Table]]:
+    """(name, own TOML) of the network that `name` goes back to, and so on down to `name` itself.
+
+    Raises InputError where a TOML extends what is no other network.
+    """
+    found: list[tuple[str, Table]] = []
+    known = model_paths()
+    child: str | None = name
+    while child is not None:
+        table = read_toml(known[child])
+        base = table.pop("extends", None)
+        found.append((child, table))
+        names = [other for other in known if other not in dict(found)]
+        if base is not None and base not in names:
+            raise InputError(
+                f"{known[child]}: extends = {base!r} must be the name of another network"
+                f"{near(str(base), names)}; there are {', '.join(names)}"
+            )
+        child = base
+    return found[::-1]
+
+
+def resolve(name: str, changes: Changes, problems: list[str]) -> Values:
+    """Every setting of the network that is not a default, with its source."""
+    (root, table), *heirs = lineage(name)
+    profile, typed = changes.profile, changes.typed
+    everywhere = typed.get(ALL, {})
+    values = sourced(NetworkSettings, table, Source("network", f"{root}.toml"), "", problems)
+    values |= profile.get(ALL, {}) | profile.get(root, {}) | everywhere | typed.get(root, {})
+    for heir, table in heirs:
+        source = Source("network", f"{heir}.toml")
+        own = sourced(NetworkSettings, table, source, "", problems)
+        values |= own | profile.get(heir, {})
+        mine = typed.get(heir, {})
+        for key, shared in everywhere.items():
+            if key in own and key not in mine:
+                problems.append(
+                    f"{shared.source.detail}: {source.detail} sets {key} itself; write"
+                    f" {heir}.{key}=... to change it there"
+                )
+            elif values[key].source.level != "typed":  # what was typed for its base is nearer
+                values[key] = shared
+        values |= mine
+    return values
+
+
+def sourced(cls: type, table: Table, source: Source, where: str, problems: list[str]) -> Values:
+    """The checked values of `table`, all from `source`. Problems of a file begin with its name."""
+    found: list[str] = []
+    values = values_of(cls, table, where, found)
+    problems += found if source.level == "typed" else [f"{source.detail}: {p}" for p in found]
+    return {key: Sourced(value, source) for key, value in values.items()}
+
+
+def not_in_force(
+    changes: Changes, networks: Mapping[str, NetworkSettings], resolved: Mapping[str, Values]
+) -> list[str]:
+    """A message for every typed setting of a network that no network of the run reads."""
+    problems = []
+    for section, values in changes.typed.items():
+        for key, (_, source) in values.items():
+            reached = [n for n in networks if section == ALL or section in dict(lineage(n))]
+            holding = [n for n in reached if resolved[n][key].source == source]
+            if any(networks[n].reads(key) for n in holding):
+                continue
+            if not reached:
+                reason = f"{section} is not among models={','.join(networks)}"
+            elif holding:
+                parts = [
+                    f"the parts of {n} are {networks[n].interest} and {networks[n].interaction},"
+                    f" its loss {networks[n].fit.loss}"
+                    for n in holding
+                ]
+                reason = "; ".join(parts)
+            else:
+                n = reached[0]
+                reason = f"{n} has {n}.{key} from {resolved[n][key].source}; write {n}.{key}=..."
+            problems.append(f"{source.detail}: not read, {reason}")
+    return problems
