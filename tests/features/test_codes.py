@@ -135,7 +135,7 @@ def test_a_codebook_that_is_too_large_writes_nothing(tmp_path):
     ("words", "said"),
     [
         (["prepare.codes=-1"], "prepare.codes = -1 must be a whole number in [0, 100]"),
-        (["prepare.codes=3", "prepare.codebook=1"], "codebook = 1 must be a whole number in [2, 2^20]"),
+        (["prepare.codes=3", "prepare.codebook=1"], "codebook = 1 must be a whole number in [2"),
         (["prepare.codes=3", "prepare.seed=4294967296"], "must be a whole number in [0, 2^32)"),
         (["prepare.codebook=64"], "prepare.codebook=64: not read with prepare.content=given and"),
         (["prepare.seed=1"], "prepare.seed=1: not read with"),
