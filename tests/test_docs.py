@@ -16,7 +16,8 @@ from pipeline.config.load import load
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 PAGES = {p: p.read_text() for p in (README, *sorted((ROOT / "docs").glob("*.md")))}
-LINKED = PAGES | {p: p.read_text() for p in (ROOT / "CHANGELOG.md", ROOT / "bench" / "RESULTS.md")}
+OTHERS = ("CHANGELOG.md", "CONTRIBUTING.md", "bench/RESULTS.md")
+LINKED = PAGES | {ROOT / name: (ROOT / name).read_text() for name in OTHERS}
 FOLDERS = "pipeline|features|models|cv|submissions|bench|tests|docs"
 AWAITED = (
     "docs/report.png",
