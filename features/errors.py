@@ -1,4 +1,4 @@
-"""The one error class of the project: bad input that its owner can mend."""
+"""The one error class of the project: bad input that its owner can fix."""
 
 
 class InputError(ValueError):

@@ -1,4 +1,35 @@
-"""Every feature of every row; what is fitted comes from other folds than the row's own."""
+"""The table of features: every column of every row. How to add a feature, and what it may read.
+
+A feature is one file in features/columns/ and one entry in FEATURES below. Its module has
+
+    COLUMNS                         {name: polars dtype} of the columns that it adds
+    describe(store, split)          -> DataFrame with COLUMNS, one row for each row of `split`
+
+and, if it learns something from train rows,
+
+    fit(store, rows)                -> anything; rows (n,) int64 are the train rows that it may read
+    describe(store, split, fitted)  -> as above; `fitted` is what `fit` returned
+
+Names   unique over all features; the prefix says what a column describes: i_ an item, u_ a user,
+        ui_ a user and an item, h_ a history, r_ the row itself
+Dtypes  numeric, exactly as COLUMNS has them; the stacker reads every column as float32
+Nulls   null where a value is unknown (an empty history, say); never NaN or infinity
+Order   rows as in `split`; COLUMNS in their own order
+
+What may be read:
+
+    describe  of the rows themselves: user, item, likes, views and history; the item table
+    fit       the same and the labels, of the train rows `rows` only; the item table
+
+No other row, no label of the rows that are described. `rows` are the train rows of the other folds
+where train rows are described, and all train rows for valid and test. The histories of a fold are
+held out with its labels: where a user has several rows, one row's history may hold the target of
+another.
+
+tests/features/test_column_contract.py checks all this for every feature, and names what is wrong.
+"""
+
+from types import ModuleType
 
 import numpy as np
 import polars as pl
@@ -15,59 +46,76 @@ from features.columns import (
     tag_affinity,
     tag_overlap,
 )
+from features.store.schema import SPLITS
 from features.store.store import Split, Store
 
-OF_ROWS = (
+FEATURES = (
     history_length,
     row_levels,
     history_levels,
     content_similarity,
     tag_overlap,
     tag_affinity,
+    item_popularity,
+    item_versus_history,
+    covisitation,
+    click_vectors,
 )
-FITTED = (item_popularity, item_versus_history, covisitation, click_vectors)
 KEYS = ("row_id", "user_id", "item_id")
+PREFIXES = ("i_", "u_", "ui_", "h_", "r_")
 
 
-def build(store: Store, fold: np.ndarray) -> dict[str, pl.DataFrame]:
-    """Tables of train, valid and test, in row order: KEYS, OF_ROWS, FITTED.
+def build(
+    store: Store, fold: np.ndarray, features: tuple[ModuleType, ...] = FEATURES
+) -> dict[str, pl.DataFrame]:
+    """The tables of train, valid and test, in row order: KEYS, then the columns in `names` order.
 
-    fold (N,) int8, as 20_folds wrote it. A train row's fitted columns come from the train rows of
-    the other folds; those of valid and test from all train rows. Fold -1 (official split) is never
-    held out: all train rows are used.
+    fold (N,) int8, as 20_folds wrote it. Fold -1 (official split) is never held out: its rows are
+    described by features that were fitted on all train rows.
     """
-    held_out = [np.flatnonzero(fold == k) for k in np.unique(fold)]
-    parts = []
-    for rows in held_out:
-        others = np.flatnonzero(fold != fold[rows[0]]) if fold[rows[0]] >= 0 else rows
-        (part,) = _fitted(store, others, (store.train.take(rows),))
-        parts.append(part.with_columns(row_id=pl.Series(rows)))
-    fitted = {"train": pl.concat(parts).sort("row_id").drop("row_id")}
-    everything = np.arange(len(store.train))
-    later = _fitted(store, everything, (store.valid, store.test))
-    fitted |= dict(zip(("valid", "test"), later, strict=True))
-    return {
-        name: pl.concat([_of_rows(store, getattr(store, name)), table], how="horizontal")
-        for name, table in fitted.items()
-    }
+    parts = {name: [_keys(getattr(store, name))] for name in SPLITS}
+    for feature in _ordered(features):
+        for name, columns in _describe_splits(store, fold, feature).items():
+            parts[name].append(columns)
+    return {name: pl.concat(tables, how="horizontal") for name, tables in parts.items()}
 
 
-def names() -> list[str]:
+def names(features: tuple[ModuleType, ...] = FEATURES) -> list[str]:
     """Every column but KEYS, in order."""
-    return [name for module in (*OF_ROWS, *FITTED) for name in module.COLUMNS]
+    return [name for feature in _ordered(features) for name in feature.COLUMNS]
 
 
-def _of_rows(store: Store, split: Split) -> pl.DataFrame:
+def is_fitted(feature: ModuleType) -> bool:
+    return hasattr(feature, "fit")
+
+
+def _ordered(features: tuple[ModuleType, ...]) -> list[ModuleType]:
+    return sorted(features, key=is_fitted)  # stable: unfitted features first
+
+
+def _keys(split: Split) -> pl.DataFrame:
     columns = (np.arange(len(split)), np.asarray(split.user), np.asarray(split.item))
-    keys = pl.DataFrame(dict(zip(KEYS, columns, strict=True)))
-    return pl.concat([keys, *(m.describe(store, split) for m in OF_ROWS)], how="horizontal")
+    return pl.DataFrame(dict(zip(KEYS, columns, strict=True)))
 
 
-def _fitted(store: Store, rows: np.ndarray, splits: tuple[Split, ...]) -> list[pl.DataFrame]:
-    """FITTED on the train rows `rows`, one table for each of `splits`."""
-    tables: list[list[pl.DataFrame]] = [[] for _ in splits]
-    for module in FITTED:
-        fitted = module.fit(store, rows)
-        for split, parts in zip(splits, tables, strict=True):
-            parts.append(module.describe(store, split, fitted))
-    return [pl.concat(parts, how="horizontal") for parts in tables]
+def _describe_splits(
+    store: Store, fold: np.ndarray, feature: ModuleType
+) -> dict[str, pl.DataFrame]:
+    """One feature's COLUMNS for the rows of every split."""
+    if not is_fitted(feature):
+        return {name: feature.describe(store, getattr(store, name)) for name in SPLITS}
+    all_rows = np.arange(len(store.train))
+    fitted = feature.fit(store, all_rows)
+    later = {name: feature.describe(store, getattr(store, name), fitted) for name in SPLITS[1:]}
+    return {"train": _describe_train(store, fold, feature), **later}
+
+
+def _describe_train(store: Store, fold: np.ndarray, feature: ModuleType) -> pl.DataFrame:
+    """COLUMNS of the train rows, each fold's by what was fitted on the other folds."""
+    parts = []
+    for k in np.unique(fold):
+        held_out = np.flatnonzero(fold == k)
+        fitted = feature.fit(store, np.flatnonzero(fold != k) if k >= 0 else held_out)
+        part = feature.describe(store, store.train.take(held_out), fitted)
+        parts.append(part.with_columns(row_id=pl.Series(held_out)))
+    return pl.concat(parts).sort("row_id").drop("row_id")

@@ -1,4 +1,4 @@
-"""Tabular features: contracts, equations as loops, and folds that cannot see themselves."""
+"""Tabular features: every one against its equation written as loops."""
 
 from dataclasses import replace
 
@@ -7,20 +7,14 @@ import pytest
 
 from features import table
 from features.columns import click_vectors, covisitation, history_levels, item_popularity
-from features.store import prepare
-from features.store.schema import files
-from features.store.store import open_store
-from tests.helpers.worlds import tiny_challenge
+from tests.helpers.worlds import tiny_store
 
 N_FOLDS = 3
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("world")
-    out = tmp_path_factory.mktemp("store")
-    prepare.write_store(out, files(tiny_challenge(folder, rows=60)), published_sizes=False)
-    return open_store(out)
+    return tiny_store(tmp_path_factory.mktemp("world"), rows=60)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +33,7 @@ def history(split, store, r):
 
 
 def summed_up(values):
-    """max, mean, last and recent of ragged.summary, as loops."""
+    """max, mean, last and recent of history_ops.summary, as loops."""
     if not len(values):
         return (None,) * 4
     weights = [2.0 ** (-age / 3) for age in reversed(range(len(values)))]
@@ -48,7 +42,7 @@ def summed_up(values):
 
 
 def test_every_row_is_there_once_in_order_with_the_columns_promised(store, tables):
-    promised = {n: d for m in (*table.OF_ROWS, *table.FITTED) for n, d in m.COLUMNS.items()}
+    promised = {n: d for feature in table.FEATURES for n, d in feature.COLUMNS.items()}
     assert list(promised) == table.names()
     for name, built in tables.items():
         assert built["row_id"].to_list() == list(range(len(getattr(store, name))))
@@ -226,35 +220,6 @@ def test_click_vectors_are_those_of_the_exact_decomposition(store, fold, tables)
             )
             want = summed_up(cosines)
             assert got == (pytest.approx(want, abs=1e-3) if cosines else want)
-
-
-COLUMNS = [(module, name) for module in (*table.OF_ROWS, *table.FITTED) for name in module.COLUMNS]
-
-
-@pytest.mark.parametrize("k", range(N_FOLDS))
-def test_a_fold_cannot_see_its_own_labels(store, fold, tables, k):
-    """Flipped labels of one fold move no column of its rows, and no unfitted column at all."""
-    label = np.where(fold == k, 1 - np.asarray(store.train.label), store.train.label)
-    flipped = replace(store, train=replace(store.train, label=label))
-    again = table.build(flipped, fold)["train"]
-    for module, name in COLUMNS:
-        before, after = tables["train"][name].to_numpy(), again[name].to_numpy()
-        mine = slice(None) if module in table.OF_ROWS else fold == k
-        np.testing.assert_array_equal(after[mine], before[mine], err_msg=name)
-    fitted = [name for module, name in COLUMNS if module in table.FITTED]
-    for name in {*fitted} - {"i_shows", "i_popularity"}:  # the flip is seen where it should be
-        assert not again[name].equals(tables["train"][name])
-
-
-@pytest.mark.parametrize("k", range(N_FOLDS))
-def test_a_fold_cannot_see_its_own_histories(store, fold, tables, k):
-    """Its columns are those of a world without its rows: no other row of a user tells."""
-    held, others = np.flatnonzero(fold == k), np.flatnonzero(fold != k)
-    without = replace(store, train=store.train.take(others), valid=store.train.take(held))
-    apart = table.build(without, np.full(len(others), -1, np.int8))["valid"]
-    for name in table.names():
-        want = apart[name].to_numpy()
-        np.testing.assert_array_equal(tables["train"][name].to_numpy()[held], want, err_msg=name)
 
 
 def test_a_split_is_taken_apart_by_indices_or_mask(store):

@@ -6,6 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from features.store import prepare, schema
+from features.store.store import Store, open_store
+
 ROWS_PER_USER = 4
 
 
@@ -67,3 +70,10 @@ def tiny_challenge(
     for name, table in zip(("item_info", "item_feature"), item_tables(rng, items), strict=True):
         pq.write_table(pa.table(table), folder / f"{name}.parquet")
     return folder
+
+
+def tiny_store(folder: Path, **sizes: int) -> Store:
+    """The store of a `tiny_challenge`, opened; both lie in `folder`."""
+    files = schema.files(tiny_challenge(folder / "challenge", **sizes))
+    prepare.write_store(folder / "store", files, published_sizes=False)
+    return open_store(folder / "store")
