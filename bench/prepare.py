@@ -163,11 +163,11 @@ def train(s: Settings, model: str, n_steps: int) -> dict:
     """Steps on the train rows outside fold 0, as a fit of 50_train begins; see bench.steps."""
     torch.set_num_threads(s.train.threads)
     libraries, network = steps.resident_mib(), s.networks[model]
-    bench = TrainingContext.open(s, spec.require(graph.store(s)), spec.require(graph.folds(s)))
-    made, opened = bench.network(model, 0), steps.resident_mib()
-    rows, label = bench.rows["train"].cut(network.max_len), bench.label["train"]
-    inside = (bench.fold != 0).nonzero().squeeze(1)
-    held = (bench.fold == 0).nonzero().squeeze(1)[:JUDGED]
+    context = TrainingContext.open(s, spec.require(graph.store(s)), spec.require(graph.folds(s)))
+    made, opened = context.network(model, 0), steps.resident_mib()
+    rows, label = context.rows["train"].cut(network.max_len), context.label["train"]
+    inside = (context.fold != 0).nonzero().squeeze(1)
+    held = (context.fold == 0).nonzero().squeeze(1)[:JUDGED]
     found = steps.measure(
         made, rows.take(inside), label[inside], rows.take(held), label[held], network.fit, n_steps
     )

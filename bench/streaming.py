@@ -36,7 +36,7 @@ from pipeline.artifacts import provenance
 from pipeline.config import load as load_config
 from pipeline.config.settings import Settings
 from pipeline.runtime import cli
-from pipeline.training import context
+from pipeline.training import row_placement
 
 NETWORK = [
     "models=din",
@@ -75,7 +75,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def work(a: argparse.Namespace) -> None:
     s = load_config.load("sample", [*NETWORK, *a.words])
-    context.check_memory(s, torch.device("cpu"))
+    row_placement.check_memory(s, torch.device("cpu"))
     sizes = [int(part) if part.strip().isdigit() else 0 for part in a.rows.split(",")]
     homes = a.homes.split(",")
     if min(sizes) < JUDGED or a.items < 2 or not {"stream", "host"}.issuperset(homes):

@@ -139,7 +139,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_was_not(tmp_path,
         differences += predictions(folder) != expected
         assert (folder / "submissions/LEADERBOARD.md").read_text().count("sample/research-") == 1
         logs = "".join((folder / "log.txt").read_text() for folder in folders)
-        resumed = logs.count(" goes on after epoch ")
+        resumed = logs.count(" resumes after epoch ")
         if sum(hit.values()) >= KILLS:
             missed = [s for s in taken if not hit[s] or (s == "50_train" and not resumed)]
     with capsys.disabled():

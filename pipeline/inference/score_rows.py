@@ -23,7 +23,7 @@ from pipeline.inference.checkpoints import Checkpoint, open_fuxictr, open_ours
 from pipeline.runtime.devices import pick_device
 from pipeline.runtime.out_of_memory import enough_memory
 from pipeline.runtime.progress import RowBars, progress_bar
-from pipeline.training.context import item_table
+from pipeline.training.item_tables import item_table
 
 FORMATS = ("fuxictr", "ours")
 NETWORK = ("checkpoint", "format", "items")

@@ -20,7 +20,7 @@ MOVED = 0.5  # share of logits that other items must move: sparse attention may 
 
 def valid_rows(context: TrainingContext) -> tuple[Rows, np.ndarray]:
     """About ROWS rows of official valid, all rows of some users, and their labels (N,)."""
-    rows, label = context.loaded("valid")
+    rows, label = context.load("valid")
     users, user, count = torch.unique(rows.user, return_inverse=True, return_counts=True)
     order = torch.randperm(len(users), generator=torch.Generator().manual_seed(0)).to(rows.device)
     before = torch.empty_like(count)

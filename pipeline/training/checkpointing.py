@@ -1,10 +1,11 @@
-"""A fit that was stopped goes on at the epoch that it reached.
+"""A stopped fit resumes at the last epoch that was saved.
 
     artifacts/<profile>/50_train/.<model>-seed<s>-fold<k>-<hash>.state
 
-stands beside the place of the fit, under its hash, so that no other settings or rows find it. It is
-written after an epoch when train.save_every seconds have passed, and is gone when the fit appears.
-Code, or a device, that would round otherwise does not go on: the fit starts anew, and says so.
+is the checkpoint. It lies beside the artifact of the fit under the same hash, so that other
+settings or rows do not find it. It is written after an epoch when train.save_every seconds have
+passed, and removed when the artifact appears. Other code, or another device, would round
+differently: then the fit starts from the beginning, and prints why.
 """
 
 import time
@@ -19,18 +20,21 @@ from pipeline.artifacts.store import ArtifactWriter
 
 
 class FitCheckpointer:
-    """Reads and keeps the state of one fit.
+    """Loads and saves the checkpoint of one fit.
 
-    out    the publication of the fit: it knows the file, and has a folder on the same disk
-    what   begins every line that is said
-    every  seconds between two states
+    out         the writer of the fit's artifact, which knows the checkpoint's path
+    fit_name    begins every line that is printed
+    save_every  seconds between two checkpoints
     """
 
-    def __init__(self, out: ArtifactWriter, what: str, every: float, device: torch.device) -> None:
+    def __init__(
+        self, out: ArtifactWriter, fit_name: str, save_every: float, device: torch.device
+    ) -> None:
         self.path = out.state
-        self.what, self.every, self.last = what, every, time.monotonic()
+        self.fit_name, self.save_every = fit_name, save_every
+        self.last_saved = time.monotonic()
         on_gpu, cpu = device.type == "cuda", torch.backends.cpu.get_cpu_capability()
-        self.by = {
+        self.made_by = {
             "code": provenance.code(),
             "torch": str(torch.__version__),
             "device": torch.cuda.get_device_name(device) if on_gpu else cpu,
@@ -38,43 +42,44 @@ class FitCheckpointer:
         }
 
     def load(self) -> dict | None:
-        """The state to go on from, on the CPU; None where the fit has to start at its beginning."""
+        """The state to resume from, on the CPU; None where the fit starts from the beginning."""
         if not self.path.exists():
             return None
-        kept = self._read()
-        if kept is None:
-            return self._anew("is damaged")
-        others = [name for name, value in self.by.items() if kept["by"].get(name) != value]
+        checkpoint = self._read()
+        if checkpoint is None:
+            return self._start_over("is damaged")
+        made_by = checkpoint["made_by"]
+        others = [name for name, value in self.made_by.items() if made_by.get(name) != value]
         if others:
-            return self._anew(f"was written with other {', '.join(others)}")
+            return self._start_over(f"was written with other {', '.join(others)}")
         try:
-            epoch = len(kept["state"]["report"]["epochs"])
+            epoch = len(checkpoint["state"]["report"]["epochs"])
         except (KeyError, TypeError):
-            return self._anew("is damaged")
-        print(f"{self.what} goes on after epoch {epoch}", flush=True)
-        return kept["state"]
+            return self._start_over("is damaged")
+        print(f"{self.fit_name} resumes after epoch {epoch}", flush=True)
+        return checkpoint["state"]
 
     def save(self, state: Callable[[], dict]) -> None:
-        """Keep the state, if it is time."""
-        if time.monotonic() - self.last < self.every:
+        """Write the state, if `save_every` seconds have passed."""
+        if time.monotonic() - self.last_saved < self.save_every:
             return
         with atomic_file(self.path) as scratch:
-            torch.save({"by": self.by, "state": state()}, scratch)
-        self.last = time.monotonic()
+            torch.save({"made_by": self.made_by, "state": state()}, scratch)
+        self.last_saved = time.monotonic()
 
     def _read(self) -> dict | None:
-        """What `save` wrote; None where it is not that any more."""
+        """The checkpoint that `save` wrote; None where the file is damaged."""
         try:
-            with zipfile.ZipFile(self.path) as file:  # torch does not look at the checksums
+            with zipfile.ZipFile(self.path) as file:  # torch does not verify the checksums
                 if file.testzip() is not None:
                     return None
-            kept = torch.load(self.path, map_location="cpu", weights_only=True)
+            checkpoint = torch.load(self.path, map_location="cpu", weights_only=True)
         except OSError:
             raise
-        except Exception:  # whatever a damaged file makes zipfile and torch raise
+        except Exception:  # zipfile and torch raise many kinds for a damaged file
             return None
-        fine = isinstance(kept, dict) and kept.keys() == {"by", "state"}
-        return kept if fine and isinstance(kept["by"], dict) else None
+        is_dict = isinstance(checkpoint, dict) and checkpoint.keys() == {"made_by", "state"}
+        return checkpoint if is_dict and isinstance(checkpoint["made_by"], dict) else None
 
-    def _anew(self, why: str) -> None:
-        print(f"{self.what} starts anew: {self.path} {why}", flush=True)
+    def _start_over(self, reason: str) -> None:
+        print(f"{self.fit_name} starts from the beginning: {self.path} {reason}", flush=True)

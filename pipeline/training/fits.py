@@ -1,4 +1,4 @@
-"""The fits of 50_train, spread over processes: weights and logits on disk, a folder a fit."""
+"""The fits of 50_train, distributed over processes: one folder per fit, with weights and logits."""
 
 import functools
 import itertools
@@ -31,141 +31,154 @@ from pipeline.runtime.out_of_memory import enough_memory
 from pipeline.runtime.progress import progress_bar
 from pipeline.training.checkpointing import FitCheckpointer
 from pipeline.training.context import Key, TrainingContext
-from pipeline.training.executors.dispatch import run_tasks
+from pipeline.training.executors import dispatch
+
+LOSS_RISE = 1.02  # of mean training losses of two epochs: a larger ratio is no noise
 
 
 @dataclass(frozen=True)
 class Fit:
-    """One fit of 50_train, with all that another process needs to know of it."""
+    """One fit of 50_train, with everything that another process needs to run it."""
 
     settings: Settings
     key: Key
-    place: ArtifactSpec
+    spec: ArtifactSpec
     store: Path
     folds: Path
 
     @property
     def name(self) -> str:
-        return str(self.place.path)
+        return str(self.spec.path)
 
     def resolved(self) -> "Fit":
-        """With the paths that another machine knows the folders by."""
-        place = replace(self.place, folder=self.place.folder.resolve())
-        return replace(self, place=place, store=self.store.resolve(), folds=self.folds.resolve())
+        """With absolute paths, which another machine can use."""
+        spec = replace(self.spec, folder=self.spec.folder.resolve())
+        return replace(self, spec=spec, store=self.store.resolve(), folds=self.folds.resolve())
 
 
 def run(fits: list[tuple[Settings, Key]], force: bool) -> None:
-    """Train and publish `fits`, several at a time where that is quicker.
+    """Train `fits` and write their artifacts, several at a time where that is quicker.
 
-    On a CPU every core takes a fit of its own, with one thread: results then do not depend on how
-    many cores there are, or on how many fits were left to do.
+    On a CPU each fit has a core and one thread, so that results do not depend on how many cores
+    there are, or on how many fits were left to do.
     """
-    how = fits[0][0].train
+    train_cfg = fits[0][0].train
     todo = _described(fits)
     if distributed.size() > 1:
-        return _run_together(todo)
-    if how.backend == "dask":
-        slots, where = [], f"the workers of {how.scheduler}"
+        return _run_distributed(todo)
+    if train_cfg.backend == "dask":
+        slots, where = [], f"the workers of {train_cfg.scheduler}"
     else:
-        device, slots = pick_device(how.device), devices.device_slots(how, len(fits))
+        device, slots = pick_device(train_cfg.device), devices.device_slots(train_cfg, len(fits))
         where = f"{device}, {len(slots)} at a time"
     print(f"50_train {len(fits)} fits on {where}", flush=True)
-    parent = os.getpid() if how.backend == "loky" and len(slots) > 1 else None
+    parent = os.getpid() if train_cfg.backend == "loky" and len(slots) > 1 else None
     tasks = {fit.name: (fit, force, len(slots) == 1, parent) for fit in todo}
-    done = run_tasks(_run_one, tasks, how, slots, todo[0].place.folder.parent)
-    for _ in tqdm(done, desc="50_train fits", total=len(fits), disable=None, leave=False):
+    shared = todo[0].spec.folder.parent
+    results = dispatch.run_tasks(_run_fit, tasks, train_cfg, slots, shared)
+    for _ in tqdm(results, desc="50_train fits", total=len(fits), disable=None, leave=False):
         pass
 
 
 def _described(fits: list[tuple[Settings, Key]]) -> list[Fit]:
     described = []
-    for s, group in itertools.groupby(fits, key=lambda fit: fit[0]):
-        known, store, folds = graph.fits(s), require(graph.store(s)), require(graph.folds(s))
-        s = replace(s, networks=graph.networks(s), train=replace(s.train, settings="given"))
-        described += [Fit(s, key, known[key], store, folds) for _, key in group]
-    return [fit.resolved() for fit in described] if s.train.backend == "dask" else described
+    for settings, group in itertools.groupby(fits, key=lambda fit: fit[0]):
+        specs, networks = graph.fits(settings), graph.networks(settings)
+        store, folds = require(graph.store(settings)), require(graph.folds(settings))
+        train_cfg = replace(settings.train, settings="given")  # no fit reads best.toml again
+        settings = replace(settings, networks=networks, train=train_cfg)
+        described += [Fit(settings, key, specs[key], store, folds) for _, key in group]
+    on_cluster = settings.train.backend == "dask"
+    return [fit.resolved() for fit in described] if on_cluster else described
 
 
-def _run_together(todo: list[Fit]) -> None:
-    """Train `todo` one after another, each with all processes of the team; the first publishes."""
-    first = distributed.rank() == 0
-    print(f"50_train {len(todo)} fits, each in {distributed.size()} processes", flush=True)
-    for one in todo:
-        torch.set_num_threads(one.settings.train.threads)
-        with _enough_memory(one):
-            bench = TrainingContext.open(one.settings, one.store, one.folds)
-            if first:
-                fill = functools.partial(make_fit, bench, one.key, progress=progress_bar)
-                build(one.place, True, fill)
+def _run_distributed(fits: list[Fit]) -> None:
+    """Train `fits` one after another, each with all processes; the first one writes it."""
+    print(f"50_train {len(fits)} fits, each in {distributed.size()} processes", flush=True)
+    for fit in fits:
+        torch.set_num_threads(fit.settings.train.threads)
+        with _enough_memory(fit):
+            context = TrainingContext.open(fit.settings, fit.store, fit.folds)
+            if distributed.rank() == 0:
+                fill = functools.partial(make_fit, context, fit.key, progress=progress_bar)
+                build(fit.spec, True, fill)
             else:
-                make_fit(bench, one.key, None, lambda batches, _: batches)
+                make_fit(context, fit.key, None, _no_progress)
 
 
-def _run_one(one: Fit, force: bool, alone: bool, parent: int | None) -> None:
-    """One fit, in a worker of the process `parent` where there is one."""
+def _run_fit(fit: Fit, force: bool, alone: bool, parent: int | None) -> None:
+    """One fit; in a process of its own where `parent` is the process that started it."""
     if parent is not None:
         processes.die_with_parent(parent)
-    torch.set_num_threads(one.settings.train.threads)
-    progress = progress_bar if alone else lambda batches, _: batches
+    torch.set_num_threads(fit.settings.train.threads)
 
     def fill(out: ArtifactWriter) -> dict:
         if force:
             out.state.unlink(missing_ok=True)
-        return make_fit(bench, one.key, out, progress)
+        return make_fit(context, fit.key, out, progress_bar if alone else _no_progress)
 
-    with _enough_memory(one):
-        bench = TrainingContext.open(one.settings, one.store, one.folds)
-        build(one.place, force, fill)
+    with _enough_memory(fit):
+        context = TrainingContext.open(fit.settings, fit.store, fit.folds)
+        build(fit.spec, force, fill)
 
 
-def _enough_memory(one: Fit) -> AbstractContextManager:
-    """Where there is not, say what to lower."""
-    model, seed, fold = one.key
-    what = f"50_train {model} seed {seed} fold {fold}"
+def _no_progress(batches, _):
+    return batches
+
+
+def _enough_memory(fit: Fit) -> AbstractContextManager:
+    """Within it, running out of memory is an error that names the settings to change."""
+    model = fit.key[0]
     remedy = f"lower {model}.fit.batch_size; then keep the rows on the host, train.rows=host"
-    return enough_memory(pick_device(one.settings.train.device), what, remedy)
+    return enough_memory(pick_device(fit.settings.train.device), line_start(fit.key), remedy)
 
 
 def make_fit(
-    bench: TrainingContext, key: Key, out: ArtifactWriter | None, progress: Progress
+    context: TrainingContext, key: Key, out: ArtifactWriter | None, progress: Progress
 ) -> dict:
-    """Train one model, write what 50_train publishes, return what its line says.
+    """Train one network, write its artifact's files, return the facts of the stage's line.
 
-    Without `out` nothing is written: another process of the team does that.
+    Without `out` nothing is written: another process of the same fit does that.
     """
     model, seed, fold = key
-    s, said = bench.settings.networks[model], f"50_train {model} seed {seed} fold {fold}"
-    resume = None  # each process of a team has its own dropout, and keeps nothing of it
+    network_cfg = context.settings.networks[model]
+    checkpointer = None  # of several processes, each has its own dropout state: none is saved
     if distributed.size() == 1:
-        resume = FitCheckpointer(out, said, bench.settings.train.save_every, bench.device)
+        save_every = context.settings.train.save_every
+        checkpointer = FitCheckpointer(out, line_start(key), save_every, context.device)
     try:
-        network, report, n_rows, held_ids = bench.train(
+        trained = context.train(
             key,
             progress=lambda items, what: progress(items, f"{model} {fold} {what}"),
-            each_epoch=lambda epoch, record: _say(key, epoch, record),
-            resume=resume,
+            each_epoch=lambda epoch, record: _print_epoch(key, epoch, record),
+            checkpointer=checkpointer,
         )
-        logits = {name: bench.predict(network, name, s) for name in ("valid", "test")}
+        logits = {
+            name: context.predict(trained.network, name, network_cfg) for name in ("valid", "test")
+        }
     except FloatingPointError as error:
         if out is not None:
-            out.state.unlink(missing_ok=True)  # it leads there again
-        what, remedy = f"{model}, seed {seed}, fold {fold}", f"{model}.fit.learning_rate"
-        raise InputError(f"{what}: {error}; lower {remedy}") from None
+            out.state.unlink(missing_ok=True)  # resuming there would diverge again
+        fit_name, remedy = f"{model}, seed {seed}, fold {fold}", f"{model}.fit.learning_rate"
+        raise InputError(f"{fit_name}: {error}; lower {remedy}") from None
     if out is None:
         return {}
-    torch.save(network.state_dict(), out / "model.pt")
+    report, store = trained.report, context.store
+    torch.save(trained.network.state_dict(), out / "model.pt")
     if fold != OFFICIAL:
-        _write(out / "held.parquet", "row_id", held_ids, report.held_logits)
-    ids = np.arange(len(bench.store.valid)), np.asarray(bench.store.test.id)
-    _write(out / "valid.parquet", "row_id", ids[0], logits["valid"])
-    _write(out / "test.parquet", "ID", ids[1], logits["test"])
-    out.report = _report(report, n_rows) | {
-        "device": str(bench.device),
+        _write_logits(out / "held.parquet", "row_id", trained.held_ids, report.held_logits)
+    row_ids, test_ids = np.arange(len(store.valid)), np.asarray(store.test.id)
+    _write_logits(out / "valid.parquet", "row_id", row_ids, logits["valid"])
+    _write_logits(out / "test.parquet", "ID", test_ids, logits["test"])
+    out.report = _report(report, trained.n_rows) | {
+        "device": str(context.device),
         "processes": distributed.size(),
-        "precision": resolve_precision(s.fit.precision, bench.device),  # what auto came to
-        "content": bench.settings.prepare.content,
+        "precision": resolve_precision(
+            network_cfg.fit.precision, context.device
+        ),  # that auto chose
+        "content": context.settings.prepare.content,
     }
-    _warn(key, report, s)
+    _warn_if_unstable(key, report, network_cfg)
     best = report.epochs[report.best_epoch - 1]
     return {
         "epochs": len(report.epochs),
@@ -176,32 +189,38 @@ def make_fit(
     }
 
 
-def _say(key: Key, epoch: int, record: dict) -> None:
-    """One plain line an epoch, where there is no terminal for a progress bar."""
-    if not sys.stderr.isatty():
-        model, seed, fold = key
-        said = f"loss={record['loss']:.4f} auc={record['score']:.5f} ({record['seconds']:.0f} s)"
-        print(f"50_train {model} seed {seed} fold {fold} epoch {epoch} {said}", flush=True)
-
-
-def _warn(key: Key, report: FitReport, s: NetworkSettings) -> None:
+def line_start(key: Key) -> str:
+    """The start of every line about a fit."""
     model, seed, fold = key
+    return f"50_train {model} seed {seed} fold {fold}"
+
+
+def _print_epoch(key: Key, epoch: int, record: dict) -> None:
+    """One plain line per epoch, where there is no terminal for a progress bar."""
+    if not sys.stderr.isatty():
+        loss, score, seconds = record["loss"], record["score"], record["seconds"]
+        facts = f"loss={loss:.4f} auc={score:.5f} ({seconds:.0f} s)"
+        print(f"{line_start(key)} epoch {epoch} {facts}", flush=True)
+
+
+def _warn_if_unstable(key: Key, report: FitReport, network_cfg: NetworkSettings) -> None:
+    model = key[0]
     remedy = f"{model}.fit.learning_rate"
-    if s.interaction == "qnn":  # its authors saw four rows train unstably
+    if network_cfg.interaction == "qnn":  # its authors saw unstable training with four rows
         remedy += f" or {model}.qnn.rows"
-    for epoch, before, after in rises(report):
+    for epoch, before, after in loss_rises(report):
         what = f"the training loss rose from {before:.4f} to {after:.4f} in epoch {epoch}"
-        print(f"50_train {model} seed {seed} fold {fold}: unstable, {what}; lower {remedy}")
+        print(f"{line_start(key)}: unstable, {what}; lower {remedy}")
 
 
-def rises(report: FitReport) -> list[tuple[int, float, float]]:
-    """Epochs whose mean training loss stands above the one before by more than a fiftieth.
+def loss_rises(report: FitReport) -> list[tuple[int, float, float]]:
+    """(epoch, loss before, loss) of each epoch whose mean training loss rose by more than 2 %.
 
-    The mean over an epoch hardly moves by chance, and falls as long as steps do what they should.
+    The mean over an epoch hardly varies by chance, and falls as long as training is stable.
     """
     losses = [record["loss"] for record in report.epochs]
     pairs = enumerate(itertools.pairwise(losses), start=2)
-    return [(epoch, before, after) for epoch, (before, after) in pairs if after > 1.02 * before]
+    return [(epoch, old, new) for epoch, (old, new) in pairs if new > LOSS_RISE * old]
 
 
 def _report(report: FitReport, n_rows: int) -> dict:
@@ -214,5 +233,5 @@ def _report(report: FitReport, n_rows: int) -> dict:
     }
 
 
-def _write(path: Path, column: str, ids: np.ndarray, logits: Tensor) -> None:
+def _write_logits(path: Path, column: str, ids: np.ndarray, logits: Tensor) -> None:
     pl.DataFrame({column: ids, "logit": logits.cpu().numpy()}).write_parquet(path)

@@ -1,11 +1,10 @@
-"""One fit over several processes, when torchrun started this one.
+"""One fit over several processes, where torchrun started this one.
 
     torchrun --standalone --nproc-per-node N -m pipeline.50_train PROFILE [key=value ...]
 
 All processes run the same stage, one fit after another, each fit over all of them
-(models.training.distributed). The first publishes, and is the only one that prints. Whichever
-fails first
-says why; the others end without a word.
+(models.training.distributed). The first process writes the artifacts, and only it prints. The
+process that fails first prints the error; the others end silently.
 """
 
 import contextlib
@@ -20,36 +19,39 @@ from models.training.losses import PAIRING
 from pipeline.config.settings import Settings
 from pipeline.runtime import devices
 
-LOST = (
-    "another process of this fit is gone without a word: it was killed, or its machine is; see that"
-    " memory suffices, and run the same command again: what is finished is kept"
+PEER_LOST = (
+    "another process of this fit ended without an error message: it, or its machine, was killed;"
+    " check that memory suffices, and run the same command again: what is finished is kept"
 )
 
 
 @contextlib.contextmanager
 def distributed_session() -> Iterator[None]:
-    """Around all that a stage does: where torchrun started it, one process says what there is."""
+    """Around a whole stage: of the processes that torchrun started, only one prints."""
     if not distributed.launched():
         yield
         return
     store, rank = distributed.rendezvous()
     try:
-        with _silent(rank > 0):
+        with _silenced() if rank > 0 else contextlib.nullcontext():
             yield
-        distributed.broadcast_scalar(0)  # until the first one has published
+        distributed.broadcast_scalar(0)  # wait until the first process has written its artifact
     except BaseException as error:
-        if store.add("spoken", 1) > 1:
+        if store.add("reported", 1) > 1:  # another process has reported its error
             raise SystemExit(130 if isinstance(error, KeyboardInterrupt) else 2) from None
         if isinstance(error, distributed.PeerLost):
-            raise InputError(LOST) from None
+            raise InputError(PEER_LOST) from None
         raise
     finally:
         distributed.end()
 
 
 def exit_process(code: int) -> NoReturn:
-    """End this process, one of a team at once: taking the threads of the store and of gloo down
-    with the interpreter aborts it now and then (torch 2.13)."""
+    """End this process; under torchrun, at once.
+
+    Ending the interpreter while threads of the store and of gloo run aborts the process now and
+    then (torch 2.13).
+    """
     if distributed.launched():
         sys.stdout.flush()
         sys.stderr.flush()
@@ -57,47 +59,45 @@ def exit_process(code: int) -> NoReturn:
     sys.exit(code)
 
 
-def init_distributed(s: Settings) -> None:
-    """Work together from here on, where torchrun started this process."""
+def init_distributed(settings: Settings) -> None:
+    """Join the other processes, where torchrun started this one."""
     if distributed.launched():
-        refuse(s)
-        distributed.init_process_group("nccl" if _take_gpu(s.train.device) else "gloo")
+        refuse(settings)
+        distributed.init_process_group("nccl" if _take_gpu(settings.train.device) else "gloo")
 
 
 def _take_gpu(device: str) -> bool:
     """Make this process's GPU its only one; False where it works on the CPU."""
-    seen, mine = devices.gpus(device), int(os.environ["LOCAL_RANK"])
-    if not seen:
+    gpus, local_rank = devices.gpus(device), int(os.environ["LOCAL_RANK"])
+    if not gpus:
         return False
-    if mine >= len(seen):
+    if local_rank >= len(gpus):
         n = os.environ["LOCAL_WORLD_SIZE"]
-        raise InputError(f"{n} processes, but {len(seen)} GPUs: use --nproc-per-node {len(seen)}")
-    os.environ["CUDA_VISIBLE_DEVICES"] = seen[mine]
+        raise InputError(f"{n} processes, but {len(gpus)} GPUs: use --nproc-per-node {len(gpus)}")
+    os.environ["CUDA_VISIBLE_DEVICES"] = gpus[local_rank]
     return True
 
 
-def refuse(s: Settings) -> None:
-    """Raises InputError where several processes cannot do what `s` says."""
+def refuse(settings: Settings) -> None:
+    """Raises InputError where several processes cannot do what `settings` ask for."""
     problems = [
-        f"{model}.fit.loss={network.fit.loss} compares rows of a batch, of which each process sees"
-        " its share alone: train it without torchrun"
-        for model, network in s.networks.items()
+        f"{model}.fit.loss={network.fit.loss} compares the rows of a batch, and each process has"
+        " only its share of them: train it without torchrun"
+        for model, network in settings.networks.items()
         if network.fit.loss in PAIRING
     ]
-    if s.train.rows == "stream":
-        problems.append("train.rows=stream reads a pass in one process: train it without torchrun")
-    if s.train.backend == "dask":
+    train_cfg = settings.train
+    if train_cfg.rows == "stream":
+        problems.append("train.rows=stream reads rows in one process: train it without torchrun")
+    if train_cfg.backend == "dask":
         problems.append("train.backend=dask has fits on a cluster: run it without torchrun")
-    if ":" in s.train.device:
-        problems.append(f"train.device={s.train.device} is one GPU: write cuda")
+    if ":" in train_cfg.device:
+        problems.append(f"train.device={train_cfg.device} is one GPU: write cuda")
     if problems:
         raise InputError("; ".join(problems))
 
 
 @contextlib.contextmanager
-def _silent(yes: bool) -> Iterator[None]:
-    if not yes:
-        yield
-        return
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+def _silenced() -> Iterator[None]:
+    with open(os.devnull, "w") as devnull, contextlib.redirect_stdout(devnull):
         yield

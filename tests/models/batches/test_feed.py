@@ -9,7 +9,7 @@ import torch
 from models.batches.feed import batches_on_device
 from models.batches.rows import BatchSize
 from models.training.fit import fit, predict, train_epoch
-from pipeline.training.context import stay_on_host
+from pipeline.training.row_placement import stay_on_host
 from tests.helpers.small import network, rows, settings
 
 MADE, LABEL = rows(n_rows=9)

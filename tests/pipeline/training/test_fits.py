@@ -1,4 +1,4 @@
-"""What 50_train says and refuses."""
+"""What 50_train prints and refuses; rows in memory and on disk."""
 
 import importlib
 from dataclasses import replace
@@ -13,12 +13,12 @@ from models.settings import NetworkSettings
 from models.training.fit import FitReport, predict
 from pipeline import graph
 from pipeline.artifacts.spec import require
-from pipeline.config import load as load_config
+from pipeline.config.load import load
 from pipeline.graph import OFFICIAL
 from pipeline.probes import history_use
-from pipeline.training import fits as training
-from pipeline.training.context import TrainingContext, item_table
-from pipeline.training.fits import rises
+from pipeline.training import fits
+from pipeline.training.context import TrainingContext
+from pipeline.training.item_tables import item_table
 
 PLAIN = NetworkSettings(interest="asta", interaction="qnn")
 ITEMS = Items(tags=np.array([[0, 0], [0, 3]]), content=np.zeros((2, 4), np.float32))
@@ -28,17 +28,17 @@ def curve(*losses):
     return FitReport(epochs=[{"loss": loss} for loss in losses])
 
 
-def test_a_training_loss_that_rises_is_found_and_noise_is_not():
-    assert rises(curve(0.6, 0.5, 0.505, 0.4)) == []
-    assert rises(curve(0.6137, 0.5397, 0.5818)) == [(3, 0.5397, 0.5818)]
+def test_a_rising_training_loss_is_found_and_noise_is_not():
+    assert fits.loss_rises(curve(0.6, 0.5, 0.505, 0.4)) == []
+    assert fits.loss_rises(curve(0.6137, 0.5397, 0.5818)) == [(3, 0.5397, 0.5818)]
 
 
 def test_an_unstable_fit_says_where_and_what_to_lower(capsys):
-    training._warn(("qin", 0, 1), curve(0.5, 0.6), PLAIN)
-    said = capsys.readouterr().out
-    assert "qin seed 0 fold 1: unstable, the training loss rose from 0.5000 to 0.6000" in said
-    assert "in epoch 2; lower qin.fit.learning_rate or qin.qnn.rows" in said
-    training._warn(("din", 0, 1), curve(0.5, 0.6), replace(PLAIN, interaction="mlp"))
+    fits._warn_if_unstable(("qin", 0, 1), curve(0.5, 0.6), PLAIN)
+    output = capsys.readouterr().out
+    assert "qin seed 0 fold 1: unstable, the training loss rose from 0.5000 to 0.6000" in output
+    assert "in epoch 2; lower qin.fit.learning_rate or qin.qnn.rows" in output
+    fits._warn_if_unstable(("din", 0, 1), curve(0.5, 0.6), replace(PLAIN, interaction="mlp"))
     assert "qnn" not in capsys.readouterr().out
 
 
@@ -50,64 +50,68 @@ def test_items_without_levels_or_codes_are_refused_where_a_network_wants_them():
         item_table(ITEMS, replace(PLAIN, item_codes=True), "qin")
 
 
-def opened(words, *more):
-    s = load_config.load("sample", [*words, *more])
+def open_context(overrides, *more) -> TrainingContext:
+    s = load("sample", [*overrides, *more])
     return TrainingContext.open(s, require(graph.store(s)), require(graph.folds(s)))
 
 
 @pytest.fixture(scope="module")
-def words(tmp_path_factory):
-    """Words of a tiny run whose rows are prepared."""
+def overrides(tmp_path_factory):
+    """Overrides of a tiny run whose rows are prepared."""
     sizes = [f"data.{name}=60" for name in ("users", "valid_users", "test_users")]
     tiny = ["data.items=200", "network.embedding_dim=4", "network.fit.batch_size=32", "folds.n=2"]
-    fits = ["models=din", "network.fit.max_epochs=1", f"artifacts={tmp_path_factory.mktemp('a')}"]
-    given = [*sizes, *tiny, *fits]
+    own = ["models=din", "network.fit.max_epochs=1", f"artifacts={tmp_path_factory.mktemp('a')}"]
     for stage in ("00_data", "10_prepare", "20_folds"):
-        importlib.import_module(f"pipeline.{stage}").work(load_config.load("sample", given), False)
-    return given
+        importlib.import_module(f"pipeline.{stage}").work(load("sample", sizes + tiny + own), False)
+    return sizes + tiny + own
 
 
-def test_rows_on_disk_are_held_out_and_predicted_as_rows_in_memory_are(words):
-    memory, disk = (opened(words, *more) for more in ((), ("train.rows=stream",)))
-    network = memory.network("din", 0)
+def test_rows_on_disk_are_held_out_and_predicted_as_rows_in_memory_are(overrides):
+    memory, disk = open_context(overrides), open_context(overrides, "train.rows=stream")
+    network_cfg, network = memory.settings.networks["din"], memory.network("din", 0)
     for fold in (0, 1, OFFICIAL):
-        train, _, held, held_label, ids = memory._split(fold, 16)
-        train_on_disk, _, held_on_disk, same_label, same_ids = disk._split(fold, 16)
-        assert torch.equal(train_on_disk.load().user, train.user)
-        assert torch.equal(predict(network, held_on_disk), predict(network, held))
-        assert torch.equal(same_label, held_label)
-        assert np.array_equal(same_ids, ids) if fold != OFFICIAL else same_ids is None
-    for split in ("valid", "test"):
-        want = memory.predict(network, split, memory.settings.networks["din"])
-        assert torch.equal(disk.predict(network, split, disk.settings.networks["din"]), want)
-    (rows, label), (same_rows, same) = (history_use.valid_rows(bench) for bench in (memory, disk))
-    assert np.array_equal(label, same)
+        in_memory, on_disk = (context.split(fold, 16) for context in (memory, disk))
+        assert torch.equal(on_disk.train.load().user, in_memory.train.user)
+        assert torch.equal(predict(network, on_disk.held), predict(network, in_memory.held))
+        assert torch.equal(on_disk.held_label, in_memory.held_label)
+        if fold == OFFICIAL:
+            assert in_memory.held_ids is on_disk.held_ids is None
+        else:
+            assert np.array_equal(on_disk.held_ids, in_memory.held_ids)
+    for name in ("valid", "test"):
+        logits = memory.predict(network, name, network_cfg)
+        assert torch.equal(disk.predict(network, name, network_cfg), logits)
+    (rows, label), (same_rows, same_label) = map(history_use.valid_rows, (memory, disk))
+    assert np.array_equal(label, same_label)
     assert torch.equal(rows.user, same_rows.user)
     assert torch.equal(disk.network("din", 0).embedding_tables()[0], network.embedding_tables()[0])
 
 
-def test_a_fit_on_rows_on_disk_is_one_of_its_own_and_repeats_itself(words):
-    places_of = [
-        graph.fits(load_config.load("sample", [*words, *more]))["din", 0, 0].path
+def test_a_fit_on_rows_on_disk_has_an_artifact_of_its_own_and_repeats_itself(overrides):
+    paths = [
+        graph.fits(load("sample", [*overrides, *more]))["din", 0, 0].path
         for more in ((), ["train.rows=host"], ["train.rows=stream"])
     ]
-    assert places_of[0] == places_of[1] != places_of[2]
+    assert paths[0] == paths[1] != paths[2]
     quiet = {"progress": lambda items, _: items, "each_epoch": lambda epoch, record: None}
-    fits = [opened(words, "train.rows=stream").train(("din", 0, 0), **quiet) for _ in range(2)]
-    (_, first, n_rows, ids), (_, second, _, _) = fits
-    assert torch.equal(first.held_logits, second.held_logits)
-    assert n_rows + len(ids) == 4 * 60
+    first, second = (
+        open_context(overrides, "train.rows=stream").train(("din", 0, 0), **quiet)
+        for _ in range(2)
+    )  # fmt: skip
+    assert torch.equal(first.report.held_logits, second.report.held_logits)
+    assert first.n_rows + len(first.held_ids) == 4 * 60
 
 
-def test_memory_that_may_not_hold_a_batch_names_what_does(words):
+def test_too_little_memory_for_a_batch_names_what_suffices(overrides):
     more = ["train.rows=stream", "train.memory=1", "network.max_len=64"]
     with pytest.raises(InputError, match=r"train.memory=1 .* batches of 1024 rows of din") as error:
-        opened(words, *more)
+        open_context(overrides, *more)
     enough = str(error.value).split()[-3]
-    assert opened(words, more[0], enough, more[2]).rows["train"].memory == 2 << 20
+    context = open_context(overrides, more[0], enough, more[2])
+    assert context.rows["train"].memory == 2 << 20
 
 
-def test_folds_of_an_earlier_version_say_what_writes_them_again(words, tmp_path):
-    s = load_config.load("sample", [*words, "train.rows=stream"])
+def test_folds_of_an_earlier_version_name_the_command_that_writes_them_again(overrides, tmp_path):
+    s = load("sample", [*overrides, "train.rows=stream"])
     with pytest.raises(InputError, match=r"fold.npy is missing.*20_folds and --force"):
         TrainingContext.open(s, require(graph.store(s)), tmp_path)

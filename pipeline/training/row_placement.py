@@ -1,0 +1,115 @@
+"""Where the rows of a run lie while fits read them, as train.rows says.
+
+device  in the memory of the network's device
+host    in the host's memory; each batch is copied to the device
+stream  on disk, read a window at a time within train.memory
+auto    device, or host where the rows would fill half of a GPU's free memory
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+
+from features.errors import InputError
+from features.store.store import Split, Store
+from models.batches.disk_array import DiskArray
+from models.batches.rows import Rows
+from models.batches.source import RowSource, RowValues
+from models.batches.stream import StreamRows, min_memory
+from models.training.fit import PREDICTED_AT_ONCE
+from pipeline.config.load import Settings
+
+LABELED = ("train", "valid")
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedRows:
+    """The rows of a run by split, with their columns where the rows are.
+
+    rows   of train, valid and test
+    label  of train and valid: (N,) float32; on disk uint8
+    fold   of the train rows: (N,) int8
+    """
+
+    rows: dict[str, RowSource]
+    label: dict[str, RowValues]
+    fold: RowValues
+
+
+def place_rows(
+    settings: Settings, store: Store, folds_folder: Path, device: torch.device
+) -> PlacedRows:
+    """Raises InputError where train.memory may be too small, or the folds' column is missing."""
+    if settings.train.rows == "stream":
+        check_memory(settings, device)
+        return _on_disk(settings, store, folds_folder)
+    return _in_memory(settings, store, folds_folder, device)
+
+
+def splits_of(store: Store) -> dict[str, Split]:
+    return {"train": store.train, "valid": store.valid, "test": store.test}
+
+
+def _on_disk(settings: Settings, store: Store, folds_folder: Path) -> PlacedRows:
+    splits, memory = splits_of(store), settings.train.memory << 20
+    max_len = store.manifest["found"]["width"]
+    shared = store.values, store.offsets, len(store.items), max_len, memory
+    return PlacedRows(
+        rows={name: StreamRows.of_split(split, *shared) for name, split in splits.items()},
+        label={name: DiskArray.of(splits[name].label) for name in LABELED},
+        fold=fold_column(folds_folder / "fold.npy"),
+    )
+
+
+def _in_memory(
+    settings: Settings, store: Store, folds_folder: Path, device: torch.device
+) -> PlacedRows:
+    splits, max_len = splits_of(store), store.manifest["found"]["width"]
+    shared = store.values, store.offsets, len(store.items), max_len
+    on_cpu = {name: Rows.of_split(split, *shared) for name, split in splits.items()}
+    on_host = stay_on_host(settings.train.rows, on_cpu, device)
+    home = torch.device("cpu") if on_host else device
+    label = {name: np.array(splits[name].label, np.float32) for name in LABELED}
+    folds = pl.read_parquet(folds_folder / "folds.parquet").sort("row_id")
+    return PlacedRows(
+        rows={name: replace(split.to(home), on_host=on_host) for name, split in on_cpu.items()},
+        label={name: torch.from_numpy(values).to(home) for name, values in label.items()},
+        fold=torch.tensor(folds["fold"].to_numpy(), device=home),
+    )
+
+
+def fold_column(path: Path) -> DiskArray:
+    """The fold of every train row, int8, on disk. Raises InputError where it is missing."""
+    if not path.is_file():
+        raise InputError(
+            f"{path} is missing, which train.rows=stream reads: an earlier version wrote this"
+            " folder; write it again with python -m pipeline.20_folds and --force"
+        )
+    return DiskArray.of(np.load(path, mmap_mode="r", allow_pickle=False))
+
+
+def check_memory(settings: Settings, device: torch.device) -> None:
+    """Raises InputError where train.memory may not hold a batch of one of the networks."""
+    for model, network in settings.networks.items():
+        batch = max(network.fit.batch_size, PREDICTED_AT_ONCE[device.type])
+        needed = -(-min_memory(batch, network.max_len) >> 20)
+        if settings.train.memory < needed:
+            raise InputError(
+                f"train.memory={settings.train.memory} (MiB) may not hold what batches of {batch}"
+                f" rows of {model} need: set train.memory={needed} or more"
+            )
+
+
+def stay_on_host(wanted: str, rows: dict[str, Rows], device: torch.device) -> bool:
+    """Whether the rows stay on the host: as set, or because they would fill half of the device."""
+    if wanted != "auto" or device.type == "cpu":
+        return wanted == "host"
+    free, _ = torch.cuda.mem_get_info(device)
+    needed = sum(split.n_bytes for split in rows.values())
+    if 2 * needed > free:
+        sizes = f"rows take {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB of the device are free"
+        print(f"50_train keeps the rows on the host: {sizes}", flush=True)
+    return 2 * needed > free
