@@ -10,7 +10,9 @@ import pytest
 import torch
 from sklearn.metrics import log_loss as sklearn_log_loss
 
-from bench import frappe
+from bench.frappe import data as frappe_data
+from bench.frappe import fits, tables
+from bench.frappe.__main__ import main
 from features.errors import InputError
 from models.fields import FieldNetwork
 from pipeline.config.paths import REPOSITORY
@@ -42,14 +44,14 @@ def data(written, tmp_path):
 
 def run(data, out, *words):
     given = ("--rows", "final_1b", "--seeds", "1", "--workers", "1", "--max-epochs", "1", *words)
-    return frappe.main(["--data", str(data), "--out", str(out), *given])
+    return main(["--data", str(data), "--out", str(out), *given])
 
 
 def test_rows_are_encoded_by_what_train_holds_and_strangers_are_the_last(tmp_path):
     texts = {"train": "0,5,7\n1,3,7", "valid": "1,3,8\n0,5,7", "test": "0,4,7\n1,5,0"}
     for split, text in texts.items():
         (tmp_path / f"{split}.csv").write_text(f"label,a,b\n{text}\n")
-    found = frappe.read(frappe.find(tmp_path))
+    found = frappe_data.read(frappe_data.find(tmp_path))
     assert {k: v.columns.tolist() for k, v in found.rows.items()} == {
         "train": [[2, 1], [1, 1]],
         "valid": [[1, 2], [2, 1]],
@@ -83,31 +85,31 @@ def test_a_run_scores_publishes_and_is_not_repeated(data, tmp_path, capfd):
 def test_the_name_follows_settings_seed_bytes_and_code_and_not_unread_parts(
     data, tmp_path, monkeypatch
 ):
-    files, s = frappe.find(data), frappe.settings("mlp")
+    files, s = frappe_data.find(data), fits.row_settings("mlp")
 
     def name(s=s, seed=1, files=files):
-        return frappe.place(s, seed, files, tmp_path).path.name
+        return fits.fit_spec(s, seed, files, tmp_path).path.name
 
     text = (REPOSITORY / "bench/frappe/mlp.toml").read_text()
-    names = [name(), name(frappe.settings("mlp", 5)), name(seed=2)]
-    names.append(name(frappe.parse(text.replace("dropout = 0.2", "dropout = 0.3"), "mlp.toml")))
+    names = [name(), name(fits.row_settings("mlp", 5)), name(seed=2)]
+    names.append(name(fits.parse(text.replace("dropout = 0.2", "dropout = 0.3"), "mlp.toml")))
     changed = tmp_path / "test.csv"
     changed.write_text("label,a\n0,1\n")
     names.append(name(files=files | {"test": changed}))
-    monkeypatch.setattr(frappe, "CODE", frappe.CODE[1:])
+    monkeypatch.setattr(fits, "CODE", fits.CODE[1:])
     names.append(name())
     assert len(set(names)) == len(names)
 
 
 def test_the_best_epoch_of_valid_is_what_scores_test(data):
-    found = frappe.read(frappe.find(data))
+    found = frappe_data.read(frappe_data.find(data))
     text = (REPOSITORY / "bench/frappe/mlp.toml").read_text().replace("[400, 400]", "[8]")
-    s = frappe.parse(text.replace("4096", "64").replace("l2 = 0.1", "l2 = 0.001"), "small", 6)
-    report = frappe.train(s, 3, found, "small")
+    s = fits.parse(text.replace("4096", "64").replace("l2 = 0.1", "l2 = 0.001"), "small", 6)
+    report = fits.train(s, 3, found, "small")
     curve = [epoch["score"] for epoch in report["epochs"]]
     assert report["valid_auc"] == max(curve) == curve[report["best_epoch"] - 1]
     assert report["auc"] > 0.8  # the item decides nine labels of ten
-    assert frappe.train(s, 3, found, "again")["auc"] == report["auc"]
+    assert fits.train(s, 3, found, "again")["auc"] == report["auc"]
 
 
 @pytest.mark.parametrize("logits", [[-3.0, 0.5, 2.0, 0.0], [-800.0, 40.0, 800.0, -1.0]])
@@ -115,7 +117,7 @@ def test_log_loss_is_that_of_sklearn_at_the_extremes_too(logits):
     label = torch.tensor([1.0, 0.0, 0.0, 1.0])
     p = [1 / (1 + math.exp(-x)) if x > -700 else 0.0 for x in logits]
     want = sklearn_log_loss(label.numpy(), p)
-    assert frappe.log_loss(label, torch.tensor(logits)) == pytest.approx(want, rel=1e-12)
+    assert fits.log_loss(label, torch.tensor(logits)) == pytest.approx(want, rel=1e-12)
 
 
 def test_the_tables_give_published_beside_measured_and_differences_by_seed():
@@ -131,54 +133,54 @@ def test_the_tables_give_published_beside_measured_and_differences_by_seed():
         "mlp_final": reports((0.80, 0.3), (0.82, 0.4)),
         "deepfm": reports((0.90, 0.3), (0.92, 0.4)),
     }
-    text = frappe.table(found, [1, 2])
+    text = tables.table(found, [1, 2])
     assert (
         "| final_2b | 338,502 | 12 | 0.985744 | 0.985000 ± 0.007071"
         " | 0.131070 | 0.130000 ± 0.014142 | 1 (1), 1 (1) |"
     ) in text
     assert "| dcn | – | 12 | 0.9839 | 0.910000 ± 0.014142 | – | 0.350000 ± 0.070711 |" in text
-    said = frappe.gains(found)
+    said = tables.gains(found)
     assert "| DCN | +0.010000 ± 0.028284 | -0.050000 ± 0.070711 |" in said
     assert "| MLP | -0.100000 ± 0.000000 | +0.000000 ± 0.000000 |" in said
     assert "DeepFM" not in said
     assert said.endswith("backbones whose mean AUC gains: 1 of 2")
-    assert frappe.gains({"final_1b": reports((0.9, 0.1))}) == ""
+    assert tables.gains({"final_1b": reports((0.9, 0.1))}) == ""
 
 
 @pytest.mark.parametrize("row", ["final_1b", "final_2b"])
 def test_finals_rows_have_the_published_number_of_parameters(row):
     seen = (954, 4082, 7, 7, 2, 3, 2, 9, 80, 233)  # distinct values of Frappe_x1's train fields
-    network = FieldNetwork(frappe.settings(row), [n + 2 for n in seen])
-    assert sum(p.numel() for p in network.parameters()) == frappe.PUBLISHED[row].parameters
+    network = FieldNetwork(fits.row_settings(row), [n + 2 for n in seen])
+    assert sum(p.numel() for p in network.parameters()) == tables.PUBLISHED[row].parameters
 
 
 def test_the_rows_of_table_2_differ_in_their_parts_alone():
-    for backbone in frappe.BACKBONES:
-        plain, block = (frappe.settings(f"{backbone}{end}") for end in ("", "_final"))
+    for backbone in tables.BACKBONES:
+        plain, block = (fits.row_settings(f"{backbone}{end}") for end in ("", "_final"))
         assert (plain.explicit, plain.cin_maps) == (block.explicit, block.cin_maps)
         assert (plain.deep, block.deep) == ("mlp", "final")
-        assert plain.fit == block.fit == frappe.settings("final_1b").fit
+        assert plain.fit == block.fit == fits.row_settings("final_1b").fit
         assert plain.mlp.dropout == block.final.dropout
         assert plain.mlp.hidden == block.final.block1
-        assert block.final == frappe.settings("final_1b").final
-    assert frappe.settings("mlp_final") == frappe.settings("final_1b")
-    kinds = [frappe.settings(backbone).explicit for backbone in frappe.BACKBONES]
+        assert block.final == fits.row_settings("final_1b").final
+    assert fits.row_settings("mlp_final") == fits.row_settings("final_1b")
+    kinds = [fits.row_settings(backbone).explicit for backbone in tables.BACKBONES]
     assert kinds == ["none", "fm", "cin", "cross"]
 
 
 def test_every_row_has_its_settings_and_every_settings_file_its_row():
     names = sorted(path.stem for path in (REPOSITORY / "bench/frappe").glob("*.toml"))
-    assert names == sorted(frappe.ROWS)
+    assert names == sorted(tables.ROWS)
 
 
 def test_settings_that_no_part_reads_are_refused():
     head = 'explicit = "none"\ndeep = "mlp"\n'
     with pytest.raises(InputError, match=r"row: unknown key 'depe', did you mean 'deep'\?"):
-        frappe.parse(head + 'depe = "mlp"', "row")
+        fits.parse(head + 'depe = "mlp"', "row")
     with pytest.raises(InputError, match="row: 'cross_layers' is of a part that this row lacks"):
-        frappe.parse(head + "cross_layers = 2", "row")
+        fits.parse(head + "cross_layers = 2", "row")
     with pytest.raises(InputError, match="row: not TOML"):
-        frappe.parse("deep =", "row")
+        fits.parse("deep =", "row")
 
 
 BAD = {
@@ -196,7 +198,7 @@ def test_a_bad_line_is_named(data, line, message):
     path = data / "train.csv.gz"
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + line.encode() + b"\r\n"))
     with pytest.raises(InputError, match=message):
-        frappe.read(frappe.find(data))
+        frappe_data.read(frappe_data.find(data))
 
 
 @pytest.mark.parametrize(
@@ -212,7 +214,7 @@ def test_a_bad_line_is_named(data, line, message):
 def test_a_bad_table_is_named(data, text, message):
     (data / "test.csv").write_text(text)  # goes before test.csv.gz
     with pytest.raises(InputError, match=rf"test\.csv: {message}"):
-        frappe.read(frappe.find(data))
+        frappe_data.read(frappe_data.find(data))
 
 
 @pytest.mark.parametrize(
@@ -240,12 +242,12 @@ def test_a_folder_without_the_files_is_one_line_and_exit_code_2(tmp_path, capsys
 
 
 def test_a_fit_that_diverges_is_named_and_leaves_nothing(data, tmp_path):
-    files = frappe.find(data)
+    files = frappe_data.find(data)
     text = (REPOSITORY / "bench/frappe/dcn.toml").read_text()
-    s = frappe.parse(text.replace("rate = 1e-3", "rate = 1e30").replace("4096", "64"), "dcn.toml")
-    where = frappe.place(s, 1, files, tmp_path / "out")
+    s = fits.parse(text.replace("rate = 1e-3", "rate = 1e30").replace("4096", "64"), "dcn.toml")
+    where = fits.fit_spec(s, 1, files, tmp_path / "out")
     with pytest.raises(InputError, match=r"dcn seed 1: epoch 1: .* lower fit\.learning_rate"):
-        frappe.run(s, 1, files, where, "dcn seed 1")
+        fits.run(s, 1, files, where, "dcn seed 1")
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -253,9 +255,9 @@ def test_a_fit_that_diverges_is_named_and_leaves_nothing(data, tmp_path):
 def test_the_real_files_have_the_published_sizes_and_parameters():
     if not DATA.is_dir():
         pytest.skip(f"{DATA} is absent: Frappe_x1 may not be carried by the repository")
-    files = frappe.find(DATA)
-    found = frappe.read(files)
-    assert [len(found.rows[split]) for split in frappe.SPLITS] == [202_027, 57_722, 28_860]
-    assert not {"valid", "test"} & {*frappe.strangers(files)}
-    parts = FieldNetwork(frappe.settings("final_1b"), found.sizes).parameters()
+    files = frappe_data.find(DATA)
+    found = frappe_data.read(files)
+    assert [len(found.rows[split]) for split in frappe_data.SPLITS] == [202_027, 57_722, 28_860]
+    assert not {"valid", "test"} & {*frappe_data.unpublished_splits(files)}
+    parts = FieldNetwork(fits.row_settings("final_1b"), found.sizes).parameters()
     assert sum(p.numel() for p in parts) == 256_791
