@@ -1,4 +1,4 @@
-"""A web server on the loopback that serves one file, and the faults that a test asks for."""
+"""A web server on the loopback interface that serves one file, with the faults of a test."""
 
 import contextlib
 import hashlib
@@ -12,7 +12,7 @@ PAGE = b"<!DOCTYPE html><html><body>Please log in</body></html>"
 
 @dataclass
 class Site:
-    """What is served; `faults` are taken one a request, and then all goes well."""
+    """A file and its server; each request takes one of `faults`, later ones are answered well."""
 
     data: bytes
     faults: list[Callable] = field(default_factory=list)
@@ -66,22 +66,22 @@ def answer(to, status: int, headers: dict[str, object], body: bytes) -> None:
 
 
 def requested_start(to, site: Site) -> int:
-    """Where the wanted range begins; 0 where all is wanted, or the version has changed."""
-    wanted = to.headers.get("Range")
-    if wanted is None or to.headers.get("If-Range", site.tag) != site.tag:
+    """Where the requested range begins; 0 where all is requested, or the version has changed."""
+    value = to.headers.get("Range")
+    if value is None or to.headers.get("If-Range", site.tag) != site.tag:
         return 0
-    return int(wanted.removeprefix("bytes=").removesuffix("-"))
+    return int(value.removeprefix("bytes=").removesuffix("-"))
 
 
 def serve(to, site: Site, body=lambda rest: rest, extra: int = 0, **headers: object) -> None:
-    """As it should be, unless `body` changes what is sent, or `extra` what length is sent."""
+    """Answer correctly; `body` changes the bytes, `extra` the length in the header."""
     begin, size = requested_start(to, site), len(site.data)
     rest = site.data[begin:]
-    sent = {"ETag": site.tag, "Content-Length": len(rest) + extra} | headers
+    fields = {"ETag": site.tag, "Content-Length": len(rest) + extra} | headers
     if begin:
-        sent |= {"Content-Range": f"bytes {begin}-{size - 1}/{size}"}
-    sent = {name: value for name, value in sent.items() if value is not None}
-    answer(to, 206 if begin else 200, sent, body(rest))
+        fields |= {"Content-Range": f"bytes {begin}-{size - 1}/{size}"}
+    fields = {name: value for name, value in fields.items() if value is not None}
+    answer(to, 206 if begin else 200, fields, body(rest))
 
 
 def cut(to, site: Site, share: float = 0.4) -> None:
@@ -150,8 +150,8 @@ def gzipped(to, site: Site) -> None:
 def wrong_range(to, site: Site) -> None:
     """Bytes from further on than was asked for."""
     begin, size = requested_start(to, site) + 10, len(site.data)
-    sent = {"Content-Range": f"bytes {begin}-{size - 1}/{size}", "ETag": site.tag}
-    answer(to, 206, sent | {"Content-Length": size - begin}, site.data[begin:])
+    fields = {"Content-Range": f"bytes {begin}-{size - 1}/{size}", "ETag": site.tag}
+    answer(to, 206, fields | {"Content-Length": size - begin}, site.data[begin:])
 
 
 def nonsense_range(to, site: Site) -> None:
