@@ -1,4 +1,4 @@
-"""90_score: any rows, scored by any checkpoint: a published one, or one of ours.
+"""90_score: scores any rows with any checkpoint, a published one or one of ours.
 
 reads   --checkpoint and, with --format fuxictr, --settings: FuxiCTR's state_dict (QIN, DIN,
         Transformer_DCN) and a JSON of its hyperparameters; with --format ours, a folder of
@@ -6,9 +6,9 @@ reads   --checkpoint and, with --format fuxictr, --settings: FuxiCTR's state_dic
         --rows   parquet in the challenge's schema; without ID (train, valid) rows count from 0
         --items  item_info.parquet, or a store of artifacts/<profile>/10_prepare/
 writes  --out: ID, probability, in the order of the rows; .csv or .parquet, by its ending
-        --export, in the place of --rows and --out: a folder with the network for ONNX Runtime
-prints  --latency, in their place: how long one user and 1, 100, 1000 candidates take on one CPU
-        thread; without --checkpoint, of published networks with random weights
+        --export, instead of --rows and --out: a folder with the network for ONNX Runtime
+prints  --latency, instead of these: how long one user and 1, 100, 1000 candidates take on one
+        CPU thread; without --checkpoint, for published networks with random weights
 run     python -m pipeline.90_score --checkpoint qin.model --format fuxictr \\
             --settings hyperparameters.json --rows test.parquet --items item_info.parquet \\
             --out predictions.parquet
@@ -22,48 +22,50 @@ import sys
 import time
 from pathlib import Path
 
-from pipeline.inference import export, latency, score_rows
-from pipeline.inference.score_rows import ScoreArgs
+from pipeline.inference import arguments
+from pipeline.inference.arguments import ScoreArgs
 from pipeline.runtime import cli
 
 
-def work(job: ScoreArgs) -> None:
-    score_rows.check_words(job)
+def work(args: ScoreArgs) -> None:
+    arguments.check(args)
+    from pipeline.inference import export, latency, score_rows  # torch: --help does without it
+
     started = time.perf_counter()
-    if job.latency is not None:
-        latency.run(job)
-        said = "--latency"
-    elif job.export is not None:
-        network, s = score_rows.network_alone(job)
-        difference = export.export(network, s.max_len, job.export)
-        said = f"-> {job.export} difference={difference:.1e}"
+    if args.latency is not None:
+        latency.run(args)
+        result = "--latency"
+    elif args.export is not None:
+        network, cfg = score_rows.network_alone(args)
+        difference = export.export(network, cfg.max_len, args.export)
+        result = f"-> {args.export} difference={difference:.1e}"
     else:
-        scored = score_rows.run(job)
-        said = f"{len(scored)} rows -> {job.out} mean={scored['probability'].mean():.4f}"
-    print(f"90_score {said} ({time.perf_counter() - started:.1f} s)", flush=True)
+        scores = score_rows.run(args)
+        result = f"{len(scores)} rows -> {args.out} mean={scores['probability'].mean():.4f}"
+    print(f"90_score {result} ({time.perf_counter() - started:.1f} s)", flush=True)
 
 
-def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
         prog="90_score", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    made.add_argument("--checkpoint", type=Path, metavar="FILE")
-    made.add_argument("--format", choices=score_rows.FORMATS)
-    made.add_argument("--settings", type=Path, metavar="FILE", help="with --format fuxictr")
-    made.add_argument("--rows", type=Path, metavar="FILE")
-    made.add_argument("--items", type=Path, metavar="FILE")
-    made.add_argument("--device", default="auto", help="auto (default), cpu, cuda or cuda:<n>")
-    made.add_argument("--history", type=int, metavar="N", help="of --latency; default: max_len")
-    wanted = made.add_mutually_exclusive_group(required=True)
-    wanted.add_argument("--out", type=Path, metavar="FILE")
-    wanted.add_argument("--export", type=Path, metavar="FOLDER")
-    wanted.add_argument("--latency", nargs="*", metavar="NAME", help=", ".join(latency.PUBLISHED))
-    return made
+    parser.add_argument("--checkpoint", type=Path, metavar="FILE")
+    parser.add_argument("--format", choices=arguments.FORMATS)
+    parser.add_argument("--settings", type=Path, metavar="FILE", help="with --format fuxictr")
+    parser.add_argument("--rows", type=Path, metavar="FILE")
+    parser.add_argument("--items", type=Path, metavar="FILE")
+    parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda or cuda:<n>")
+    parser.add_argument("--history", type=int, metavar="N", help="of --latency; default: max_len")
+    task = parser.add_mutually_exclusive_group(required=True)
+    task.add_argument("--out", type=Path, metavar="FILE")
+    task.add_argument("--export", type=Path, metavar="FOLDER")
+    task.add_argument("--latency", nargs="*", metavar="NAME", help=", ".join(arguments.PUBLISHED))
+    return parser
 
 
 def main(argv: list[str] | None = None) -> None:
-    job = ScoreArgs(**vars(parser().parse_args(argv)))
-    sys.exit(cli.exit_code(lambda: work(job)))
+    args = ScoreArgs(**vars(build_parser().parse_args(argv)))
+    sys.exit(cli.exit_code(lambda: work(args)))
 
 
 if __name__ == "__main__":

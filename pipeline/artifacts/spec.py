@@ -17,6 +17,7 @@ from typing import Any
 from features.errors import InputError
 
 RECORD = "artifact.json"
+OLD_RECORD = "artefact.json"  # of older versions, whose results are never read
 
 
 class MissingArtifact(InputError):
@@ -81,6 +82,15 @@ def digest(place: ArtifactSpec) -> str:
 
 def record(path: Path) -> dict:
     return json.loads((path / RECORD).read_text())
+
+
+def refuse_old_record(folder: Path) -> None:
+    """Raise InputError where `folder` is a result of an older version."""
+    if (folder / OLD_RECORD).exists() and not (folder / RECORD).exists():
+        raise InputError(
+            f"{folder} is a result of an older version ({OLD_RECORD} in it; expected {RECORD}):"
+            " it is not read; run the stages again, and give the folder that they write"
+        )
 
 
 def canonical(value: Any) -> str:

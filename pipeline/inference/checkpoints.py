@@ -14,26 +14,26 @@ from torch import Tensor
 
 from features.errors import InputError
 from features.store.scoring_inputs import ModelVocab
-from models.interop import fuxictr as published
+from models.interop import fuxictr
 from models.items import ItemTable
 from models.network import Network
 from models.settings import NetworkSettings
 from pipeline.artifacts.json_files import read_json
-from pipeline.artifacts.spec import RECORD
+from pipeline.artifacts.spec import RECORD, refuse_old_record
 from pipeline.config.schema import build, near, settings_of
 from pipeline.config.tables import flat, nested
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedFamily:
-    """A published model: the parts it is made of, and its hyperparameters.
+    """A published model: the parts that our network needs for it, and its hyperparameters.
 
-    telling  how names begin that only this family has
-    keys     FuxiCTR's key -> ours; all are needed, others are not read
+    prefix  begins parameter names of this family and of no other
+    keys    FuxiCTR's key -> ours; all are required, other keys are not read
     """
 
     parts: dict[str, Any]
-    telling: str
+    prefix: str
     keys: dict[str, str]
 
 
@@ -77,7 +77,7 @@ FAMILIES = {
     ),
 }
 SHARED = {"embedding_dim": "embedding_dim", "max_len": "max_len"}
-FIXED = {  # what our networks always are, where FuxiCTR has a choice that leaves no trace in names
+FIXED = {  # choices of FuxiCTR that leave no trace in parameter names, as our networks have them
     "dnn_activations": "ReLU",
     "attention_hidden_activations": "ReLU",
     "attention_output_activation": None,
@@ -88,10 +88,10 @@ SIZES = {"items": "item.id", "tags": "item.tag"}  # optional keys -> tables with
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """A trained network, all but its items.
+    """A trained network without its items.
 
-    state    under the names in its file
-    fuxictr  whether these are FuxiCTR's
+    state    under the parameter names of its file
+    fuxictr  whether these names are FuxiCTR's
     store    digest of the store that it was trained on, where that is known
     content  prepare.content of that store
     """
@@ -103,35 +103,35 @@ class Checkpoint:
     store: str | None = None
     content: str = "given"
 
-    def table(self, name: str) -> tuple[int, int]:
-        """The shape of a table, by our name; (1, 1) where the state has none: `check` says so."""
-        theirs = published.TABLES.get(name) if self.fuxictr else name
-        found = self.state.get(f"{theirs}.weight")
-        rows, width = (1, 1) if found is None or found.ndim != 2 else found.shape
+    def table_shape(self, name: str) -> tuple[int, int]:
+        """Rows and width of a table, by our name; (1, 1) where it is missing: see `check`."""
+        stored_name = fuxictr.TABLES.get(name) if self.fuxictr else name
+        table = self.state.get(f"{stored_name}.weight")
+        rows, width = (1, 1) if table is None or table.ndim != 2 else table.shape
         return max(rows, 1), max(width, 1)
 
     @property
-    def known(self) -> ModelVocab:
-        """What the network knows and reads, by the shapes of its tables."""
+    def vocab(self) -> ModelVocab:
+        """The ids and columns that the network reads, by the shapes of its tables."""
         return ModelVocab(
-            n_items=self.table("item.id")[0],
-            n_tags=self.table("item.tag")[0],
-            n_users=self.table("user")[0] if self.settings.user_id else 0,
-            content_width=self.table("item.content_map")[1],
+            n_items=self.table_shape("item.id")[0],
+            n_tags=self.table_shape("item.tag")[0],
+            n_users=self.table_shape("user")[0] if self.settings.user_id else 0,
+            content_width=self.table_shape("item.content_map")[1],
             item_levels=self.settings.item_levels,
             max_len=self.settings.max_len,
         )
 
     def check(self) -> None:
-        """Raise InputError unless the settings' network takes the state, whatever its items."""
-        known = self.known
+        """Raise InputError where the state does not fit a network of the settings."""
+        vocab = self.vocab
         with torch.device("meta"):
-            ids = torch.zeros(known.n_items, 5, dtype=torch.int64)
-            content = torch.zeros(known.n_items, known.content_width)
+            ids = torch.zeros(vocab.n_items, 5, dtype=torch.int64)
+            content = torch.zeros(vocab.n_items, vocab.content_width)
             items = ItemTable(
                 tags=ids, content=content, n_tags=0, likes=ids[:, 0], views=ids[:, 0], codes=ids
             )
-            self._fitting(items, known.max_len)
+            self._build(items, vocab.max_len)
 
     def network(self, items: ItemTable, width: int) -> Network:
         """The network on `items`, for histories in lists of `width` entries.
@@ -139,75 +139,84 @@ class Checkpoint:
         A published network is as long as its lists, and pads no further.
         """
         max_len = self.settings.max_len
-        network, state = self._fitting(items, min(max_len, width) if self.fuxictr else max_len)
+        network, state = self._build(items, min(max_len, width) if self.fuxictr else max_len)
         network.load_state_dict(state)
         return network
 
-    def _fitting(self, items: ItemTable, max_len: int) -> tuple[Network, dict[str, Tensor]]:
-        """A new network and what it is to load."""
-        items = replace(items, n_tags=self.known.n_tags, n_codes=self.table("item.code")[0])
+    def _build(self, items: ItemTable, max_len: int) -> tuple[Network, dict[str, Tensor]]:
+        """A new network, and the state that it must load, under our names."""
+        items = replace(items, n_tags=self.vocab.n_tags, n_codes=self.table_shape("item.code")[0])
         try:
-            network = Network(replace(self.settings, max_len=max_len), items, self.known.n_users)
+            network = Network(replace(self.settings, max_len=max_len), items, self.vocab.n_users)
             if self.fuxictr:
-                return network, published.as_ours(network, self.state)
-            same = {key: key for key in network.state_dict()}
-            return network, published.matched(network, self.state, same)
+                return network, fuxictr.as_ours(network, self.state)
+            same_names = {key: key for key in network.state_dict()}
+            return network, fuxictr.matched(network, self.state, same_names)
         except (ValueError, RuntimeError) as error:  # torch: a size that no memory holds
             raise InputError(f"{self.path} does not fit its settings: {error}") from None
 
 
 def open_fuxictr(path: Path, settings: Path) -> Checkpoint:
     """A published checkpoint with its hyperparameters (JSON). Raises InputError."""
-    state, given = load_state(path), read_json(settings)
+    state, hyperparameters = load_state(path), read_json(settings)
     problems: list[str] = []
-    family = FAMILIES[family_of(given, state, settings)]
-    known, values = settings_of(NetworkSettings), flat(family.parts)
-    for theirs, ours in (SHARED | family.keys).items():
-        if theirs not in given:
-            problems.append(f"missing key {theirs!r}{near(theirs, [*given], 'there is')}")
+    family = FAMILIES[family_of(hyperparameters, state, settings)]
+    schema, values = settings_of(NetworkSettings), flat(family.parts)
+    for key, our_key in (SHARED | family.keys).items():
+        if key not in hyperparameters:
+            problems.append(f"missing key {key!r}{near(key, hyperparameters, 'there is')}")
             continue
-        values[ours] = known[ours].read(given[theirs], theirs, problems)
+        values[our_key] = schema[our_key].read(hyperparameters[key], key, problems)
     problems += [
-        f"{key} = {given[key]!r}, but only {value!r} can be scored"
+        f"{key} = {hyperparameters[key]!r}, but only {value!r} can be scored"
         for key, value in FIXED.items()
-        if key in given and str(given[key]).lower() != str(value).lower()
+        if key in hyperparameters and str(hyperparameters[key]).lower() != str(value).lower()
     ]
-    s = None if problems else build(NetworkSettings, nested(values), "", problems)
+    cfg = None if problems else build(NetworkSettings, nested(values), "", problems)
     if problems:
         raise InputError(f"{settings}: " + "; ".join(problems))
-    checkpoint = Checkpoint(path=path, settings=s, state=state, fuxictr=True)
+    checkpoint = Checkpoint(path=path, settings=cfg, state=state, fuxictr=True)
     for key, table in SIZES.items():
-        if key in given and given[key] != checkpoint.table(table)[0]:
+        n_rows = checkpoint.table_shape(table)[0]
+        if hyperparameters.get(key, n_rows) != n_rows:
             raise InputError(
-                f"{settings} says {key} = {given[key]}, the table in {path} has"
-                f" {checkpoint.table(table)[0]} rows"
+                f"{settings} says {key} = {hyperparameters[key]}, the table in {path} has"
+                f" {n_rows} rows"
             )
     checkpoint.check()
     return checkpoint
 
 
-def family_of(given: dict, state: dict[str, Tensor], settings: Path) -> str:
-    """By the key "model" (QIN_variety_v9, DIN, ...), or else by the parameters' names."""
-    if "model" in given:
-        model = str(given["model"]).lower()
-        found = [name for name in FAMILIES if model.startswith(name)]
-        said = f"{settings}: model = {given['model']!r}"
+def family_of(hyperparameters: dict, state: dict[str, Tensor], settings: Path) -> str:
+    """By the key "model" (QIN_variety_v9, DIN, ...), or else by the parameters' names.
+
+    Raises InputError where neither names one family, or the two disagree.
+    """
+    by_names = [
+        name
+        for name, family in FAMILIES.items()
+        if any(parameter.startswith(family.prefix) for parameter in state)
+    ]
+    if "model" in hyperparameters:
+        model = str(hyperparameters["model"]).lower()
+        candidates = [name for name in FAMILIES if model.startswith(name)]
+        source = f"{settings}: model = {hyperparameters['model']!r}"
     else:
-        found = [n for n, f in FAMILIES.items() if any(key.startswith(f.telling) for key in state)]
-        said = f'{settings} has no "model", and the names in the checkpoint do not tell'
-    if len(found) != 1:
-        raise InputError(f"{said}; it must be one of {', '.join(FAMILIES)}")
-    others = [n for n, f in FAMILIES.items() if any(key.startswith(f.telling) for key in state)]
-    if others and found != others:
-        raise InputError(f"{said}, but the names in the checkpoint are those of {others[0]}")
-    if not others and any(key.startswith("interest.") for key in state):
+        candidates = by_names
+        source = f'{settings} has no "model", and the checkpoint\'s names do not show which it is'
+    if len(candidates) != 1:
+        raise InputError(f"{source}; it must be one of {', '.join(FAMILIES)}")
+    if by_names and candidates != by_names:
+        raise InputError(f"{source}, but the names in the checkpoint are those of {by_names[0]}")
+    if not by_names and any(parameter.startswith("interest.") for parameter in state):
         raise InputError("the names in the checkpoint are ours: score it with --format ours")
-    return found[0]
+    return candidates[0]
 
 
 def open_ours(path: Path) -> Checkpoint:
     """A checkpoint by the folder that 50_train published, or by its model.pt. Raises InputError."""
     folder = path if path.is_dir() else path.parent
+    refuse_old_record(folder)
     if not path.exists() or not (folder / RECORD).is_file():
         raise InputError(
             f"{path} is no fit of ours: expected a folder of artifacts/<profile>/50_train/, or the"
@@ -216,34 +225,39 @@ def open_ours(path: Path) -> Checkpoint:
     record = read_json(folder / RECORD)
     problems: list[str] = []
     try:
-        given, store = record["settings"]["network"], record["inputs"]["store"]
+        settings, store = record["settings"]["network"], record["inputs"]["store"]
         content = record["report"]["content"]
-        s = build(NetworkSettings, given, "", problems)
+        cfg = build(NetworkSettings, settings, "", problems)
     except (KeyError, TypeError, AttributeError):
         problems.append("no settings of a network in it; expected a folder of pipeline.50_train")
     if problems:
         raise InputError(f"{folder / RECORD}: " + "; ".join(problems))
     model = folder / "model.pt" if path.is_dir() else path
     checkpoint = Checkpoint(
-        path=model, settings=s, state=load_state(model), fuxictr=False, store=store, content=content
+        path=model,
+        settings=cfg,
+        state=load_state(model),
+        fuxictr=False,
+        store=store,
+        content=content,
     )
     checkpoint.check()
     return checkpoint
 
 
 def load_state(path: Path) -> dict[str, Tensor]:
-    """The state_dict that `path` holds; loading runs no code of the file's. Raises InputError."""
+    """The state_dict in `path`; loading never runs code of the file. Raises InputError."""
     if not path.is_file():
         raise InputError(f"no checkpoint {path}; expected a file of torch.save(state_dict)")
     try:
-        with warnings.catch_warnings(action="ignore"):  # its advice on odd files: refused below
+        with warnings.catch_warnings(action="ignore"):  # torch's advice on files refused below
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a damaged or hostile file makes torch raise
         raise InputError(
             f"{path} cannot be loaded ({type(error).__name__}): it is damaged, no checkpoint, or"
             " holds code, which is never run; expected a file of torch.save(state_dict)"
         ) from None
-    fine = isinstance(state, dict) and all(
+    valid = isinstance(state, dict) and all(
         isinstance(name, str)
         and isinstance(value, Tensor)
         and value.layout == torch.strided
@@ -251,7 +265,7 @@ def load_state(path: Path) -> dict[str, Tensor]:
         and value.nbytes <= value.untyped_storage().nbytes()  # a few bytes may claim any shape
         for name, value in state.items()
     )
-    if not fine or not state:
+    if not valid or not state:
         raise InputError(
             f"{path} holds no state_dict; expected names, each with a tensor of real numbers"
         )

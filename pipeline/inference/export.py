@@ -1,10 +1,10 @@
-"""Exported scoring networks: ONNX with everything folded, for ONNX Runtime, without torch.
+"""Exported networks: the fused network as ONNX, for ONNX Runtime, without torch.
 
     FOLDER/model.onnx, model.onnx.data   the network and its tables
-    FOLDER/serving.json                  what a caller must know: see Card
+    FOLDER/serving.json                  inputs, output and limits: see ExportManifest
 
-ONNX Runtime reads them as data (protobuf, raw numbers, JSON): nothing is unpickled, and no code of
-the files' is run. An exported network has been compared with the one that it was made from.
+ONNX Runtime reads them as data (protobuf, raw numbers, JSON): it unpickles nothing and runs no code
+from the files. Every export is compared with the network that it was made from.
 """
 
 import json
@@ -27,19 +27,19 @@ from pipeline.artifacts.json_files import read_json
 from pipeline.config.schema import build
 
 MODEL, MANIFEST = "model.onnx", "serving.json"
-CLOSE = 1e-5  # largest difference of a probability between a network and its export
+MAX_DIFFERENCE = 1e-5  # of a probability between a network and its export
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportManifest:
-    """What a caller must know.
+    """serving.json: what a caller must know.
 
     inputs    names, all int64: history (L,), oldest first, 0 is padding; candidates (N,), likes
               (N,), views (N,), levels of the candidates' rows; user (1,) where it is read
     output    name; logits (N,) float32
-    shortest  the least L: shorter histories are padded on the left
-    longest   the most L: of longer histories the last so many items
-    items     ids end before this; users likewise, 0 where they are not read
+    shortest  smallest L: pad shorter histories on the left
+    longest   largest L: take the last `longest` items of longer histories
+    items     item ids are smaller than this; users likewise, 0 where they are not read
     """
 
     inputs: tuple[str, ...]
@@ -54,10 +54,10 @@ class Exported:
     """An exported network on one CPU thread."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises InputError when `folder` holds none."""
+        """Raises InputError where `folder` holds no exported network."""
         import onnxruntime
 
-        self.card = read_manifest(folder)
+        self.manifest = read_manifest(folder)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         try:
@@ -65,42 +65,42 @@ class Exported:
                 folder / MODEL, options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # whatever a damaged file makes ONNX Runtime raise
-            said = str(error).splitlines()[0]
-            raise InputError(f"{folder / MODEL} is no network that can be loaded: {said}") from None
+            reason = str(error).splitlines()[0]
+            raise InputError(f"{folder / MODEL} cannot be loaded as a network: {reason}") from None
 
     def score(self, request: Request) -> Tensor:
         """Logits (N,). Raises ValueError for ids outside the tables."""
-        card = self.card
-        request.check(card.items, card.users)
+        manifest = self.manifest
+        request.check(manifest.items, manifest.users)
         logits = []
-        for piece in request.pieces(card.shortest, card.longest):
-            given = {name: t.numpy() for name, t in zip(card.inputs, piece, strict=False)}
-            logits += self.session.run([card.output], given)
+        for piece in request.pieces(manifest.shortest, manifest.longest):
+            inputs = {name: t.numpy() for name, t in zip(manifest.inputs, piece, strict=False)}
+            logits += self.session.run([manifest.output], inputs)
         return torch.from_numpy(np.concatenate(logits))
 
 
 def read_manifest(folder: Path) -> ExportManifest:
     problems: list[str] = []
-    card = build(ExportManifest, read_json(folder / MANIFEST), "", problems)
+    manifest = build(ExportManifest, read_json(folder / MANIFEST), "", problems)
     if problems:
         raise InputError(f"{folder / MANIFEST}: " + "; ".join(problems))
-    return card
+    return manifest
 
 
 def export(network: Network, max_len: int, folder: Path) -> float:
     """Write the folder, which must not exist, in one rename.
 
-    Returns the largest difference of a probability between `network` and what was written, on a
-    few random requests. Raises InputError when it exceeds CLOSE, or where a part of the network has
-    no serving form.
+    Returns the largest difference of a probability between `network` and its export, on a few
+    random requests. Raises InputError where it exceeds MAX_DIFFERENCE, or where a part of the
+    network has no serving form.
     """
     with atomic_folder(folder) as scratch:
         write(serving_form(network, max_len), scratch)
         difference = compare(network, max_len, Exported(scratch))
-        if not difference <= CLOSE:
+        if not difference <= MAX_DIFFERENCE:
             raise InputError(
                 f"{folder} is not written: a probability differs by {difference:.1e} from the"
-                f" network's, expected at most {CLOSE:.0e}; are its weights finite?"
+                f" network's, expected at most {MAX_DIFFERENCE:.0e}; are its weights finite?"
             )
     return difference
 
@@ -114,8 +114,10 @@ def serving_form(network: Network, max_len: int, rounded: bool = False) -> Servi
 
 
 def write(serving: ServingNetwork, folder: Path) -> None:
-    """The files of `serving` into `folder`. Traced on an example, whose sizes must differ, and be
-    more than 1, to count as any size."""
+    """Write the files of `serving` into `folder`.
+
+    torch traces it on an example; sizes that differ and exceed 1 become dynamic ones.
+    """
     length = min(serving.shortest + 1, serving.longest)
     sizes = (length, *[length + 1] * 3, 1)
     example = [torch.ones(size, dtype=torch.int64) for size in sizes]
@@ -125,7 +127,7 @@ def write(serving: ServingNetwork, folder: Path) -> None:
     candidates = {0: torch.export.Dim("candidates")}
     shapes = (entries, candidates, candidates, candidates, {})
     n_inputs = len(serving.inputs)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision; nobody else
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of missing torchvision
     with torch.no_grad(), warnings.catch_warnings(action="ignore"):
         torch.onnx.export(
             serving,
@@ -138,7 +140,7 @@ def write(serving: ServingNetwork, folder: Path) -> None:
             dynamo=True,
             verbose=False,
         )
-    card = ExportManifest(
+    manifest = ExportManifest(
         inputs=serving.inputs,
         output="logits",
         shortest=serving.shortest,
@@ -146,23 +148,23 @@ def write(serving: ServingNetwork, folder: Path) -> None:
         items=len(serving.items),
         users=0 if serving.user is None else len(serving.user),
     )
-    (folder / MANIFEST).write_text(json.dumps(asdict(card), indent=2) + "\n")
+    (folder / MANIFEST).write_text(json.dumps(asdict(manifest), indent=2) + "\n")
 
 
 def compare(network: Network, max_len: int, exported: Exported) -> float:
     """The largest difference of a probability on a few requests, empty histories among them."""
-    rng, n_items, n_users = np.random.default_rng(0), exported.card.items, exported.card.users
-    differences = []
+    rng, differences = np.random.default_rng(0), []
+    n_items, n_users = exported.manifest.items, exported.manifest.users
     for n_candidates, length in ((1, 0), (1, 1), (9, max_len // 2), (300, max_len + 1)):
         request = draw(rng, n_items, n_users, n_candidates, length)
-        wanted = plain(network, request, n_items, max_len).sigmoid()
-        differences.append((exported.score(request).sigmoid() - wanted).abs().max())
+        expected = unfused(network, request, n_items, max_len).sigmoid()
+        differences.append((exported.score(request).sigmoid() - expected).abs().max())
     return float(torch.stack(differences).max())
 
 
 @torch.inference_mode()
-def plain(network: Network, request: Request, n_items: int, max_len: int) -> Tensor:
-    """Logits (N,) of the network itself, in eval mode, for one row a candidate."""
+def unfused(network: Network, request: Request, n_items: int, max_len: int) -> Tensor:
+    """Logits (N,) of the network itself, in eval mode, for one row per candidate."""
     rows = request.rows(n_items, max_len)
     return network.eval()(rows.batch(torch.arange(len(rows))))
 
@@ -170,7 +172,7 @@ def plain(network: Network, request: Request, n_items: int, max_len: int) -> Ten
 def draw(
     rng: np.random.Generator, n_items: int, n_users: int, n_candidates: int, length: int
 ) -> Request:
-    """A random request; n_users 0: users are not read."""
+    """A random request; n_users is 0 where the network reads no users."""
     sizes = (n_items, length), (n_items, n_candidates), *[(N_LEVELS, n_candidates)] * 2
     ids = (torch.from_numpy(rng.integers(1, high, size)) for high, size in sizes)
     return Request(*ids, user=int(rng.integers(n_users)) if n_users else 0)

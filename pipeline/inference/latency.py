@@ -1,10 +1,9 @@
 """How long one request takes on one CPU thread: one user and N candidates, nothing batched.
 
-Each request is scored by the network as it was trained (eager), by the folded one in torch
-(models.serving.network) and by the exported one in ONNX Runtime (pipeline.inference.export), in
-turns, so that
-whatever else the machine does disturbs all of them alike. What is timed begins with a Request and
-ends with its logits.
+Each request is scored by the network as it was trained (eager), by the fused one in torch
+(models.serving.network) and by the exported one in ONNX Runtime (pipeline.inference.export). They
+take turns, so that other work of the machine disturbs all of them alike. Timed is the way from a
+Request to its logits.
 """
 
 import itertools
@@ -30,58 +29,57 @@ from models.settings import NetworkSettings
 from pipeline.config.paths import REPOSITORY
 from pipeline.config.schema import build, near
 from pipeline.inference import export, score_rows
-from pipeline.inference.score_rows import ScoreArgs
+from pipeline.inference.arguments import PUBLISHED, ScoreArgs
 
-PUBLISHED = ("qin", "din", "final", "transformer_dcn")
 ITEMS, TAGS, CONTENT = 91_718, 11_740, 128  # rows of MicroLens-1M's tables, padding included
 CANDIDATES = (1, 100, 1000)
-REQUESTS, SECONDS = 300, 60  # timed for a row, unless that many seconds have passed before
-TIMED = 5  # requests of a turn
-COMPARED = 2  # requests whose scores are compared, before any is timed
+REQUESTS, SECONDS = 300, 60  # timed per row, at most; a row ends after so many seconds
+TIMED = 5  # requests per turn
+COMPARED = 2  # requests whose scores are compared before the timing
 HEAD = "| network | candidates | history | by | p50 ms | p95 ms | p99 ms | requests | difference |"
 
 Score = Callable[[Request], Tensor]
 
 
-def run(job: ScoreArgs) -> None:
-    """Print the table: of the job's checkpoint, or of networks with random weights."""
-    if job.checkpoint is not None:
-        networks = [(str(job.checkpoint), lambda: score_rows.network_alone(job))]
+def run(args: ScoreArgs) -> None:
+    """Print the table: of the checkpoint, or of networks with random weights. Raises InputError."""
+    if args.checkpoint is not None:
+        networks = [(str(args.checkpoint), lambda: score_rows.network_alone(args))]
         print("90_score one CPU thread, random requests", flush=True)
     else:
-        unknown = [name for name in job.latency if name not in PUBLISHED]
+        unknown = [name for name in args.latency if name not in PUBLISHED]
         if unknown:
-            known = f"there are {', '.join(PUBLISHED)}{near(unknown[0], list(PUBLISHED))}"
-            raise InputError(f"--latency {unknown[0]}: {known}")
-        networks = [(name, partial(generated, name)) for name in job.latency or PUBLISHED]
-        said = f"random weights, {ITEMS} items, content of {CONTENT} numbers"
-        print(f"90_score one CPU thread, random requests, {said}", flush=True)
+            names = f"there are {', '.join(PUBLISHED)}{near(unknown[0], list(PUBLISHED))}"
+            raise InputError(f"--latency {unknown[0]}: {names}")
+        networks = [(name, partial(generated, name)) for name in args.latency or PUBLISHED]
+        sizes = f"random weights, {ITEMS} items, content of {CONTENT} numbers"
+        print(f"90_score one CPU thread, random requests, {sizes}", flush=True)
     print(HEAD, "|" + " --- |" * HEAD.count(" |"), sep="\n", flush=True)
-    for name, made in networks:
-        report(name, *made(), job.history)
+    for name, make in networks:
+        print_rows(name, *make(), args.history)
 
 
 def generated(name: str) -> tuple[Network, NetworkSettings]:
     """The network of models/<name>.toml on a random item table of published size."""
     problems: list[str] = []
     raw = tomllib.loads((REPOSITORY / "models" / f"{name}.toml").read_text())
-    s = build(NetworkSettings, raw, "", problems)
+    cfg = build(NetworkSettings, raw, "", problems)
     g = torch.Generator().manual_seed(0)
     items = ItemTable(
         tags=torch.randint(1, TAGS, (ITEMS, 5), generator=g),
         content=torch.randn(ITEMS, CONTENT, generator=g) / CONTENT**0.5,
         n_tags=TAGS,
     )
-    return scatter(Network(s, items), g), s
+    return randomise(Network(cfg, items), g), cfg
 
 
 @torch.no_grad()
-def scatter(network: Network, g: torch.Generator) -> Network:
-    """Random weights of a trained network's order of magnitude: initial ones say 0.5 to all."""
+def randomise(network: Network, g: torch.Generator) -> Network:
+    """Draw weights of a trained network's magnitude: initial ones score every row 0.5."""
     for name, value in network.state_dict().items():
         if value.is_floating_point():
-            spread = value.shape[-1] ** -0.5 if value.ndim > 1 else 0.1
-            drawn = torch.randn(value.shape, generator=g) * spread
+            scale = value.shape[-1] ** -0.5 if value.ndim > 1 else 0.1
+            drawn = torch.randn(value.shape, generator=g) * scale
             value.copy_(drawn.abs() + 0.5 if name.endswith("running_var") else drawn)
     for module in network.modules():
         if isinstance(module, nn.Embedding):
@@ -91,62 +89,64 @@ def scatter(network: Network, g: torch.Generator) -> Network:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Seconds of each timed request; the largest difference of a probability from the network's."""
+    """Seconds of each timed request; of each compared one, the largest probability difference."""
 
     seconds: list[float] = field(default_factory=list)
-    difference: list[float] = field(default_factory=list)
+    differences: list[float] = field(default_factory=list)
 
 
-def report(name: str, network: Network, s: NetworkSettings, length: int | None) -> None:
-    """Print a network's rows of the table; histories of `length` items, None: max_len."""
+def print_rows(name: str, network: Network, cfg: NetworkSettings, length: int | None) -> None:
+    """Print the rows of one network; histories have `length` items, None: max_len."""
     with one_thread(), tempfile.TemporaryDirectory() as folder:
-        folded = export.serving_form(network, s.max_len)
-        export.write(folded, Path(folder))
+        fused = export.serving_form(network, cfg.max_len)
+        export.write(fused, Path(folder))
         exported = export.Exported(Path(folder))
-        n_items, n_users = exported.card.items, exported.card.users
-        ways: dict[str, Score] = {
-            "network": lambda request: export.plain(network, request, n_items, s.max_len),
-            "folded": folded.score,
+        n_items, n_users = exported.manifest.items, exported.manifest.users
+        scorers: dict[str, Score] = {
+            "network": lambda request: export.unfused(network, request, n_items, cfg.max_len),
+            "fused": fused.score,
             "exported": exported.score,
         }
         if has_bf16(torch.device("cpu")):
-            ways["folded, bf16"] = export.serving_form(network, s.max_len, rounded=True).score
-        rng, length = np.random.default_rng(0), s.max_len if length is None else length
+            bf16 = export.serving_form(network, cfg.max_len, rounded=True)
+            scorers["fused, bf16"] = bf16.score
+        rng, length = np.random.default_rng(0), cfg.max_len if length is None else length
         for n in CANDIDATES:
             draw = partial(export.draw, rng, n_items, n_users, n, length)
-            for way, taken in measure(ways, iter(draw, None)).items():
-                print(row(name, n, length, way, taken), flush=True)
+            for scorer, timings in measure(scorers, iter(draw, None)).items():
+                print(row(name, n, length, scorer, timings), flush=True)
 
 
-def measure(ways: dict[str, Score], requests: Iterator[Request]) -> dict[str, Timings]:
-    """Time up to REQUESTS by each way, the ways taking turns; a turn's first request is not timed.
+def measure(scorers: dict[str, Score], requests: Iterator[Request]) -> dict[str, Timings]:
+    """Time up to REQUESTS with each scorer, in turns; the first request of a turn is not timed.
 
-    So the caches hold what the way reads, as they do where nothing else is served.
+    So the caches hold what the scorer reads, as on a machine that serves nothing else.
     """
-    taken = {way: Timings() for way in ways}
+    timings = {name: Timings() for name in scorers}
     for request in itertools.islice(requests, COMPARED):
-        scores = {way: score(request).sigmoid() for way, score in ways.items()}
-        wanted = next(iter(scores.values()))
-        for way, found in scores.items():
-            taken[way].difference.append(float((found - wanted).abs().max()))
+        scores = {name: score(request).sigmoid() for name, score in scorers.items()}
+        expected = next(iter(scores.values()))
+        for name, got in scores.items():
+            timings[name].differences.append(float((got - expected).abs().max()))
     end = time.perf_counter() + SECONDS
     for turn in range(REQUESTS // TIMED):
         if turn and time.perf_counter() > end:
             break
         first, *timed = itertools.islice(requests, 1 + TIMED)
-        for way, score in ways.items():
+        for name, score in scorers.items():
             score(first)
             for request in timed:
                 started = time.perf_counter()
                 score(request)
-                taken[way].seconds.append(time.perf_counter() - started)
-    return taken
+                timings[name].seconds.append(time.perf_counter() - started)
+    return timings
 
 
-def row(name: str, n_candidates: int, length: int, way: str, taken: Timings) -> str:
-    p50, p95, p99 = np.percentile(taken.seconds, (50, 95, 99)) * 1e3
-    times = f"{p50:.2f} | {p95:.2f} | {p99:.2f} | {len(taken.seconds)}"
-    return f"| {name} | {n_candidates} | {length} | {way} | {times} | {max(taken.difference):.0e} |"
+def row(name: str, n_candidates: int, length: int, scorer: str, timings: Timings) -> str:
+    p50, p95, p99 = np.percentile(timings.seconds, (50, 95, 99)) * 1e3
+    times = f"{p50:.2f} | {p95:.2f} | {p99:.2f} | {len(timings.seconds)}"
+    difference = f"{max(timings.differences):.0e}"
+    return f"| {name} | {n_candidates} | {length} | {scorer} | {times} | {difference} |"
 
 
 @contextmanager
