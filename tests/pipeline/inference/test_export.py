@@ -27,16 +27,16 @@ QIN = trained(NETWORKS["qin"], torch.float32)
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("made") / "serving"
+def exported(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("exported") / "serving"
     export(QIN, 4, folder)
     return folder
 
 
 @pytest.fixture
-def qin(made, tmp_path) -> Path:
+def qin(exported, tmp_path) -> Path:
     """An exported QIN that a test may break."""
-    return Path(shutil.copytree(made, tmp_path / "serving"))
+    return Path(shutil.copytree(exported, tmp_path / "serving"))
 
 
 @pytest.mark.parametrize("s", NETWORKS.values(), ids=NETWORKS)
@@ -46,14 +46,14 @@ def test_an_exported_network_scores_as_the_network_does(tmp_path, s):
     exported = Exported(folder)
     for history in HISTORIES.values():
         for n in (1, 2, 5, CANDIDATES_AT_ONCE + 1):
-            asked = request(history, n)
-            got, want = exported.score(asked), directly(net, asked, s.max_len)
+            one = request(history, n)
+            got, want = exported.score(one), directly(net, one, s.max_len)
             assert got.dtype == torch.float32
             torch.testing.assert_close(got.sigmoid(), want.sigmoid(), rtol=0, atol=1e-5)
     assert [path.name for path in folder.parent.iterdir()] == ["serving"]
 
 
-def test_its_card_says_what_a_caller_must_know(qin):
+def test_its_manifest_lists_what_a_caller_must_know(qin):
     inputs = ["history", "candidates", "likes", "views", "user"]
     limits = {"shortest": 1, "longest": 4, "items": N_ITEMS, "users": N_USERS}
     want = {"inputs": inputs, "output": "logits"} | limits
@@ -72,32 +72,30 @@ class Hostile:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         (MANIFEST, pickle.dumps(Hostile()), "serving.json cannot be read as JSON"),
         (MANIFEST, b'{"output": "logits"}', "serving.json: missing key 'inputs'"),
         (MANIFEST, None, "serving.json; expected JSON"),
-        (MODEL, pickle.dumps(Hostile()), "model.onnx is no network that can be loaded"),
-        (MODEL, b"", "model.onnx is no network that can be loaded"),
-        (MODEL, None, "model.onnx is no network that can be loaded"),
+        (MODEL, pickle.dumps(Hostile()), "model.onnx cannot be loaded as a network"),
+        (MODEL, b"", "model.onnx cannot be loaded as a network"),
+        (MODEL, None, "model.onnx cannot be loaded as a network"),
     ],
 )
-def test_what_is_no_exported_network_is_refused_and_runs_nothing(
-    qin, monkeypatch, name, content, said
-):
+def test_other_files_are_refused_and_run_nothing(qin, monkeypatch, name, content, message):
     monkeypatch.chdir(qin.parent)
     (qin / name).unlink()
     if content is not None:
         (qin / name).write_bytes(content)
     with pytest.raises(InputError) as refused:
         Exported(qin)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert len(str(refused.value).splitlines()) == 1
     assert not Path("hostile-code-ran").exists()
 
 
-def test_a_network_that_would_differ_is_not_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(exporting, "CLOSE", -1.0)
+def test_an_export_that_differs_from_its_network_is_not_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, "MAX_DIFFERENCE", -1.0)
     with pytest.raises(InputError, match=r"is not written: a probability differs by"):
         export(QIN, 4, tmp_path / "serving")
     assert list(tmp_path.iterdir()) == []
