@@ -48,7 +48,7 @@ def table(reports_by_row: dict[str, list[dict]], seeds: list[int]) -> str:
 
 
 def gains(reports_by_row: dict[str, list[dict]]) -> str:
-    """Does a backbone gain from the FINAL block? Differences seed by seed, for the pairs that are there."""
+    """Whether a backbone gains from the FINAL block: differences, seed by seed."""
     lines = ["| FINAL block - MLP, on | test AUC | test log loss |", "| --- | --- | --- |"]
     verdicts = []
     for row, name in BACKBONES.items():
