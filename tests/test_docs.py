@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from cv.blend import BLENDERS
 from features.errors import InputError
+from features.settings import PLANTS
 from pipeline import graph
 from pipeline.config import paths
 from pipeline.config.load import load
@@ -68,10 +70,21 @@ def test_every_stage_is_in_the_table_and_on_disk_and_can_be_run():
     assert all(callable(importlib.import_module(f"pipeline.{name}").work) for name in on_disk)
 
 
-def test_every_profile_is_named_and_the_other_way_round():
-    table = PAGES[README].split("| profile |")[1].split("\n\n")[0]
-    named = set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
-    assert named == {p.stem for p in paths.PROFILES.glob("*.toml")}
+NETWORKS = {path.stem for path in paths.MODELS.glob("*.toml")}
+TABLES = {  # page, head of a table -> the names in its first column
+    ("README.md", "profile"): {path.stem for path in paths.PROFILES.glob("*.toml")},
+    ("README.md", "`models=`"): NETWORKS | {"qin_softmax"},  # one of the ablations
+    ("docs/models.md", "`models=`"): NETWORKS,
+    ("docs/blending.md", "blender"): {blender.name for blender in BLENDERS},
+    ("docs/probes.md", "finding"): {*PLANTS} - {"none"},
+}
+
+
+@pytest.mark.parametrize(("page", "head"), TABLES)
+def test_a_table_names_all_that_there_is_and_nothing_else(page, head):
+    table = PAGES[ROOT / page].split(f"| {head} |")[1].split("\n\n")[0]
+    first = re.findall(r"^\|([^|]*)\|", table, re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", "".join(first))) == TABLES[page, head]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
