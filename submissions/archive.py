@@ -1,4 +1,4 @@
-"""The zip around prediction.csv: opened only when it holds that one file at its root."""
+"""The zip around prediction.csv: read only where it holds that one file at its root."""
 
 import io
 import zipfile
@@ -11,14 +11,14 @@ NAME = "prediction.csv"
 MAX_BYTES = 512 << 20  # uncompressed; a real submission has about 10 MB
 MAX_FILE = MAX_BYTES + (1 << 16)  # on the disk: a zip adds its directory
 MAX_ENTRIES = 1000  # listed in an error; a real submission has one
-ENTRY = b"PK\x01\x02"  # how each begins in the directory of a zip
+ENTRY = b"PK\x01\x02"  # begins each entry in the directory of a zip
 ENCRYPTED = 0x1  # bit 0 of a zip entry's flags
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what every unzip can read
 BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError)  # by fuzzing
 
 
 def is_zip(name: str, data: bytes) -> bool:
-    """Meant as a zip, by its name or its first bytes, whether or not it is a whole one."""
+    """Whether it is meant as a zip, by its name or its first bytes; it may be a broken one."""
     return name.lower().endswith(".zip") or data.startswith(b"PK")
 
 
@@ -41,9 +41,9 @@ def extract(data: bytes) -> bytes:
 
 
 def _read(archive: zipfile.ZipFile) -> bytes:
-    """As many bytes as the directory says, and no more in memory: a zip may unpack to others.
+    """The bytes of prediction.csv, at most as many as the directory of the zip says.
 
-    Raises ValueError where it does.
+    Raises ValueError where the file has more or fewer: such a zip may fill the memory.
     """
     size = archive.getinfo(NAME).file_size
     with archive.open(NAME) as stream:
@@ -54,7 +54,7 @@ def _read(archive: zipfile.ZipFile) -> bytes:
 
 
 def _problems(entries: list[zipfile.ZipInfo]) -> list[str]:
-    """Everything wrong with the directory of a zip, before a byte of its files is read."""
+    """The problems of the directory of a zip, found before a byte of its files is unpacked."""
     names = [entry.orig_filename for entry in entries]
     problems = [_misplaced(name) for name in names if name != NAME]
     if names.count(NAME) != 1:

@@ -208,7 +208,7 @@ def _score_errors(text: pl.Series, score: pl.Series) -> list[str]:
 
 
 def _first(bad: pl.Series, text: pl.Series, expected: str) -> list[str]:
-    """No line, or one: where the first bad cell stands, what it holds, and how many there are."""
+    """At most one line: the first bad cell, its line, and the number of bad cells."""
     if not bad.any():
         return []
     row = int(bad.arg_true()[0])

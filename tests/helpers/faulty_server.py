@@ -148,7 +148,7 @@ def gzipped(to, site: Site) -> None:
 
 
 def wrong_range(to, site: Site) -> None:
-    """Bytes from further on than was asked for."""
+    """Bytes that begin after the requested ones."""
     begin, size = requested_start(to, site) + 10, len(site.data)
     fields = {"Content-Range": f"bytes {begin}-{size - 1}/{size}", "ETag": site.tag}
     answer(to, 206, fields | {"Content-Length": size - begin}, site.data[begin:])

@@ -32,9 +32,9 @@ def submit(tmp_path, monkeypatch):
             change(blended).write_parquet(out / "test.parquet")
             (out / "blend.json").write_text(json.dumps(TABLE))
         submission = ArtifactSpec("70_submit", name, tmp_path / "submissions")
-        known = {"blend": blend, "submission": submission, "fits": {}}
-        known |= {"challenge_files": {"test": test_file}}
-        for function, result in known.items():
+        results = {"blend": blend, "submission": submission, "fits": {}}
+        results |= {"challenge_files": {"test": test_file}}
+        for function, result in results.items():
             monkeypatch.setattr(graph, function, lambda s, result=result: result)
         importlib.import_module("pipeline.70_submit").work(load_config.load("sample", []), False)
         return submission.path

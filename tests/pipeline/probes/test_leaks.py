@@ -32,8 +32,8 @@ def world(folder, **settings) -> Store:
     return open_store(folder / "store")
 
 
-def names(found: dict) -> list[str]:
-    return [finding["name"] for finding in found["findings"]]
+def names(result: dict) -> list[str]:
+    return [finding["name"] for finding in result["findings"]]
 
 
 @pytest.fixture(scope="module")
@@ -42,24 +42,24 @@ def clean(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def found(clean):
+def result(clean):
     return probes.probe(clean, quiet)
 
 
 @pytest.mark.parametrize("kind", planted_leaks.KINDS)
 def test_a_planted_leak_is_named_and_nothing_else(tmp_path, kind):
-    found = probes.probe(world(tmp_path, plant=kind), quiet)
-    assert names(found) == [kind]
-    (finding,) = found["findings"]
+    result = probes.probe(world(tmp_path, plant=kind), quiet)
+    assert names(result) == [kind]
+    (finding,) = result["findings"]
     assert finding["threshold"] < finding["low"] <= finding["figure"] <= finding["high"]
     assert finding["text"].startswith(f"{kind}: ")
     assert "\n" not in finding["text"]
 
 
-def test_a_clean_sample_has_no_findings(found):
-    assert names(found) == []
-    assert {measured["name"] for measured in found["measured"]} == {*planted_leaks.KINDS}
-    assert all(r["low"] <= r["figure"] <= r["high"] for r in found["measured"])
+def test_a_clean_sample_has_no_findings(result):
+    assert names(result) == []
+    assert {measured["name"] for measured in result["measured"]} == {*planted_leaks.KINDS}
+    assert all(m["low"] <= m["figure"] <= m["high"] for m in result["measured"])
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -67,8 +67,8 @@ def test_the_clean_sample_of_another_seed_has_no_findings_either(tmp_path, seed)
     assert names(probes.probe(world(tmp_path, seed=seed), quiet)) == []
 
 
-def test_the_same_store_gives_the_same_json(clean, found):
-    assert json.dumps(probes.probe(clean, quiet)) == json.dumps(found)
+def test_the_same_store_gives_the_same_json(clean, result):
+    assert json.dumps(probes.probe(clean, quiet)) == json.dumps(result)
 
 
 def test_at_most_so_many_users_are_probed_and_the_result_says_how_many(clean, monkeypatch):
