@@ -21,7 +21,7 @@ from features.store.store import open_store
 from pipeline import graph
 from pipeline.artifacts.spec import require
 from pipeline.artifacts.store import ArtifactWriter
-from pipeline.blending import evaluate, external, predictions
+from pipeline.blending import blenders, evaluate, external, predictions
 from pipeline.config.settings import Settings
 from pipeline.runtime import cli
 from pipeline.runtime.build import build
@@ -41,12 +41,12 @@ def work(s: Settings, force: bool) -> None:
         else:
             oof = predictions.out_of_fold(store, require(graph.folds(s)), fits)
             oof.write_parquet(out / "oof.parquet")
-            inputs = predictions.inputs(oof, models, features["train"])
+            inputs = blenders.inputs(oof, models, features["train"])
             table, weights = evaluate.nested(oof, tables["valid"], fits, inputs)
-        table |= predictions.choose(table, s.blend.method)
+        table |= blenders.choose(table, s.blend.method)
         for name, rows in tables.items():
-            inputs = predictions.inputs(rows, models, features.get(name))
-            tables[name] = predictions.add_blends(rows, inputs, weights, table["chosen"])
+            inputs = blenders.inputs(rows, models, features.get(name))
+            tables[name] = blenders.add_blends(rows, inputs, weights, table["chosen"])
         evaluate.add_valid_auc(table, tables["valid"])
         texts = evaluate.add_weights(table, weights, models)
         if s.blend.external:

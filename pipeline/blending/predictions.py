@@ -1,22 +1,15 @@
-"""The fits' logits as tables, and the blenders' scores beside them."""
+"""The fits' logits as tables: mean over folds and seeds, and out of fold."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 
-from cv import blend
-from cv.blend import Inputs
 from cv.oof import assemble
-from features.errors import InputError
 from features.store.store import Store
-from features.table import KEYS
 
 Fits = dict[tuple[str, int, int], Path]  # (model, seed, fold) -> folder of 50_train
-SUBMITTED = "probability"  # the column that 70_submit submits
-BLENDERS_BY_NAME = {blender.name: blender for blender in blend.BLENDERS}
+SUBMITTED = "probability"  # the column of test.parquet that 70_submit submits
 
 
 def mean_logits(store: Store, fits: Fits) -> dict[str, pl.DataFrame]:
@@ -69,46 +62,6 @@ def single_seeds(fits: Fits, model: str) -> dict[int, str]:
     """The column of every seed of a model; empty where there is only one seed."""
     seeds = [seed for m, seed in _by_seed(fits) if m == model]
     return {seed: f"{model}-seed{seed}" for seed in seeds} if len(seeds) > 1 else {}
-
-
-def inputs(rows: pl.DataFrame, models: tuple[str, ...], features: pl.DataFrame | None) -> Inputs:
-    """What blenders read of `rows`: the models' logits, and the columns of 30_features."""
-    columns = [] if features is None else features.drop(KEYS).get_columns()
-    for column in columns:
-        if column.name in models:
-            raise InputError(f"models: {column.name!r} is a column of 30_features: rename its TOML")
-    return Inputs.of(
-        {model: rows[model].to_numpy() for model in models},
-        {column.name: column.cast(pl.Float32).to_numpy() for column in columns},
-    )
-
-
-def choose(table: dict, method: str) -> dict:
-    """Which blender is submitted, and by what it was chosen: that AUC is optimistic."""
-    if list(table["blenders"]) == ["best_single"]:
-        return {"chosen": "best_single", "chosen_by": "official valid"}
-    if method == "best_single":
-        return {"chosen": method, "chosen_by": "settings, its network by out-of-fold AUC"}
-    if method != "auto":
-        return {"chosen": method, "chosen_by": "settings"}
-    rows = [
-        blend.BlenderScore(
-            name=name, mean=row["cv"], sd=row["sd"], folds=tuple(row["folds"]), weights=None
-        )
-        for name, row in table["blenders"].items()
-    ]
-    return {"chosen": blend.winner(rows).name, "chosen_by": "nested CV"}
-
-
-def add_blends(
-    rows: pl.DataFrame, inputs: Inputs, weights: Mapping[str, Any], chosen: str
-) -> pl.DataFrame:
-    """`rows` with the score of every blender, and `probability`, the one that is submitted."""
-    scores = {
-        name: BLENDERS_BY_NAME[name].predict(fitted, inputs) for name, fitted in weights.items()
-    }
-    submitted = BLENDERS_BY_NAME[chosen].to_probability(scores[chosen])
-    return rows.with_columns(**scores, **{SUBMITTED: submitted})
 
 
 def mean(logits: list[pl.Series]) -> pl.Series:

@@ -12,7 +12,7 @@ from cv.auc import auc
 from cv.bootstrap import paired_bootstrap
 from features.store.store import Split
 from features.table import KEYS
-from pipeline.blending import evaluate, predictions
+from pipeline.blending import blenders, evaluate, predictions
 from pipeline.reporting import scores
 
 N, MODELS, SEEDS, FOLDS = 600, ("qin", "din"), (0, 1), (0, 1, 2)
@@ -96,12 +96,12 @@ def blended(world, tmp_path_factory):
     out = tmp_path_factory.mktemp("blend")
     tables = predictions.mean_logits(world.store, world.fits)
     oof = predictions.out_of_fold(world.store, world.folder, world.fits)
-    inputs = predictions.inputs(oof, MODELS, features_of(N, 0))
+    inputs = blenders.inputs(oof, MODELS, features_of(N, 0))
     table, weights = evaluate.nested(oof, tables["valid"], world.fits, inputs)
-    table |= predictions.choose(table, "logistic")
+    table |= blenders.choose(table, "logistic")
     for i, (name, rows) in enumerate(tables.items()):
-        inputs = predictions.inputs(rows, MODELS, features_of(N, 1 + i))
-        tables[name] = predictions.add_blends(rows, inputs, weights, table["chosen"])
+        inputs = blenders.inputs(rows, MODELS, features_of(N, 1 + i))
+        tables[name] = blenders.add_blends(rows, inputs, weights, table["chosen"])
     evaluate.add_valid_auc(table, tables["valid"])
     texts = evaluate.add_weights(table, weights, MODELS)
     (out / "blend.json").write_text(json.dumps(table))
@@ -113,7 +113,7 @@ def blended(world, tmp_path_factory):
 
 def test_every_blender_has_an_auc_on_valid_and_lists_its_models_and_weights(blended):
     table = json.loads((blended.out / "blend.json").read_text())
-    assert list(table["blenders"]) == list(predictions.BLENDERS_BY_NAME)
+    assert list(table["blenders"]) == list(blenders.BLENDERS_BY_NAME)
     assert table["blenders"]["best_single"]["models"] == ["qin"]
     assert table["blenders"]["features_only"]["models"] == []
     assert table["blenders"]["lightgbm"]["models"] == ["qin", "din"]
