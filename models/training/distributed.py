@@ -1,24 +1,25 @@
-"""One fit over several processes: each works on its share of every batch, all take the same steps.
+"""One fit over several processes: each works on its part of every batch, all take the same steps.
 
-They are the steps of one process on the same batches, but for the order in which floats are added:
+The steps are those of one process on the same batches, except for the order in which floats are
+added:
 
-    shares      batch after batch is cut into as many runs of rows as there are processes; lengths
-                differ by one at most, and where rows are fewer than processes some have none
-    gradient    of the summed loss, all parameters in one flat vector, the number of rows behind
-                it; added up over the processes, and divided by the rows of the whole batch
-    batch norm  mean and variance over all rows of the batch, added up likewise, and so are their
+    shards      every batch is cut into as many runs of rows as there are processes; lengths differ
+                by one at most, and a process may have no row of a small batch
+    gradient    of the summed loss, all parameters in one flat vector with the number of rows behind
+                it; summed over the processes and divided by the rows of the whole batch
+    batch norm  mean and variance over all rows of the batch, summed likewise, and so are their
                 gradients (torch.nn.SyncBatchNorm does this on GPUs alone)
     logits      each process predicts a run of rows; they are gathered by row, so that a score is
                 exact
     score       the first process's, so that all stop at the same epoch
 
-L2 of whole tables, clipping and Adam come after the sum and are computed by all alike. Each process
-has its own dropout, so that with dropout a fit is another one, as with another seed.
+L2 of whole tables, clipping and Adam come after the sum, and every process computes them alike.
+Each process has its own dropout, so that a fit with dropout differs as it does with another seed.
 
-DistributedDataParallel is not used: it averages over processes, which is wrong where shares differ,
+DistributedDataParallel is not used: it averages over processes, which is wrong where shards differ,
 and its buckets gain nothing where most of the gradient, whole embedding tables, comes last.
 
-A process that is alone computes here what it would compute without.
+In a single process, all functions here compute what that process would compute without them.
 """
 
 from collections.abc import Callable, Iterable
@@ -31,7 +32,7 @@ from torch.distributed.rendezvous import rendezvous as torch_rendezvous
 
 
 class PeerLost(RuntimeError):
-    """Another process of the fit is gone."""
+    """Another process of the fit has ended."""
 
 
 def launched() -> bool:
@@ -40,38 +41,42 @@ def launched() -> bool:
 
 
 def rendezvous() -> tuple[dist.Store, int]:
-    """A store that the processes share and that outlives each of them, and this one's rank."""
+    """A store that the processes share and that outlives each of them, and this one's rank.
+
+    torch's function of this name is what init_process_group calls; torch documents it in its own
+    module alone. tests/models/training/test_distributed.py starts real processes with it.
+    """
     store, rank, _ = next(torch_rendezvous("env://"))
-    return dist.PrefixStore("meet", store), rank
+    return dist.PrefixStore("rendezvous", store), rank
 
 
 def init_process_group(backend: str) -> None:
-    """Work together from here on, over `backend`: gloo or nccl."""
+    """From now on, the processes work together over `backend`: gloo or nccl."""
     dist.init_process_group(backend)
 
 
-def end() -> None:
+def destroy_process_group() -> None:
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
 def size() -> int:
-    """How many processes there are."""
+    """The number of processes."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def rank() -> int:
-    """Which of them this one is, from 0."""
+    """The number of this process, from 0."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
-def own_seed(seed: int) -> int:
-    """Of what may differ between the processes: `seed` itself in the first one."""
+def rank_seed(seed: int) -> int:
+    """The seed of draws that may differ between the processes: `seed` itself in the first one."""
     return (seed + 1_000_003 * rank()) % 2**63  # a CPU's generator reads the lower 32 bits alone
 
 
 def shard(index: Tensor) -> Tensor:
-    """This process's part of `index` (N,); the parts of all, in order, are the whole."""
+    """This process's part of `index` (N,); the parts of all, in order, are the whole again."""
     return index.tensor_split(size())[rank()]
 
 
@@ -93,34 +98,35 @@ def sync_weights(network: nn.Module) -> None:
 
 
 def backward(loss: Tensor, parameters: Iterable[nn.Parameter], n_rows: int) -> None:
-    """The gradient of the mean loss over the batch, of which `loss` is the mean over `n_rows`."""
+    """Set the gradients of the mean loss over the whole batch; `loss` is the mean over the `n_rows`
+    rows of this process."""
     if size() == 1:
         loss.backward()
         return
-    (loss * n_rows).backward()  # a mean over no rows is NaN, but no gradient comes of it
+    (loss * n_rows).backward()  # the mean over no rows is NaN, but has no gradient
     parameters = list(parameters)
     grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-    flat = _add_up(torch.cat([*(g.flatten() for g in grads), grads[0].new_full((1,), n_rows)]))
+    flat = _all_reduce(torch.cat([*(g.flatten() for g in grads), grads[0].new_full((1,), n_rows)]))
     parts = flat[:-1].div_(flat[-1]).split([p.numel() for p in parameters])
     for parameter, part in zip(parameters, parts, strict=True):
         parameter.grad = part.view_as(parameter)
 
 
 def mean(total: Tensor, n_rows: int) -> float:
-    """`total` () float64 over all processes, by the rows of all."""
+    """The sum of `total` () float64 over all processes, divided by the rows of all."""
     if size() == 1:
         return total.item() / n_rows
-    total, n_rows = _add_up(torch.stack((total, total.new_tensor(n_rows)))).tolist()
+    total, n_rows = _all_reduce(torch.stack((total, total.new_tensor(n_rows)))).tolist()
     return total / n_rows
 
 
 def gather(own: Tensor, n_rows: int) -> Tensor:
-    """(N,) from each process's values `own` of its `share` of N = `n_rows` rows."""
+    """(N,) from the values `own` that each process has for its `shard` of N = `n_rows` rows."""
     if size() == 1:
         return own
     whole = own.new_zeros(n_rows)
     whole[shard(torch.arange(n_rows, device=own.device))] = own
-    return _add_up(whole)
+    return _all_reduce(whole)
 
 
 def broadcast_scalar(value: float) -> float:
@@ -132,25 +138,27 @@ def broadcast_scalar(value: float) -> float:
 
 
 class GlobalBatchNorm(nn.BatchNorm1d):
-    """Batch norm over the rows of all processes. Shapes: x (B, H), the process's share of a batch.
+    """Batch norm over the rows of all processes. Shapes: x (B, H), the process's part of a batch.
 
-    Variances are of differences from the mean, not of squares, which would cancel.
+    Variances are computed from differences from the mean; a difference of squares would cancel.
     """
 
     @classmethod
     def of(cls, norm: nn.BatchNorm1d) -> "GlobalBatchNorm":
-        """With the parameters and statistics of `norm` themselves."""
-        made = cls(norm.num_features, norm.eps, norm.momentum)
-        made._parameters, made._buffers = norm._parameters, norm._buffers
-        return made.train(norm.training)
+        """A module that shares the parameters and statistics of `norm`."""
+        module = cls(norm.num_features, norm.eps, norm.momentum)
+        module.weight, module.bias = norm.weight, norm.bias
+        for name, buffer in norm.named_buffers():
+            setattr(module, name, buffer)
+        return module.train(norm.training)
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
         rows = x.new_full((1,), len(x))
-        n, summed = _AddedUp.apply(torch.cat((rows, x.sum(0)))).split((1, x.shape[1]))
+        n, summed = _AllReduce.apply(torch.cat((rows, x.sum(0)))).split((1, x.shape[1]))
         centred = x - summed / n
-        variance = _AddedUp.apply((centred**2).sum(0)) / n
+        variance = _AllReduce.apply((centred**2).sum(0)) / n
         with torch.no_grad():
             self.num_batches_tracked += 1
             self.running_mean.lerp_(summed / n, self.momentum)
@@ -158,23 +166,23 @@ class GlobalBatchNorm(nn.BatchNorm1d):
         return centred * (variance + self.eps).rsqrt() * self.weight + self.bias
 
 
-class _AddedUp(Function):
+class _AllReduce(Function):
     """The sum over the processes; every process's loss depends on it, so gradients add up too."""
 
     @staticmethod
     def forward(ctx, x: Tensor) -> Tensor:
-        return _add_up(x.clone())
+        return _all_reduce(x.clone())
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> Tensor:
-        return _add_up(grad.clone())
+        return _all_reduce(grad.clone())
 
 
-def _add_up(x: Tensor) -> Tensor:
-    """`x`, with every process's added to it."""
+def _all_reduce(x: Tensor) -> Tensor:
+    """`x`, overwritten with the sum over the processes."""
     try:
         dist.all_reduce(x)
-    except RuntimeError as error:  # gloo knows no other
+    except RuntimeError as error:  # gloo raises no other class
         raise PeerLost(str(error)) from error
     return x
 

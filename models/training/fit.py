@@ -1,15 +1,14 @@
-"""The only training loop: shuffled batches of device-resident rows, early stopping on held-out AUC.
+"""The only training loop: shuffled batches, early stopping on the AUC of held-out rows.
 
-Per step, as published: the loss (models.training.losses), plus (lambda / 2) sum w^2 over the
-whole embedding
-tables, gradient clipped by its total norm, Adam. Learning rate times `decay` when the AUC stops
-rising.
-A GPU is waited for before and after an epoch (models.batches.rows), never in it; but "bce_bpr"
-and a
-Transformer need to know sizes, and rows on the host are copied.
+Each step, as published: the loss (models.training.losses), plus (lambda / 2) sum w^2 over the whole
+embedding tables, the gradient clipped by its total norm, Adam. The learning rate is multiplied by
+`decay` when the AUC stops rising.
 
-A fit may be stopped after any epoch and go on from `Course.state_dict()`, in another process too:
-it ends with the bytes of one that was never stopped.
+The host waits for a GPU before and after an epoch (models.batches.rows), never in it; but the loss
+"bce_bpr" and a Transformer must know sizes, and rows on the host are copied.
+
+A fit may stop after any epoch and resume from `TrainState.state_dict()`, in another process too: it
+ends with the same bytes as one that never stopped.
 """
 
 import copy
@@ -32,10 +31,10 @@ from models.training import distributed
 from models.training.losses import loss
 
 Score = Callable[[Tensor, Tensor], float]  # (label, logits) -> the figure that should rise
-Progress = Callable[[Iterable, str], Iterable]
-EachEpoch = Callable[[int, dict], None]  # (epoch from 1, its record in FitReport.epochs)
-Save = Callable[[Callable[[], dict]], None]  # may call what it is given for the state to keep
-PREDICTED_AT_ONCE = {"cpu": 1024, "cuda": 8192}  # rows; so few that a CPU's cache holds a layer's
+BatchProgress = Callable[[Iterable, str], Iterable]  # (batches, title) -> the same batches
+EpochCallback = Callable[[int, dict], None]  # (epoch from 1, its record in FitReport.epochs)
+SaveState = Callable[[Callable[[], dict]], None]  # gets a function that returns the state to save
+PREDICT_ROWS = {"cpu": 1024, "cuda": 8192}  # in a batch; so few that a CPU's cache holds a layer's
 
 
 @dataclass(slots=True)
@@ -55,29 +54,29 @@ class FitReport:
 
 
 class CheckpointMismatch(ValueError):
-    """A state to go on from that was kept by another fit."""
+    """The state to resume from was saved by another fit."""
 
 
 class TrainState:
-    """A fit between two epochs: all that the next ones depend on, and what came of the others."""
+    """A fit between two epochs: all that the next ones depend on, and the report so far."""
 
-    def __init__(self, network: Network, s: FitSettings, seed: int) -> None:
-        self.network, self.s = network, s
+    def __init__(self, network: Network, cfg: FitSettings, seed: int) -> None:
+        self.network, self.cfg = network, cfg
         self.device = next(network.parameters()).device
-        self.optimiser = torch.optim.Adam(network.parameters(), lr=s.learning_rate, fused=True)
+        self.optimiser = torch.optim.Adam(network.parameters(), lr=cfg.learning_rate, fused=True)
         self.shuffle = torch.Generator().manual_seed(seed)  # the order depends on nothing else
-        torch.manual_seed(distributed.own_seed(seed))  # dropout
+        torch.manual_seed(distributed.rank_seed(seed))  # dropout
         self.report = FitReport()
         self.best: dict[str, Tensor] = {}  # the weights of the best epoch
-        self.stale = 0  # epochs since then
+        self.stale = 0  # epochs since the best one
 
     @property
-    def over(self) -> bool:
-        return len(self.report.epochs) >= self.s.max_epochs or self.stale >= self.s.patience
+    def finished(self) -> bool:
+        return len(self.report.epochs) >= self.cfg.max_epochs or self.stale >= self.cfg.patience
 
     def add(self, record: dict, logits: Tensor) -> None:
-        """Take in what an epoch came to: its record and the held-out logits (M,)."""
-        report, s = self.report, self.s
+        """Add an epoch: its record and the held-out logits (M,)."""
+        report, cfg = self.report, self.cfg
         report.epochs.append(record)
         if record["score"] > report.best_score:
             report.best_epoch, report.best_score = len(report.epochs), record["score"]
@@ -85,9 +84,9 @@ class TrainState:
             self.best = copy.deepcopy(self.network.state_dict())
             return
         self.stale += 1
-        if self.stale < s.patience and self.stale % s.decay_patience == 0:
-            now = record["learning_rate"]
-            lower = max(now * s.decay, min(now, s.min_learning_rate))
+        if self.stale < cfg.patience and self.stale % cfg.decay_patience == 0:
+            rate = record["learning_rate"]
+            lower = max(rate * cfg.decay, min(rate, cfg.min_learning_rate))
             self.optimiser.param_groups[0]["lr"] = lower
 
     def state_dict(self) -> dict:
@@ -105,9 +104,9 @@ class TrainState:
         }
 
     def load_state_dict(self, state: dict) -> None:
-        """Go on from `state`, whose tensors lie on the CPU.
+        """Resume from `state`, whose tensors lie on the CPU.
 
-        Raises NotThisFit where it is of another network; this fit is then of no use any more.
+        Raises CheckpointMismatch where it is of another network; do not use this fit after that.
         """
         try:
             self.network.load_state_dict(state["network"])
@@ -122,8 +121,8 @@ class TrainState:
         except torch.OutOfMemoryError:
             raise
         except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            first = str(error).strip().partition("\n")[0]
-            raise CheckpointMismatch(f"{type(error).__name__}: {first}") from None
+            message = str(error).strip().partition("\n")[0]
+            raise CheckpointMismatch(f"{type(error).__name__}: {message}") from None
 
 
 def fit(
@@ -132,35 +131,36 @@ def fit(
     label: RowValues,
     held: BatchSource,
     held_label: Tensor,
-    s: FitSettings,
+    cfg: FitSettings,
     *,
     seed: int,
     score: Score,
-    progress: Progress = lambda batches, _: batches,
-    each_epoch: EachEpoch = lambda epoch, record: None,
+    progress: BatchProgress = lambda batches, _: batches,
+    each_epoch: EpochCallback = lambda epoch, record: None,
     state: dict | None = None,
-    save: Save = lambda state: None,
+    save: SaveState = lambda state: None,
 ) -> FitReport:
     """Train until the held-out score stops rising; leave the best weights in `network`.
 
-    Shapes: label (N,) and held_label (M,) float, on the device of the rows and the network; of rows
-    on disk, label is a RowValues.
-    Begins at `state` where there is one; `save` is called after every epoch.
+    Shapes: label (N,) and held_label (M,) float, on the device of the rows and the network; a label
+    of rows on disk is a DiskArray.
+    It resumes from `state` where there is one; `save` is called after every epoch.
     Raises FloatingPointError, naming epoch and learning rate, when loss or logits are not finite;
-    NotThisFit where `state` is of another.
-    Processes of a team (models.training.distributed) call it alike, and end with the same weights.
+    CheckpointMismatch where `state` is of another fit.
+    All processes of a distributed fit (models.training.distributed) call it with the same
+    arguments, and end with the same weights.
     """
     distributed.sync_weights(network)
-    course = TrainState(network, s, seed)
+    train_state = TrainState(network, cfg, seed)
     if state is not None:
-        course.load_state_dict(state)
-    while not course.over:
-        epoch, started = len(course.report.epochs) + 1, time.perf_counter()
-        learning_rate = course.optimiser.param_groups[0]["lr"]
-        batches = train.plan(s.batch_size, course.shuffle, distributed.sharding())
-        fed = batches_on_device(train, label, batches, course.device)
-        steps = (next(fed) for _ in progress(batches, f"epoch {epoch}"))
-        mean_loss = train_epoch(network, steps, course.optimiser, s)
+        train_state.load_state_dict(state)
+    while not train_state.finished:
+        epoch, started = len(train_state.report.epochs) + 1, time.perf_counter()
+        learning_rate = train_state.optimiser.param_groups[0]["lr"]
+        plan = train.plan(cfg.batch_size, train_state.shuffle, distributed.sharding())
+        batches = batches_on_device(train, label, plan, train_state.device)
+        steps = (next(batches) for _ in progress(plan, f"epoch {epoch}"))
+        mean_loss = train_epoch(network, steps, train_state.optimiser, cfg)
         logits = predict(network, held)
         if not (math.isfinite(mean_loss) and torch.isfinite(logits).all()):
             n_bad = int((~torch.isfinite(logits)).sum())
@@ -168,24 +168,23 @@ def fit(
                 f"epoch {epoch}: training loss {mean_loss}, {n_bad} of {len(logits)} held-out"
                 f" logits not finite, at learning rate {learning_rate:g}"
             )
-        reached = distributed.broadcast_scalar(score(held_label, logits))
-        record = {"loss": mean_loss, "score": reached, "learning_rate": learning_rate}
+        held_score = distributed.broadcast_scalar(score(held_label, logits))
+        record = {"loss": mean_loss, "score": held_score, "learning_rate": learning_rate}
         record["seconds"] = time.perf_counter() - started
-        course.add(record, logits)
+        train_state.add(record, logits)
         each_epoch(epoch, record)
-        save(course.state_dict)
-    network.load_state_dict(course.best)
-    return course.report
+        save(train_state.state_dict)
+    network.load_state_dict(train_state.best)
+    return train_state.report
 
 
 def train_epoch(
     network: Network,
     batches: Iterator[tuple[Any, Tensor]],
     optimiser: torch.optim.Optimizer,
-    s: FitSettings,
+    cfg: FitSettings,
 ) -> float:
-    """One pass over `batches` and their labels, as models.batches.feed has them; the mean loss of
-    a row."""
+    """One pass over `batches` and their labels (see models.batches.feed); the mean loss per row."""
     network.train()
     parameters = list(network.parameters())
     device = parameters[0].device
@@ -196,22 +195,26 @@ def train_epoch(
         if batch is None:
             break
         optimiser.zero_grad(set_to_none=True)
-        with record_function("forward"), matmul_precision(s.precision, device):
-            batch_loss = loss(network, batch, label, s)
+        with record_function("forward"), matmul_precision(cfg.precision, device):
+            batch_loss = loss(network, batch, label, cfg)
         with record_function("backward"):
             distributed.backward(batch_loss, parameters, len(label))
         with record_function("update"):
-            add_embedding_l2(network, s.embedding_l2)
-            torch.nn.utils.clip_grad_norm_(parameters, s.clip_norm)
+            add_embedding_l2(network, cfg.embedding_l2)
+            torch.nn.utils.clip_grad_norm_(parameters, cfg.clip_norm)
             optimiser.step()
-        if len(label):  # a process may have no row of a small batch
+        if len(label):  # one process may have no row of a small batch
             total += batch_loss.detach() * len(label)
         n_rows += len(label)
     return distributed.mean(total, n_rows)
 
 
 def add_embedding_l2(network: Network, weight: float) -> None:
-    """Add the gradient of (weight / 2) sum w^2 over the embedding tables, without its graph."""
+    """Add the gradient of (weight / 2) sum w^2 over the embedding tables, without its graph.
+
+    For each table: grad += weight * table. The operator is torch's private one, as its optimisers
+    use it: all tables in one call. tests/models/training/test_fit.py holds it against the formula.
+    """
     tables = network.embedding_tables()
     torch._foreach_add_([t.grad for t in tables], [t.detach() for t in tables], alpha=weight)
 
@@ -220,7 +223,7 @@ def add_embedding_l2(network: Network, weight: float) -> None:
 def predict(network: Network, rows: BatchSource, batch_size: int | None = None) -> Tensor:
     """Logits (N,) float32 of `rows`, in eval mode; never rounded, whatever the training did."""
     score, device = network.eval().fused(), next(network.parameters()).device
-    batch_size = batch_size or PREDICTED_AT_ONCE[device.type]
+    batch_size = batch_size or PREDICT_ROWS[device.type]
     plan = rows.plan(batch_size, shard=distributed.sharding())
     own = torch.cat([score(batch) for batch, _ in batches_on_device(rows, None, plan, device)])
     return distributed.gather(own, len(rows))

@@ -16,7 +16,14 @@ from models.batches.disk_array import DiskArray
 from models.batches.source import RowSource, RowValues
 from models.network import Network
 from models.settings import NetworkSettings
-from models.training.fit import CheckpointMismatch, EachEpoch, FitReport, Progress, fit, predict
+from models.training.fit import (
+    BatchProgress,
+    CheckpointMismatch,
+    EpochCallback,
+    FitReport,
+    fit,
+    predict,
+)
 from pipeline import graph
 from pipeline.config.settings import Settings
 from pipeline.graph import OFFICIAL
@@ -109,8 +116,8 @@ class TrainingContext:
     def train(
         self,
         key: Key,
-        progress: Progress,
-        each_epoch: EachEpoch,
+        progress: BatchProgress,
+        each_epoch: EpochCallback,
         checkpointer: FitCheckpointer | None = None,
     ) -> TrainedFit:
         """Train one network until its held-out AUC stops rising.

@@ -18,7 +18,7 @@ from features.errors import InputError
 from models.layers.precision import resolve_precision
 from models.settings import NetworkSettings
 from models.training import distributed
-from models.training.fit import FitReport, Progress
+from models.training.fit import BatchProgress, FitReport
 from pipeline import graph
 from pipeline.artifacts.spec import ArtifactSpec, require
 from pipeline.artifacts.store import ArtifactWriter
@@ -134,7 +134,7 @@ def _enough_memory(fit: Fit) -> AbstractContextManager:
 
 
 def make_fit(
-    context: TrainingContext, key: Key, out: ArtifactWriter | None, progress: Progress
+    context: TrainingContext, key: Key, out: ArtifactWriter | None, progress: BatchProgress
 ) -> dict:
     """Train one network, write its artifact's files, return the facts of the stage's line.
 

@@ -19,7 +19,7 @@ from models.batches.disk_array import DiskArray
 from models.batches.rows import Rows
 from models.batches.source import RowSource, RowValues
 from models.batches.stream import StreamRows, min_memory
-from models.training.fit import PREDICTED_AT_ONCE
+from models.training.fit import PREDICT_ROWS
 from pipeline.config.load import Settings
 
 LABELED = ("train", "valid")
@@ -94,7 +94,7 @@ def fold_column(path: Path) -> DiskArray:
 def check_memory(settings: Settings, device: torch.device) -> None:
     """Raises InputError where train.memory may not hold a batch of one of the networks."""
     for model, network in settings.networks.items():
-        batch = max(network.fit.batch_size, PREDICTED_AT_ONCE[device.type])
+        batch = max(network.fit.batch_size, PREDICT_ROWS[device.type])
         needed = -(-min_memory(batch, network.max_len) >> 20)
         if settings.train.memory < needed:
             raise InputError(

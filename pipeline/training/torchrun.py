@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from features.errors import InputError
 from models.training import distributed
-from models.training.losses import PAIRING
+from models.training.losses import PAIRWISE
 from pipeline.config.settings import Settings
 from pipeline.runtime import devices
 
@@ -43,7 +43,7 @@ def distributed_session() -> Iterator[None]:
             raise InputError(PEER_LOST) from None
         raise
     finally:
-        distributed.end()
+        distributed.destroy_process_group()
 
 
 def exit_process(code: int) -> NoReturn:
@@ -84,7 +84,7 @@ def refuse(settings: Settings) -> None:
         f"{model}.fit.loss={network.fit.loss} compares the rows of a batch, and each process has"
         " only its share of them: train it without torchrun"
         for model, network in settings.networks.items()
-        if network.fit.loss in PAIRING
+        if network.fit.loss in PAIRWISE
     ]
     train_cfg = settings.train
     if train_cfg.rows == "stream":

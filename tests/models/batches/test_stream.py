@@ -13,7 +13,7 @@ from models.batches.disk_array import DiskArray
 from models.batches.feed import batches_on_device
 from models.batches.plan import split
 from models.batches.rows import COLUMNS, Rows
-from models.training.fit import PREDICTED_AT_ONCE, fit, predict
+from models.training.fit import PREDICT_ROWS, fit, predict
 from tests.helpers import small
 
 CPU = torch.device("cpu")
@@ -139,7 +139,7 @@ def test_one_window_is_read_ahead_and_no_more(world, monkeypatch):
 
 @pytest.mark.parametrize("interest", ["asta", "din", "mean"])
 def test_predictions_are_those_of_rows_in_memory_bit_for_bit(world, interest, monkeypatch):
-    monkeypatch.setitem(PREDICTED_AT_ONCE, "cpu", BATCH)
+    monkeypatch.setitem(PREDICT_ROWS, "cpu", BATCH)
     net = small.network(small.settings(interest=interest, interaction="mlp")).float()
     held = (world.fold == 2).nonzero().squeeze(1)
     on_disk = world.disk.where(lambda a, b: world.disk_fold.read(a, b) == 2)

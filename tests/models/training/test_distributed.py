@@ -87,9 +87,9 @@ def process(rank: int, size: int, port: int, folder: str) -> None:
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     distributed.init_process_group("gloo")
     found = {"networks": every_network(), "stubborn": stubborn()}
-    torch.manual_seed(distributed.own_seed(5))
+    torch.manual_seed(distributed.rank_seed(5))
     torch.save(found | {"random": torch.rand(3)}, f"{folder}/{size}-{rank}.pt")
-    distributed.end()
+    distributed.destroy_process_group()
 
 
 def free_port() -> int:
