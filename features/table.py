@@ -26,7 +26,7 @@ where train rows are described, and all train rows for valid and test. The histo
 held out with its labels: where a user has several rows, one row's history may hold the target of
 another.
 
-tests/features/test_column_contract.py checks all this for every feature, and names what is wrong.
+tests/features/test_table.py checks all this for every feature, and names what is wrong.
 """
 
 from types import ModuleType

@@ -10,9 +10,7 @@ import sys
 
 from threadpoolctl import threadpool_limits
 
-from features.settings import ReleaseSettings
-from features.sources import sample
-from features.sources.microlens_release import convert
+from features.sources.registry import source_of
 from features.store import schema
 from pipeline import graph
 from pipeline.artifacts.store import ArtifactWriter
@@ -30,7 +28,7 @@ def work(s: Settings, force: bool, download: bool = False) -> None:
         found = graph.challenge_files(s)
         print(f"00_data {s.data.dir} {' '.join(path.name for path in found.values())} found")
         return
-    source = convert if isinstance(s.data, ReleaseSettings) else sample
+    _, source = source_of(s.data)
 
     def fill(out: ArtifactWriter) -> dict:
         with threadpool_limits(1):  # sums of matrix products depend on the number of threads

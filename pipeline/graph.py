@@ -11,8 +11,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from features.errors import InputError
-from features.settings import ChallengeSettings, ReleaseSettings
-from features.sources.microlens_release import files as release_files
+from features.settings import ChallengeSettings
+from features.sources.registry import source_of
 from features.store import schema
 from features.store.hashing import sha256
 from models.settings import NetworkSettings
@@ -30,21 +30,21 @@ OPTIONAL_RESULTS = ("probe.json", "mask.json", "tune.json")  # of stages that a 
 
 def data(s: Settings) -> ArtifactSpec | None:
     """00_data: the generated or converted folder; None where the challenge's own files are used."""
-    if isinstance(s.data, ChallengeSettings):
+    named = source_of(s.data)
+    if named is None:
         return None
-    if isinstance(s.data, ReleaseSettings):
-        settings = {k: v for k, v in asdict(s.data).items() if k not in ("dir", "embeddings")}
-        files = release_files.find(s.data.dir, s.data.embeddings)
-        inputs = {f"{i}-{path.name}": sha256(path) for i, path in enumerate(files)}  # in order
-        return _spec(s, "00_data", "release", settings, inputs)
-    return _spec(s, "00_data", "sample", asdict(s.data), {})
+    name, source = named
+    files = enumerate(source.inputs(s.data))
+    inputs = {f"{i}-{path.name}": sha256(path) for i, path in files}  # their order counts
+    return _spec(s, "00_data", name, source.content_settings(s.data), inputs)
 
 
 def challenge_files(s: Settings) -> dict[str, Path]:
     """The files in the challenge's schema, wherever they come from."""
-    spec = data(s)
-    if spec is None:
+    if isinstance(s.data, ChallengeSettings):
         return schema.files(Path(s.data.dir), s.data.url)
+    spec = data(s)
+    assert spec is not None
     return schema.files(require(spec) / "challenge")
 
 

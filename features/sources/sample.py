@@ -39,22 +39,26 @@ USERS_PER_CHUNK, ITEMS_PER_CHUNK = 25_000, 8_192
 HIDDEN = ["label", "click_probability"]
 
 
-def write(s: SampleSettings, folder: Path) -> dict[str, int]:
+def write(settings: SampleSettings, folder: Path) -> dict[str, int]:
     """Write the files of the module docstring; returns the rows of each, by its stem."""
     world = planted_leaks.in_world(
-        s.plant, sample_world.make_world(s.items, s.tags, s.seed), s.seed
+        settings.plant,
+        sample_world.make_world(settings.items, settings.tags, settings.seed),
+        settings.seed,
     )
-    n_users = s.users + s.valid_users + s.test_users
-    everyone = np.random.default_rng([s.seed, USERS, 0]).permutation(n_users)
-    train, valid, test = np.split(everyone + 1, [s.users, s.users + s.valid_users])
-    valid = planted_leaks.in_users(s.plant, train, valid)
-    rows = partial(impressions, s, world, planted_leaks.Good.of(world, n_users))
+    n_users = settings.users + settings.valid_users + settings.test_users
+    everyone = np.random.default_rng([settings.seed, USERS, 0]).permutation(n_users)
+    train, valid, test = np.split(
+        everyone + 1, [settings.users, settings.users + settings.valid_users]
+    )
+    valid = planted_leaks.in_users(settings.plant, train, valid)
+    rows = partial(impressions, settings, world, planted_leaks.Good.of(world, n_users))
     tables = {
         "challenge/train": without(["ID", HIDDEN[1]], rows(TRAIN, train)),
         "challenge/valid": without(["ID", HIDDEN[1]], rows(VALID, valid)),
         "challenge/test": without(HIDDEN, rows(TEST, test)),
         "challenge/item_info": iter([item_info(world)]),
-        "challenge/item_feature": item_features(s, world),
+        "challenge/item_feature": item_features(settings, world),
         "hidden_labels": (t.select(["ID", *HIDDEN]) for t in rows(TEST, test)),
     }
     (folder / "challenge").mkdir(parents=True, exist_ok=True)
@@ -78,12 +82,16 @@ def without(columns: list[str], tables: Iterator[pa.Table]) -> Iterator[pa.Table
 
 
 def impressions(
-    s: SampleSettings, world: World, good: planted_leaks.Good, stream: int, user_ids: np.ndarray
+    settings: SampleSettings,
+    world: World,
+    good: planted_leaks.Good,
+    stream: int,
+    user_ids: np.ndarray,
 ) -> Iterator[pa.Table]:
     """All columns of the users' rows, shuffled within each chunk of users."""
     n_rows = 0
     for chunk, start in enumerate(range(0, len(user_ids), USERS_PER_CHUNK)):
-        rng = np.random.default_rng([s.seed, stream, chunk])
+        rng = np.random.default_rng([settings.seed, stream, chunk])
         users = user_ids[start : start + USERS_PER_CHUNK]
         values, offsets = sample_world.draw_histories(world, rng, len(users))
         history = sample_world.padded(values, offsets)
@@ -103,7 +111,7 @@ def impressions(
             "click_probability": probability,
         }
         n_rows += len(order)
-        columns = planted_leaks.in_rows(s.plant, columns, stream, good, rng)
+        columns = planted_leaks.in_rows(settings.plant, columns, stream, good, rng)
         yield pa.table(columns | {"item_seq": lists(columns["item_seq"])})
 
 
@@ -117,14 +125,14 @@ def item_info(world: World) -> pa.Table:
     return pa.table(columns)
 
 
-def item_features(s: SampleSettings, world: World) -> Iterator[pa.Table]:
+def item_features(settings: SampleSettings, world: World) -> Iterator[pa.Table]:
     """Titles, levels and the wide text and image vectors; begins with item 1."""
-    rng = np.random.default_rng([s.seed, MAPS, 0])
+    rng = np.random.default_rng([settings.seed, MAPS, 0])
     text, image = MODALITIES
     d_latent = world.topic.shape[1] + world.style.shape[1]
     to_text, to_image = (random_map(rng, d_latent, width) for width in (D_TEXT, D_IMAGE))
     for chunk, start in enumerate(range(1, len(world.tags), ITEMS_PER_CHUNK)):
-        rng = np.random.default_rng([s.seed, ITEM_NOISE, chunk])
+        rng = np.random.default_rng([settings.seed, ITEM_NOISE, chunk])
         ids = np.arange(start, min(start + ITEMS_PER_CHUNK, len(world.tags)))
         latent = np.hstack([world.topic[ids], world.style[ids]])
         columns = {

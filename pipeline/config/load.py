@@ -22,7 +22,7 @@ from pipeline.config.networks import ALL, Changes, Source, Sourced, Values, sour
 from pipeline.config.redact import one_line, without_secrets
 from pipeline.config.schema import assemble, near
 from pipeline.config.settings import (
-    SOURCES,
+    DATA_SETTINGS,
     DataSettings,
     RunSettings,
     SampleSettings,
@@ -155,11 +155,11 @@ def _data(layers: list[Layer], problems: list[str]) -> tuple[DataSettings, Value
     tables = [(source, dict(table.get("data", {}))) for source, table in layers]
     names = [(table.pop("source"), source) for source, table in tables if "source" in table]
     name, source = names[-1] if names else (None, networks.DEFAULT)
-    if not isinstance(name, str) or name not in SOURCES:
-        problems.append(f"data.source = {name!r} must be one of {', '.join(SOURCES)}")
+    if not isinstance(name, str) or name not in DATA_SETTINGS:
+        problems.append(f"data.source = {name!r} must be one of {', '.join(DATA_SETTINGS)}")
         return SampleSettings(), {}
-    values = _section(SOURCES[name], "data", tables, problems)
-    data: Any = assemble(SOURCES[name], networks.plain(values), "data", problems)
+    values = _section(DATA_SETTINGS[name], "data", tables, problems)
+    data: Any = assemble(DATA_SETTINGS[name], networks.plain(values), "data", problems)
     return data or SampleSettings(), {"source": Sourced(name, source)} | values
 
 

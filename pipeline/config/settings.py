@@ -9,6 +9,7 @@ from features.settings import (
     ReleaseSettings,
     SampleSettings,
 )
+from features.sources.registry import DATA_SOURCES
 from models.settings import NetworkSettings
 
 Pruner = Literal["median", "hyperband", "wilcoxon", "none"]
@@ -163,7 +164,10 @@ class RunSettings:
     blend: BlendSettings = field(default_factory=BlendSettings)
 
 
-SOURCES = {"sample": SampleSettings, "release": ReleaseSettings, "challenge": ChallengeSettings}
+DATA_SETTINGS: dict[str, type] = {  # by data.source; `challenge` are files that stay where they are
+    **{name: source.settings for name, source in DATA_SOURCES.items()},
+    "challenge": ChallengeSettings,
+}
 DataSettings = SampleSettings | ReleaseSettings | ChallengeSettings
 
 

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from features.sources.microlens_release import files
 from features.sources.microlens_release.files import gather
 from features.sources.microlens_release.items import ReleaseItems, item_table
+from features.sources.microlens_release.paths import find
 from features.sources.microlens_release.rows import (
     Events,
     ReleaseRows,
@@ -35,9 +36,7 @@ def write(settings: ReleaseSettings, folder: Path) -> dict[str, int]:
     Returns counts: rows of each split, `items` (of the release), `users` (with rows), `left_out`
     (users without a positive). Raises InputError where the release cannot be read, or is too small.
     """
-    pairs_path, titles_path, counts_path, *array_paths = files.find(
-        settings.dir, settings.embeddings
-    )
+    pairs_path, titles_path, counts_path, *array_paths = find(settings.dir, settings.embeddings)
     (pairs, n_users), titles, counts = gather(
         partial(files.read_pairs, pairs_path),
         partial(files.read_titles, titles_path),

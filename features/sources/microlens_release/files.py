@@ -1,12 +1,6 @@
-"""A public MicroLens release on disk: which files, and their tables, checked line by line.
+"""The tables of a public MicroLens release, checked line by line.
 
-    *_pairs.csv (user,item,timestamp) or *_pairs.tsv (user TAB items, oldest first); the csv is read
-    where both are there, since it alone tells which events happened at the same time
-    *_titles.csv (item,title) and *_likes_and_views.txt (item TAB likes TAB views)
-
-A value stays text until it is checked, so that a fault can be shown with its line.
-
-Releases: https://github.com/westlake-repl/MicroLens (research use, no redistribution).
+A value stays text until it has been checked, so that a message can show it with its line.
 """
 
 import re
@@ -19,11 +13,6 @@ import polars as pl
 
 from features.errors import InputError
 
-FILES = {  # the first pattern that matches is read
-    "pairs": ("*_pairs.csv", "*_pairs.tsv"),
-    "titles": ("*_titles.csv",),
-    "counts": ("*_likes_and_views.txt",),
-}
 LIMITS = {  # the item table has a row per id up to the largest, so ids may not run wild
     "user": (0, 2**31 - 1),
     "item": (1, 10_000_000),
@@ -32,29 +21,6 @@ LIMITS = {  # the item table has a row per id up to the largest, so ids may not 
     "views": (0, 2**63 - 1),
 }
 OPTIONAL = ("likes", "views")  # may be missing
-
-
-def find(dir: str, embeddings: tuple[str, ...]) -> list[Path]:
-    """Every file of a release that is read: pairs, titles, counts, then the arrays.
-
-    Raises InputError with all that is missing, or there more than once.
-    """
-    folder = Path(dir)
-    if not dir or not folder.is_dir():
-        found = "is empty" if not dir else f"= {dir} is no folder"
-        raise InputError(f"data.dir {found}; name a MicroLens release's folder: data.dir=FOLDER")
-    found, problems = [], []
-    for patterns in FILES.values():
-        matches = next(filter(None, (sorted(folder.glob(p)) for p in patterns)), [])
-        names = ", ".join(path.name for path in matches) or "none"
-        if len(matches) != 1:
-            problems.append(f"expected one {' or '.join(patterns)}, found {names}")
-        found += matches
-    arrays = [Path(path) for path in embeddings]
-    problems += [f"data.embeddings: {path} does not exist" for path in arrays if not path.is_file()]
-    if problems:
-        raise InputError(f"{folder}: " + "; ".join(problems))
-    return found + arrays
 
 
 def read_pairs(path: Path) -> tuple[pl.DataFrame, int]:

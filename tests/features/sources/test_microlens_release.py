@@ -1,4 +1,4 @@
-"""A tiny MicroLens release, made here: files in, rows of the challenge's schema out."""
+"""A tiny MicroLens release becomes rows and items in the challenge's schema."""
 
 import os
 from pathlib import Path
@@ -10,70 +10,30 @@ import pytest
 from features.errors import InputError
 from features.settings import ReleaseSettings
 from features.sources.microlens_release import convert as release
-from features.sources.microlens_release import files
 from features.sources.microlens_release import items as release_items
+from features.sources.microlens_release import paths as release_paths
 from features.sources.microlens_release import rows as release_rows
 from features.store.schema import SPLITS
-
-N_USERS, LARGEST = 120, 60
-UNTITLED = 7  # an id with events but without a title; ids divisible by 11 occur nowhere
-IDS = np.array([i for i in range(1, LARGEST + 1) if i % 11])
-RNG = np.random.default_rng(1)
-EVENTS = {user: RNG.choice(IDS, size=2 + user % 9, replace=False) for user in range(1, N_USERS + 1)}
-TITLES = {
-    1: "plain words, no tag",
-    2: 'quoted ""words"" # Two  Yuan #TWO YUAN# fish',
-    3: "many #a #b #fish #c # two yuan #d",
-    **{int(i): f"video {i} about thing{i % 5} # Two Yuan" for i in IDS if i not in (1, 2, 3, 7)},
-}
-
-
-def tsv(events=EVENTS):
-    lines = (f"{user}\t{' '.join(map(str, items))}" for user, items in events.items())
-    return "\r\n".join(lines) + "\r\n"
-
-
-def csv(events=EVENTS):
-    rows = [(u, i, 1000 + t) for u, items in events.items() for t, i in enumerate(items)]
-    rows = [rows[j] for j in np.random.default_rng(2).permutation(len(rows))]
-    return "user,item,timestamp\n" + "".join(f"{u},{i},{t}\n" for u, i, t in rows)
-
-
-def titles():
-    return "item,title\n" + "".join(f'{item},"{title}"\n' for item, title in TITLES.items())
-
-
-def counts():
-    return "".join(f"{item}\t{item * 10}\t{5000 - item}\n" for item in TITLES)
+from tests.helpers.release import (
+    EVENTS,
+    IDS,
+    LARGEST,
+    N_USERS,
+    TITLES,
+    UNTITLED,
+    convert,
+    csv,
+    file_bytes,
+    tables,
+    titles,
+    tsv,
+    write_release,
+)
 
 
 @pytest.fixture
 def source(tmp_path):
-    folder = tmp_path / "source"
-    folder.mkdir()
-    (folder / "Tiny_pairs.tsv").write_text(tsv())
-    (folder / "Tiny_titles.csv").write_text(titles())
-    (folder / "Tiny_likes_and_views.txt").write_text(counts())
-    return folder
-
-
-def convert(source, name="out", **settings):
-    out = source.parent / name
-    report = release.write(ReleaseSettings(dir=str(source), **settings), out)
-    return out, report
-
-
-def tables(out):
-    """Parts by name; the test part takes its labels along."""
-    parts = {path.stem: pl.read_parquet(path) for path in (out / "challenge").glob("*.parquet")}
-    hidden = pl.read_parquet(out / "hidden_labels.parquet")
-    assert parts["test"]["ID"].equals(hidden["ID"])
-    parts["test"] = parts["test"].with_columns(hidden["label"])
-    return parts
-
-
-def file_bytes(out):
-    return {p.relative_to(out): p.read_bytes() for p in sorted(out.rglob("*.parquet"))}
+    return write_release(tmp_path / "source")
 
 
 def test_the_schema_is_the_challenges(source):
@@ -294,89 +254,13 @@ def test_arrays_become_content_and_columns(source, tmp_path):
     one = tables(convert(source, "one", embeddings=paths[:1])[0])
     assert "txt_emb_BERT" not in one["item_feature"].columns
     settings = ReleaseSettings(dir=str(source), embeddings=paths)
-    assert [path.name for path in files.find(settings.dir, settings.embeddings)] == [
+    assert [path.name for path in release_paths.find(settings.dir, settings.embeddings)] == [
         "Tiny_pairs.tsv",
         "Tiny_titles.csv",
         "Tiny_likes_and_views.txt",
         "text.npy",
         "image.npy",
     ]
-
-
-FAULTS = {  # file, what is replaced, by what, words of the message
-    "item text": ("pairs.tsv", tsv(), "1\t2 3\n2\t4 x5 6\n", ["pairs.tsv", "'x5' (line 2)"]),
-    "item zero": ("pairs.tsv", tsv(), "1\t2 3\n\n2\t0 6\n", ["'0' (line 3)", "from 1"]),
-    "user text and item text": ("pairs.tsv", tsv(), "u\t2 y\n", ["'u' (line 1)", "'y' (line 1)"]),
-    "no tab": ("pairs.tsv", tsv(), "1 2 3\n", ["'1 2 3' (line 1)"]),
-    "second tab": ("pairs.tsv", tsv(), "1\t2\t3\n", ["'3' (line 1)", "2 columns"]),
-    "user twice": ("pairs.tsv", tsv(), "1\t2 3\n1\t4 5\n", ["'1' (line 2)", "every user once"]),
-    "no events": ("pairs.tsv", tsv(), "1\t\n2\t\n", ["no events"]),
-    "empty file": ("titles.csv", titles(), "", ["titles.csv", "'item,title'"]),
-    "header": ("titles.csv", "item,title", "id,title", ["line 1", "'item,title'"]),
-    "id of a title": ("titles.csv", "\n2,", "\ntwo,", ["'two' (line 3)"]),
-    "line after a broken title": ("titles.csv", "plain words", 'a\n\nb"\nz,"c', ["'z' (line 5)"]),
-    "item twice": ("titles.csv", "\n2,", "\n1,", ["'1' (line 3)", "every item once"]),
-    "comma without quotes": ("titles.csv", '"plain words, no tag"', "a, b", ["' b' (line 2)"]),
-    "open quote": ("titles.csv", 'no tag"', "no tag", ["titles.csv", "quotes"]),
-    "not UTF-8": ("titles.csv", "plain words", "\udcff", ["titles.csv", "line 2", "UTF-8"]),
-    "no words": ("titles.csv", titles(), 'item,title\n1,"?"\n', ["no words", "data.embeddings"]),
-    "counts": ("likes_and_views.txt", "\t20\t", "\t2k\t", ["likes is '2k' (line 2)"]),
-    "counts twice": ("likes_and_views.txt", "2\t20", "1\t20", ["'1' (line 2)"]),
-}
-
-
-@pytest.mark.parametrize(("name", "old", "new", "words"), FAULTS.values(), ids=FAULTS.keys())
-def test_faults_are_shown_with_file_and_line(source, name, old, new, words):
-    path = source / f"Tiny_{name}"
-    text = path.read_bytes().decode()
-    assert old in text
-    path.write_bytes(text.replace(old, new, 1).encode(errors="surrogateescape"))
-    with pytest.raises(InputError) as error:
-        convert(source)
-    assert all(word in str(error.value) for word in words), str(error.value)
-
-
-def test_faults_of_several_files_come_in_one_message(source):
-    (source / "Tiny_pairs.tsv").write_text("1\tx\n")
-    (source / "Tiny_titles.csv").write_text("item,title\ny,z\n")
-    with pytest.raises(InputError, match=r"(?s)pairs.tsv.*titles.csv"):
-        convert(source)
-
-
-def test_the_csvs_own_columns_are_checked(source):
-    (source / "Tiny_pairs.csv").write_text("user,item,timestamp\n1,2,3\n1,2\n1,4,2020-01-01\n")
-    with pytest.raises(InputError, match=r"nothing \(line 3\), '2020-01-01' \(line 4\)"):
-        convert(source)
-
-
-def test_missing_and_ambiguous_files_are_named_together(source, tmp_path):
-    (source / "Tiny_pairs.tsv").unlink()
-    (source / "Other_titles.csv").write_text(titles())
-    settings = ReleaseSettings(dir=str(source), embeddings=(str(tmp_path / "no.npy"),))
-    with pytest.raises(InputError) as error:
-        files.find(settings.dir, settings.embeddings)
-    words = ["*_pairs.csv or *_pairs.tsv", "Other_titles.csv, Tiny_titles.csv", "no.npy"]
-    assert all(word in str(error.value) for word in words)
-    for folder in ("", str(tmp_path / "nowhere")):
-        with pytest.raises(InputError, match=r"data\.dir=FOLDER"):
-            files.find(folder, ())
-
-
-@pytest.mark.parametrize(
-    ("array", "words"),
-    [
-        (np.zeros((LARGEST - 1, 4)), "expected floats"),
-        (np.zeros(LARGEST), "expected floats"),
-        (np.zeros((LARGEST, 4), int), "expected floats"),
-        (np.full((LARGEST, 4), np.nan), "NaN"),
-        (np.array([{}] * LARGEST), "no plain .npy"),
-    ],
-    ids=["rows", "flat", "integers", "NaN", "pickled"],
-)
-def test_unfit_arrays_are_refused(source, tmp_path, array, words):
-    np.save(tmp_path / "text.npy", array, allow_pickle=True)
-    with pytest.raises(InputError, match=words):
-        convert(source, embeddings=(str(tmp_path / "text.npy"),))
 
 
 def test_a_release_too_small_for_the_settings_is_refused(source):
@@ -389,7 +273,7 @@ def test_a_release_too_small_for_the_settings_is_refused(source):
 
 REAL = Path(
     os.environ.get(
-        "MICROLENS_50K", Path(__file__).resolve().parents[3] / "shared/data/microlens-50k"
+        "MICROLENS_50K", Path(__file__).resolve().parents[4] / "shared/data/microlens-50k"
     )
 )
 

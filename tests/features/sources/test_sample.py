@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from features.settings import SampleSettings
 from features.sources import sample, sample_world
-from tests.features.test_sample_world import probability
+from tests.features.sources.test_sample_world import probability
 
 SMALL = SampleSettings(users=5000, valid_users=500, test_users=3000, items=600, tags=60)
 TINY = SampleSettings(users=30, valid_users=5, test_users=20, items=200, tags=12)
