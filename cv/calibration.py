@@ -9,14 +9,15 @@ the equal counts of Nixon et al. 2019, "Measuring calibration in deep learning";
 (1958, "Two further applications of a model for binary regression", Biometrika 45).
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
 
-class Reliability(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Reliability:
     """Bins (K,) of equal counts, lowest probabilities first; ties make K less than asked for."""
 
     predicted: np.ndarray  # mean probability, float64

@@ -49,13 +49,13 @@ def fit_predict(
     columns: pl.DataFrame, label: np.ndarray, others: pl.DataFrame, **changed: object
 ) -> np.ndarray:
     """Of every row of `others` (M, K), the probability (M,) by trees fitted on all of `columns`."""
-    return _fit(_matrix(columns), label, changed).predict(_matrix(others))
+    return np.asarray(_fit(_matrix(columns), label, changed).predict(_matrix(others)))
 
 
 def _matrix(columns: pl.DataFrame) -> np.ndarray:
     return columns.cast(pl.Float64).fill_null(np.nan).to_numpy()
 
 
-def _fit(matrix: np.ndarray, label: np.ndarray, changed: dict) -> lightgbm.Booster:
+def _fit(matrix: np.ndarray, label: np.ndarray, changed: dict[str, object]) -> lightgbm.Booster:
     data = lightgbm.Dataset(matrix, label.astype(np.float32))
     return lightgbm.train(SETTINGS | changed, data, TREES)

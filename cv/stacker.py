@@ -50,7 +50,7 @@ def fit(columns: np.ndarray, names: list[str], label: np.ndarray, user: np.ndarr
 def predict(model: str, columns: np.ndarray) -> np.ndarray:
     """Logits (n,) float64 of `columns` (n, C)."""
     booster = lightgbm.Booster(model_str=model)
-    return booster.predict(columns, raw_score=True, num_threads=_threads(columns))
+    return np.asarray(booster.predict(columns, raw_score=True, num_threads=_threads(columns)))
 
 
 def _threads(rows: np.ndarray) -> int:

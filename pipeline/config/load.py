@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import InputError
+from features.settings import SampleSettings
 from models.settings import NetworkSettings
 from pipeline.config import choices, networks, paths, search_space
 from pipeline.config.networks import ALL, Changes, Source, Sourced, Values, sourced
@@ -25,7 +26,6 @@ from pipeline.config.settings import (
     DATA_SETTINGS,
     DataSettings,
     RunSettings,
-    SampleSettings,
     Settings,
 )
 from pipeline.config.tables import Table, read_override, read_toml
