@@ -147,8 +147,9 @@ def test_every_command_is_understood(page, command):
     assert importlib.util.find_spec(module), module
     if not module.startswith(("pipeline.", "bench.")):
         return
-    path = ROOT / f"{module.replace('.', '/')}.py"
-    known = path.read_text() + (ROOT / "pipeline" / "runtime" / "cli.py").read_text()
+    path = Path(importlib.util.find_spec(module).origin)  # of a folder: its __init__.py
+    files = path.parent.glob("*.py") if path.name == "__init__.py" else [path]
+    known = "".join(p.read_text() for p in (*files, ROOT / "pipeline" / "runtime" / "cli.py"))
     options = {word for word in words if word.startswith("--")} - {"--settings"}  # awaited
     assert [word for word in options if f'"{word}"' not in known] == []
     overrides = [word for word in words if re.match(r"[\w.]+=", word)]
