@@ -2,11 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from features.errors import InputError
 
 
-def read_json(path: Path) -> dict:
+def read_json(path: Path) -> dict[str, Any]:
     """The keys and values in `path`. Raises InputError where it holds no JSON object."""
     if not path.is_file():
         raise InputError(f"no file {path}; expected JSON, keys with values")
