@@ -159,18 +159,18 @@ def run(arguments: argparse.Namespace) -> None:
 def check_words(arguments: argparse.Namespace) -> None:
     """Name the profile, and refuse words that the tables themselves say."""
     if arguments.profile is not None and "=" in arguments.profile:
-        arguments.words.insert(0, arguments.profile)
+        arguments.overrides.insert(0, arguments.profile)
         arguments.profile = None
     if arguments.profile is None:
         arguments.profile, why = load_config.default_profile()
         print(f"profile {arguments.profile}: {why}", flush=True)
-    for word in arguments.words:
+    for word in arguments.overrides:
         for key, instead in (("models", "--tables"), ("train.seeds", "--seeds")):
             if word.startswith(f"{key}="):
                 raise InputError(f"{word}: the tables name their own {key}; see {instead}")
     every = dict.fromkeys(row.model for table in TABLES.values() for row in table)
     if load_config.load(
-        arguments.profile, [*arguments.words, f"models={','.join(every)}"]
+        arguments.profile, [*arguments.overrides, f"models={','.join(every)}"]
     ).official:
         raise InputError(
             "on the official split one AUC would both choose the epoch and be reported; use"
@@ -180,7 +180,7 @@ def check_words(arguments: argparse.Namespace) -> None:
 
 def fits_of(row: Row, arguments: argparse.Namespace) -> tuple[Settings, dict[Key, ArtifactSpec]]:
     """The settings of `row` and its fits, on the chosen folds; makes what they are trained on."""
-    typed = [word for word in arguments.words if concerns(word, row.model)]
+    typed = [word for word in arguments.overrides if concerns(word, row.model)]
     words = [*typed, *row.words, f"models={row.model}", f"train.seeds={arguments.seeds}"]
     s = load_config.load(arguments.profile, words)
     make_folds(s)

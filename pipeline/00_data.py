@@ -6,44 +6,50 @@ run     python -m pipeline.00_data PROFILE [key=value ...]
         python -m pipeline.00_data microlens_1m --download     fetches the competition's files first
 """
 
-import sys
+from pipeline.runtime import signals
+
+if __name__ == "__main__":
+    signals.install()  # first: the other imports take long enough to be interrupted
+
+import argparse
 
 from threadpoolctl import threadpool_limits
 
 from features.sources.registry import source_of
-from features.store import schema
 from pipeline import graph
 from pipeline.artifacts.store import ArtifactWriter
 from pipeline.config.settings import Settings
-from pipeline.data import download as downloading
+from pipeline.data import download
 from pipeline.runtime import cli
-from pipeline.runtime.build import build
+from pipeline.runtime.build import builds
 
 
-def work(s: Settings, force: bool, download: bool = False) -> None:
-    if download:
-        downloading.run(s, force)
-    place = graph.data(s)
-    if place is None:
-        found = graph.challenge_files(s)
-        print(f"00_data {s.data.dir} {' '.join(path.name for path in found.values())} found")
-        return
+def work(s: Settings, force: bool) -> None:
+    if graph.data(s) is not None:
+        write(s, force)
+    files = graph.challenge_files(s)
+    if graph.data(s) is None:
+        print(f"00_data {s.data.dir} {' '.join(path.name for path in files.values())} found")
+
+
+@builds(graph.data)
+def write(s: Settings, out: ArtifactWriter) -> dict:
     _, source = source_of(s.data)
-
-    def fill(out: ArtifactWriter) -> dict:
-        with threadpool_limits(1):  # sums of matrix products depend on the number of threads
-            return source.write(s.data, out.path)
-
-    build(place, force, fill)
-    schema.files(place.path / "challenge")
+    with threadpool_limits(1):  # sums of matrix products depend on the number of threads
+        return source.write(s.data, out.path)
 
 
 def main() -> None:
     parser = cli.parser(__doc__)
     parser.add_argument("--download", action="store_true", help="from data.url to data.dir")
-    given = parser.parse_intermixed_args()
-    load = cli.load
-    sys.exit(cli.exit_code(lambda: work(load(given), given.force, given.download)))
+    cli.main(parser, run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    s = cli.load(arguments)
+    if arguments.download:
+        download.run(s, arguments.force)
+    work(s, arguments.force)
 
 
 if __name__ == "__main__":

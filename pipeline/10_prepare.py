@@ -5,6 +5,11 @@ writes  artifacts/<profile>/10_prepare/store-<hash>/: rows, histories, items (.n
 run     python -m pipeline.10_prepare PROFILE [key=value ...]
 """
 
+from pipeline.runtime import signals
+
+if __name__ == "__main__":
+    signals.install()  # first: the other imports take long enough to be interrupted
+
 from threadpoolctl import threadpool_limits
 
 from features.store import prepare
@@ -12,24 +17,20 @@ from pipeline import graph
 from pipeline.artifacts.store import ArtifactWriter
 from pipeline.config.settings import Settings
 from pipeline.runtime import cli
-from pipeline.runtime.build import build
+from pipeline.runtime.build import builds
 from pipeline.runtime.progress import RowBars
 
 
-def work(s: Settings, force: bool) -> None:
-    place = graph.store(s)
-
-    def fill(out: ArtifactWriter) -> dict:
-        sizes = place.settings["published_sizes"]
-        with threadpool_limits(1):  # sums of matrix products depend on the number of threads
-            manifest = prepare.write_store(
-                out.path, graph.challenge_files(s), sizes, RowBars(), s.prepare
-            )
-        found = manifest["found"]
-        rows = {name: split["rows"] for name, split in found["splits"].items()}
-        return rows | {"items": found["items"], "histories": found["distinct_histories"]}
-
-    build(place, force, fill)
+@builds(graph.store)
+def work(s: Settings, out: ArtifactWriter) -> dict:
+    sizes = graph.store(s).settings["published_sizes"]
+    with threadpool_limits(1):  # sums of matrix products depend on the number of threads
+        manifest = prepare.write_store(
+            out.path, graph.challenge_files(s), sizes, RowBars(), s.prepare
+        )
+    found = manifest["found"]
+    rows = {name: split["rows"] for name, split in found["splits"].items()}
+    return rows | {"items": found["items"], "histories": found["distinct_histories"]}
 
 
 if __name__ == "__main__":

@@ -6,6 +6,11 @@ writes  artifacts/<profile>/15_probe/probe-<hash>/probe.json: findings, all meas
 run     python -m pipeline.15_probe PROFILE [key=value ...]
 """
 
+from pipeline.runtime import signals
+
+if __name__ == "__main__":
+    signals.install()  # first: the other imports take long enough to be interrupted
+
 import json
 
 from features.store.store import open_store
@@ -15,21 +20,17 @@ from pipeline.artifacts.store import ArtifactWriter
 from pipeline.config.settings import Settings
 from pipeline.probes import leaks
 from pipeline.runtime import cli
-from pipeline.runtime.build import build
+from pipeline.runtime.build import builds
 from pipeline.runtime.progress import progress_bar
 
 
-def work(s: Settings, force: bool) -> None:
-    place = graph.probe(s)
-
-    def fill(out: ArtifactWriter) -> dict:
-        result = leaks.probe(open_store(require(graph.store(s))), progress_bar)
-        (out / "probe.json").write_text(json.dumps(result, indent=1) + "\n")
-        for finding in result["findings"]:
-            print(f"15_probe warning: {finding['text']}")
-        return {"measured": len(result["measured"]), "findings": len(result["findings"])}
-
-    build(place, force, fill)
+@builds(graph.probe)
+def work(s: Settings, out: ArtifactWriter) -> dict:
+    result = leaks.probe(open_store(require(graph.store(s))), progress_bar)
+    (out / "probe.json").write_text(json.dumps(result, indent=1) + "\n")
+    for finding in result["findings"]:
+        print(f"15_probe warning: {finding['text']}")
+    return {"measured": len(result["measured"]), "findings": len(result["findings"])}
 
 
 if __name__ == "__main__":

@@ -6,6 +6,11 @@ writes  artifacts/<profile>/20_folds/<mode>-<hash>/folds.parquet: row_id, fold
 run     python -m pipeline.20_folds PROFILE [folds.n=5 folds.mode=kfold|official ...]
 """
 
+from pipeline.runtime import signals
+
+if __name__ == "__main__":
+    signals.install()  # first: the other imports take long enough to be interrupted
+
 import numpy as np
 import polars as pl
 
@@ -16,25 +21,21 @@ from pipeline.artifacts.spec import require
 from pipeline.artifacts.store import ArtifactWriter
 from pipeline.config.settings import Settings
 from pipeline.runtime import cli
-from pipeline.runtime.build import build
+from pipeline.runtime.build import builds
 
 
-def work(s: Settings, force: bool) -> None:
-    place = graph.folds(s)
-
-    def fill(out: ArtifactWriter) -> dict:
-        train = open_store(require(graph.store(s))).train
-        if s.official:
-            fold = np.full(len(train.user), graph.OFFICIAL, np.int8)
-        else:
-            fold = grouped_folds(train.user, train.label, s.folds.n, s.folds.seed)
-        table = pl.DataFrame({"row_id": np.arange(len(fold)), "fold": fold})
-        table.write_parquet(out / "folds.parquet")
-        np.save(out / "fold.npy", fold, allow_pickle=False)
-        users = len(np.unique(train.user))
-        return {"rows": len(fold), "users": users, "folds": len(np.unique(fold))}
-
-    build(place, force, fill)
+@builds(graph.folds)
+def work(s: Settings, out: ArtifactWriter) -> dict:
+    train = open_store(require(graph.store(s))).train
+    if s.official:
+        fold = np.full(len(train.user), graph.OFFICIAL, np.int8)
+    else:
+        fold = grouped_folds(train.user, train.label, s.folds.n, s.folds.seed)
+    table = pl.DataFrame({"row_id": np.arange(len(fold)), "fold": fold})
+    table.write_parquet(out / "folds.parquet")
+    np.save(out / "fold.npy", fold, allow_pickle=False)
+    users = len(np.unique(train.user))
+    return {"rows": len(fold), "users": users, "folds": len(np.unique(fold))}
 
 
 if __name__ == "__main__":

@@ -6,6 +6,11 @@ writes  artifacts/<profile>/30_features/features-<hash>/{train,valid,test}.parqu
 run     python -m pipeline.30_features PROFILE [key=value ...]
 """
 
+from pipeline.runtime import signals
+
+if __name__ == "__main__":
+    signals.install()  # first: the other imports take long enough to be interrupted
+
 import polars as pl
 from threadpoolctl import threadpool_limits
 
@@ -16,22 +21,18 @@ from pipeline.artifacts.spec import require
 from pipeline.artifacts.store import ArtifactWriter
 from pipeline.config.settings import Settings
 from pipeline.runtime import cli
-from pipeline.runtime.build import build
+from pipeline.runtime.build import builds
 
 
-def work(s: Settings, force: bool) -> None:
-    place = graph.features(s)
-
-    def fill(out: ArtifactWriter) -> dict:
-        fold = pl.read_parquet(require(graph.folds(s)) / "folds.parquet").sort("row_id")["fold"]
-        with threadpool_limits(1):  # sums of matrix products depend on the number of threads
-            tables = table.build(open_store(require(graph.store(s))), fold.to_numpy())
-        for name, rows in tables.items():
-            rows.write_parquet(out / f"{name}.parquet")
-        columns = len(tables["train"].columns) - 3
-        return {"columns": columns, **{name: len(rows) for name, rows in tables.items()}}
-
-    build(place, force, fill)
+@builds(graph.features)
+def work(s: Settings, out: ArtifactWriter) -> dict:
+    fold = pl.read_parquet(require(graph.folds(s)) / "folds.parquet").sort("row_id")["fold"]
+    with threadpool_limits(1):  # sums of matrix products depend on the number of threads
+        tables = table.build(open_store(require(graph.store(s))), fold.to_numpy())
+    for name, rows in tables.items():
+        rows.write_parquet(out / f"{name}.parquet")
+    columns = len(tables["train"].columns) - 3
+    return {"columns": columns, **{name: len(rows) for name, rows in tables.items()}}
 
 
 if __name__ == "__main__":

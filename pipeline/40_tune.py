@@ -10,9 +10,14 @@ run     python -m pipeline.40_tune PROFILE model=qin tune.trials=50 [--workers N
         python -m pipeline.40_tune PROFILE --dashboard [--port 8080]
 """
 
+from pipeline.runtime import signals
+
+if __name__ == "__main__":
+    signals.install()  # first: the other imports take long enough to be interrupted
+
 import argparse
+import functools
 import signal
-import sys
 import threading
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
@@ -28,27 +33,27 @@ from pipeline.tuning.optuna_output import silence_optuna
 from pipeline.tuning.storage import open_existing_storage
 from pipeline.tuning.studies import Search, count
 
-HERE = "127.0.0.1"  # the dashboard may delete studies and asks nobody who they are
+HERE = "127.0.0.1"  # not for other machines: the dashboard has no password and deletes studies
 
 
 def work(s: Settings, force: bool, n_workers: int = 0) -> None:
     if s.tune.trials == 0:
-        raise InputError("tune.trials = 0: say how many trials, such as tune.trials=50")
+        raise InputError("tune.trials = 0: set the number of trials, such as tune.trials=50")
     if n_workers < 0:
         raise InputError(f"--workers {n_workers} must be at least 0 (as many as fit)")
     for model in s.tune.models:
         search = Search.of(s, model)
+        build(search.spec, force, functools.partial(write, search, n_workers), shared=True)
 
-        def fill(out: ArtifactWriter, search: Search = search) -> dict:
-            facts = results.write(search, workers.run(search, n_workers), out.path)
-            out.report["finished"] = facts["trials"]
-            return facts
 
-        build(search.spec, force, fill, shared=True)
+def write(search: Search, n_workers: int, out: ArtifactWriter) -> dict:
+    facts = results.write(search, workers.run(search, n_workers), out.path)
+    out.report["finished"] = facts["trials"]
+    return facts
 
 
 def repair(s: Settings) -> None:
-    """Fail the trials that nobody runs any more, in every study of the profile."""
+    """Fail the trials of workers that were killed, in every study of the profile."""
     storage = open_existing_storage(s)
     left = 0
     names = optuna.get_all_study_names(storage)
@@ -79,26 +84,25 @@ def serve(s: Settings, port: int) -> None:
 
 class _Quiet(WSGIRequestHandler):
     def log_message(self, *_) -> None:
-        """A line a request would bury the address."""
+        """Nothing: a line per request would hide the address."""
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = cli.parser(__doc__)
-    parser.add_argument("--workers", type=int, default=0, help="processes; 0: one a GPU or core")
+    parser.add_argument("--workers", type=int, default=0, help="processes; 0: one per GPU or core")
     parser.add_argument("--repair", action="store_true", help="fail trials of killed workers")
     parser.add_argument("--dashboard", action="store_true", help=f"serve the studies on {HERE}")
     parser.add_argument("--port", type=int, help="of the dashboard, 8080; 0: any")
-    arguments = parser.parse_intermixed_args(argv)
-    sys.exit(cli.exit_code(lambda: _chosen(arguments)))
+    cli.main(parser, run, argv)
 
 
-def _chosen(arguments: argparse.Namespace) -> None:
-    given = [arguments.profile, *arguments.words]
-    arguments.profile, *arguments.words = [word for one in given for word in spelt_out(one)]
+def run(arguments: argparse.Namespace) -> None:
+    typed = [arguments.profile, *arguments.overrides]
+    arguments.profile, *arguments.overrides = [word for one in typed for word in spelt_out(one)]
     s = cli.load(arguments)
     silence_optuna()
     if arguments.repair and arguments.dashboard:
-        raise InputError("--repair and --dashboard are two things: one at a time")
+        raise InputError("--repair and --dashboard exclude each other: use one at a time")
     if arguments.port is not None and not arguments.dashboard:
         raise InputError(f"--port {arguments.port} is not read without --dashboard")
     if arguments.repair:
@@ -110,7 +114,7 @@ def _chosen(arguments: argparse.Namespace) -> None:
 
 
 def spelt_out(word: str | None) -> list[str | None]:
-    """`model=qin` is short for a run of that network alone, and for its study."""
+    """`model=qin` is short for `models=qin tune.models=qin`."""
     key, _, model = (word or "").partition("=")
     return [f"models={model}", f"tune.models={model}"] if key == "model" else [word]
 

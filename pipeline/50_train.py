@@ -9,23 +9,28 @@ run     python -m pipeline.50_train PROFILE [models=qin,din train.seeds=0,1 qin.
         one fit after another, each over N processes
 """
 
+from pipeline.runtime import signals
+
+if __name__ == "__main__":
+    signals.install()  # first: the other imports take long enough to be interrupted
+
 from models.training import distributed
 from pipeline import graph
 from pipeline.config.settings import Settings
 from pipeline.runtime import cli
 from pipeline.runtime.build import is_up_to_date
-from pipeline.training import fits as training
-from pipeline.training import torchrun
+from pipeline.training import fits, torchrun
 
 
 def work(s: Settings, force: bool) -> None:
     torchrun.init_distributed(s)
-    fits = graph.fits(s).items()
-    todo = [
-        key for key, place in fits if distributed.broadcast_scalar(not is_up_to_date(place, force))
+    missing = [
+        key
+        for key, fit in graph.fits(s).items()
+        if distributed.broadcast_scalar(not is_up_to_date(fit, force))
     ]
-    if todo:
-        training.run([(s, key) for key in todo], force)
+    if missing:
+        fits.run([(s, key) for key in missing], force)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -35,7 +40,7 @@ def main(argv: list[str] | None = None) -> None:
         with torchrun.distributed_session():
             work(cli.load(arguments), arguments.force)
 
-    torchrun.exit_process(cli.exit_code(run, team=True))
+    torchrun.exit_process(cli.exit_code(run, distributed=True))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,11 @@ writes  artifacts/<profile>/55_mask/mask-<hash>/mask.json, by model: padding (ot
 run     python -m pipeline.55_mask PROFILE [key=value ...]
 """
 
+from pipeline.runtime import signals
+
+if __name__ == "__main__":
+    signals.install()  # first: the other imports take long enough to be interrupted
+
 import json
 
 import torch
@@ -19,7 +24,7 @@ from pipeline.artifacts.store import ArtifactWriter
 from pipeline.config.settings import Settings
 from pipeline.probes import history_use
 from pipeline.runtime import cli
-from pipeline.runtime.build import build
+from pipeline.runtime.build import builds
 from pipeline.runtime.devices import pick_device
 from pipeline.runtime.out_of_memory import enough_memory
 from pipeline.runtime.progress import progress_bar
@@ -28,18 +33,14 @@ from pipeline.training.context import TrainingContext
 REMEDY = "keep the rows on the host, train.rows=host; then take the CPU, train.device=cpu"
 
 
-def work(s: Settings, force: bool) -> None:
-    place = graph.mask(s)
-
-    def fill(out: ArtifactWriter) -> dict:
-        torch.set_num_threads(s.train.threads)
-        with enough_memory(pick_device(s.train.device), "55_mask", REMEDY):
-            models, n_rows = examine(s)
-        table = {"rows": n_rows, "models": models}
-        (out / "mask.json").write_text(json.dumps(table, indent=1) + "\n")
-        return {"rows": n_rows, "models": len(models)}
-
-    build(place, force, fill)
+@builds(graph.mask)
+def work(s: Settings, out: ArtifactWriter) -> dict:
+    torch.set_num_threads(s.train.threads)
+    with enough_memory(pick_device(s.train.device), "55_mask", REMEDY):
+        models, n_rows = examine(s)
+    table = {"rows": n_rows, "models": models}
+    (out / "mask.json").write_text(json.dumps(table, indent=1) + "\n")
+    return {"rows": n_rows, "models": len(models)}
 
 
 def examine(s: Settings) -> tuple[dict[str, dict], int]:

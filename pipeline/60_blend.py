@@ -11,6 +11,11 @@ writes  artifacts/<profile>/60_blend/blend-<hash>/
 run     python -m pipeline.60_blend PROFILE [blend.method=hill_climbing blend.external=FILE ...]
 """
 
+from pipeline.runtime import signals
+
+if __name__ == "__main__":
+    signals.install()  # first: the other imports take long enough to be interrupted
+
 import json
 from pathlib import Path
 
@@ -24,41 +29,37 @@ from pipeline.artifacts.store import ArtifactWriter
 from pipeline.blending import blenders, evaluate, external, predictions
 from pipeline.config.settings import Settings
 from pipeline.runtime import cli
-from pipeline.runtime.build import build
+from pipeline.runtime.build import builds
 
 
-def work(s: Settings, force: bool) -> None:
-    place = graph.blend(s)
-
-    def fill(out: ArtifactWriter) -> dict:
-        store = open_store(require(graph.store(s)))
-        fits = {key: require(fit) for key, fit in graph.fits(s).items()}
-        models = predictions.models_of(fits)
-        tables = predictions.mean_logits(store, fits)
-        features = features_of(s)
-        if s.official:
-            table, weights = evaluate.on_valid(tables["valid"], fits)
-        else:
-            oof = predictions.out_of_fold(store, require(graph.folds(s)), fits)
-            oof.write_parquet(out / "oof.parquet")
-            inputs = blenders.inputs(oof, models, features["train"])
-            table, weights = evaluate.nested(oof, tables["valid"], fits, inputs)
-        table |= blenders.choose(table, s.blend.method)
-        for name, rows in tables.items():
-            inputs = blenders.inputs(rows, models, features.get(name))
-            tables[name] = blenders.add_blends(rows, inputs, weights, table["chosen"])
-        evaluate.add_valid_auc(table, tables["valid"])
-        texts = evaluate.add_weights(table, weights, models)
-        if s.blend.external:
-            table["external"], tables["test"] = with_external(s, tables["test"])
-        for name, rows in tables.items():
-            rows.write_parquet(out / f"{name}.parquet")
-        for name, text in texts.items():
-            (out / name).write_text(text)
-        (out / "blend.json").write_text(json.dumps(table, indent=1) + "\n")
-        return {"chosen": table["chosen"], "by": repr(table["chosen_by"])}
-
-    build(place, force, fill)
+@builds(graph.blend)
+def work(s: Settings, out: ArtifactWriter) -> dict:
+    store = open_store(require(graph.store(s)))
+    fits = {key: require(fit) for key, fit in graph.fits(s).items()}
+    models = predictions.models_of(fits)
+    tables = predictions.mean_logits(store, fits)
+    features = features_of(s)
+    if s.official:
+        table, weights = evaluate.on_valid(tables["valid"], fits)
+    else:
+        oof = predictions.out_of_fold(store, require(graph.folds(s)), fits)
+        oof.write_parquet(out / "oof.parquet")
+        inputs = blenders.inputs(oof, models, features["train"])
+        table, weights = evaluate.nested(oof, tables["valid"], fits, inputs)
+    table |= blenders.choose(table, s.blend.method)
+    for name, rows in tables.items():
+        inputs = blenders.inputs(rows, models, features.get(name))
+        tables[name] = blenders.add_blends(rows, inputs, weights, table["chosen"])
+    evaluate.add_valid_auc(table, tables["valid"])
+    texts = evaluate.add_weights(table, weights, models)
+    if s.blend.external:
+        table["external"], tables["test"] = with_external(s, tables["test"])
+    for name, rows in tables.items():
+        rows.write_parquet(out / f"{name}.parquet")
+    for name, text in texts.items():
+        (out / name).write_text(text)
+    (out / "blend.json").write_text(json.dumps(table, indent=1) + "\n")
+    return {"chosen": table["chosen"], "by": repr(table["chosen_by"])}
 
 
 def features_of(s: Settings) -> dict[str, pl.DataFrame]:

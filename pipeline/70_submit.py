@@ -6,6 +6,11 @@ writes  submissions/<profile>/<rules>-<hash>/prediction.csv (ID,Task2), submissi
 run     python -m pipeline.70_submit PROFILE [key=value ...]
 """
 
+from pipeline.runtime import signals
+
+if __name__ == "__main__":
+    signals.install()  # first: the other imports take long enough to be interrupted
+
 import json
 
 import polars as pl
@@ -17,27 +22,23 @@ from pipeline.artifacts.store import ArtifactWriter
 from pipeline.blending import predictions
 from pipeline.config.settings import Settings
 from pipeline.runtime import cli
-from pipeline.runtime.build import build
+from pipeline.runtime.build import builds
 from submissions.check import ID, SCORE
 from submissions.write import write_submission
 
 
-def work(s: Settings, force: bool) -> None:
-    place = graph.submission(s)
-
-    def fill(out: ArtifactWriter) -> dict:
-        folder = require(graph.blend(s))
-        scores = pl.read_parquet(folder / "test.parquet").select(
-            ID, pl.col(predictions.SUBMITTED).alias(SCORE)
-        )
-        checked = write_submission(out.path, scores, graph.challenge_files(s)["test"])
-        for warning in checked.warnings:
-            print(f"70_submit warning: {warning}")
-        manifest = manifest_of(s, json.loads((folder / "blend.json").read_text()))
-        (out / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
-        return {"rows": checked.rows, "tied": f"{checked.tied:.2%}"}
-
-    build(place, force, fill)
+@builds(graph.submission)
+def work(s: Settings, out: ArtifactWriter) -> dict:
+    folder = require(graph.blend(s))
+    scores = pl.read_parquet(folder / "test.parquet").select(
+        ID, pl.col(predictions.SUBMITTED).alias(SCORE)
+    )
+    checked = write_submission(out.path, scores, graph.challenge_files(s)["test"])
+    for warning in checked.warnings:
+        print(f"70_submit warning: {warning}")
+    manifest = manifest_of(s, json.loads((folder / "blend.json").read_text()))
+    (out / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+    return {"rows": checked.rows, "tied": f"{checked.tied:.2%}"}
 
 
 def manifest_of(s: Settings, blend: dict) -> dict:

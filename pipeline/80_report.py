@@ -8,8 +8,13 @@ writes  artifacts/<profile>/80_report/report-<hash>/report.html, scores.json;
 run     python -m pipeline.80_report PROFILE [--public 0.9798] [--sentence "..."] [key=value ...]
 """
 
+from pipeline.runtime import signals
+
+if __name__ == "__main__":
+    signals.install()  # first: the other imports take long enough to be interrupted
+
+import functools
 import json
-import sys
 
 from features.errors import InputError
 from pipeline import graph, reporting
@@ -32,25 +37,23 @@ def work(
     leaderboard.record(board, submission, judged, public, sentence)
     if public is not None:
         print(f"80_report noted public={public:.5f} for {submission} in {board}")
-    place = leaderboard.report_spec(s)
-
-    def fill(out: ArtifactWriter) -> dict:
-        (out / "scores.json").write_text(json.dumps(judged, indent=1) + "\n")
-        (out / "report.html").write_text(reporting.build(gather(s, judged)), encoding="utf-8")
-        return {"rows": len(judged["rows"])}
-
-    build(place, force, fill)
+    target = leaderboard.report_spec(s)
+    build(target, force, functools.partial(write, s, judged))
     print(scores.as_text(judged))
-    print(f"report: {place.path / 'report.html'}", flush=True)
+    print(f"report: {target.path / 'report.html'}", flush=True)
+
+
+def write(s: Settings, judged: dict, out: ArtifactWriter) -> dict:
+    (out / "scores.json").write_text(json.dumps(judged, indent=1) + "\n")
+    (out / "report.html").write_text(reporting.build(gather(s, judged)), encoding="utf-8")
+    return {"rows": len(judged["rows"])}
 
 
 def main() -> None:
     parser = cli.parser(__doc__)
     parser.add_argument("--public", type=float, help="score on the public leaderboard, to note")
     parser.add_argument("--sentence", help="what this submission tries, for LEADERBOARD.md")
-    given = parser.parse_intermixed_args()
-    load = cli.load
-    sys.exit(cli.exit_code(lambda: work(load(given), given.force, given.public, given.sentence)))
+    cli.main(parser, lambda a: work(cli.load(a), a.force, a.public, a.sentence))
 
 
 if __name__ == "__main__":

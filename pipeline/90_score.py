@@ -17,8 +17,12 @@ run     python -m pipeline.90_score --checkpoint qin.model --format fuxictr \\
         python -m pipeline.90_score --latency qin
 """
 
+from pipeline.runtime import signals
+
+if __name__ == "__main__":
+    signals.install()  # first: the other imports take long enough to be interrupted
+
 import argparse
-import sys
 import time
 from pathlib import Path
 
@@ -64,8 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> None:
-    args = ScoreArgs(**vars(build_parser().parse_args(argv)))
-    sys.exit(cli.exit_code(lambda: work(args)))
+    cli.main(build_parser(), lambda parsed: work(ScoreArgs(**vars(parsed))), argv)
 
 
 if __name__ == "__main__":

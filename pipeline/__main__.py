@@ -4,6 +4,11 @@ PROFILE is sample, microlens_release, challenge, microlens_1m, or the path of a 
 microlens_1m where its data are in place, else sample. key=value changes any setting.
 """
 
+from pipeline.runtime import signals
+
+if __name__ == "__main__":
+    signals.install()  # first: the other imports take long enough to be interrupted
+
 import json
 import os
 import signal
@@ -21,6 +26,7 @@ from pipeline.runtime import cli, processes
 from pipeline.runtime.build import is_up_to_date
 
 LAST = graph.STAGES[-1]
+DONE = "up to date"
 
 
 def main() -> None:
@@ -29,11 +35,10 @@ def main() -> None:
     parser.prog = "run_all.sh"
     parser.add_argument("--from", dest="first", choices=names, default=names[0], metavar="STAGE")
     parser.add_argument("--to", dest="last", choices=names, default=LAST, metavar="STAGE")
-    parser.add_argument("--dry-run", action="store_true", help="say what is done and what is not")
+    parser.add_argument("--dry-run", action="store_true", help="print which stages would run")
     parser.add_argument("--download", action="store_true", help="fetch the competition's files")
     parser.epilog = f"stages: {' '.join(names)}"
-    arguments = parser.parse_intermixed_args()
-    sys.exit(cli.exit_code(lambda: work(arguments)))
+    cli.main(parser, work)
 
 
 def work(arguments) -> None:
@@ -45,10 +50,10 @@ def work(arguments) -> None:
     again = [stage for stage in chosen if arguments.force and stage >= arguments.first]
     if arguments.dry_run:
         for stage in chosen:
-            print(f"{stage} {'to do again' if stage in again else state(s, stage)}")
+            print(f"{stage} {'to build again' if stage in again else status(s, stage)}")
         return
-    if not arguments.force and all(state(s, stage) == "done" for stage in chosen):
-        print("everything is done already: nothing to run")
+    if not arguments.force and all(is_done(s, stage) for stage in chosen):
+        print("everything is up to date: nothing to run")
     for stage in chosen:
         run(s, stage, stage in again)
     if arguments.last == LAST:
@@ -60,56 +65,60 @@ def selected(s: Settings, first: str, last: str) -> list[str]:
     if first > last:
         raise InputError(f"--from {first} comes after --to {last}")
     names = graph.stages(s)
-    return [n for n in names if first <= n <= last or (n < first and state(s, n) != "done")]
+    return [n for n in names if first <= n <= last or (n < first and not is_done(s, n))]
 
 
 def outputs(s: Settings, stage: str) -> list[ArtifactSpec]:
-    """What a stage writes in this run."""
+    """The artifacts that a stage writes in this run."""
     return [leaderboard.report_spec(s)] if stage == LAST else graph.OUTPUTS[stage](s)
 
 
-def state(s: Settings, stage: str) -> str:
-    """done | to do, with how much of it is there already."""
+def is_done(s: Settings, stage: str) -> bool:
+    return status(s, stage) == DONE
+
+
+def status(s: Settings, stage: str) -> str:
+    """Up to date or to build, with the number of artifacts that are there already."""
     try:
-        wanted = outputs(s, stage)
-    except spec.MissingArtifact:
-        return "to do"
-    n_done = sum(place.done for place in wanted)
-    if n_done == len(wanted):
-        return "done"
-    return f"to do, {n_done} of {len(wanted)} done" if n_done else "to do"
+        done = [target.done for target in outputs(s, stage)]
+    except spec.MissingArtifact:  # of a stage before it
+        return "to build"
+    if all(done):
+        return DONE
+    return f"to build, {sum(done)} of {len(done)} done" if any(done) else "to build"
 
 
-def run(s: Settings, stage: str, force: bool, *more: str) -> None:
-    """Run a stage in a process of its own, unless it is done; the report always says its table."""
-    if not more and state(s, stage) == "done" and not force and stage != LAST:
-        for place in outputs(s, stage):
-            is_up_to_date(place, force)
+def run(s: Settings, stage: str, force: bool, *options: str) -> None:
+    """Run a stage in a process of its own, unless it is done; the last one always prints."""
+    if not options and not force and stage != LAST and is_done(s, stage):
+        for target in outputs(s, stage):
+            is_up_to_date(target, force)
         return
-    words = [sys.executable, "-m", f"pipeline.{stage}", *s.arguments, *["--force"] * force, *more]
+    forced = ["--force"] if force else []
+    command = [sys.executable, "-m", f"pipeline.{stage}", *s.arguments, *forced, *options]
     started = time.perf_counter()
-    child = subprocess.Popen(words, env=processes.environment())
+    child = subprocess.Popen(command, env=processes.environment())
     returned, peak_mib = wait(child.pid)
     if returned == -signal.SIGKILL:
         raise InputError(f"{stage} was killed; if this machine ran out of memory, see its settings")
     if returned:
-        raise SystemExit(returned)  # the stage has said why
-    if stage != LAST:  # its table ends the output
+        raise SystemExit(returned)  # the stage has printed why
+    if stage != LAST:  # whose table ends the output
         seconds = time.perf_counter() - started
         print(f"{stage} done in {seconds:.1f} s, peak {peak_mib} MiB", flush=True)
 
 
 def wait(pid: int) -> tuple[int, int]:
-    """Exit code and peak MiB of a child, which does not outlive this process when it is stopped."""
-    signal.siginterrupt(signal.SIGINT, True)  # polars, imported, has the kernel resume a wait
+    """Exit code and peak MiB of a child, which is interrupted when this process is."""
+    signal.siginterrupt(signal.SIGINT, True)  # polars makes the kernel resume waits
     try:
         _, status, used = os.wait4(pid, 0)
     except KeyboardInterrupt:
-        time.sleep(1)  # a terminal interrupts the child as well, which needs no second blow
+        time.sleep(1)  # a terminal interrupts the child as well: then it needs no second signal
         if os.waitpid(pid, os.WNOHANG)[0] == 0:
             os.kill(pid, signal.SIGINT)
             os.waitpid(pid, 0)
-        raise SystemExit(130) from None  # the stage has said that it was interrupted
+        raise SystemExit(130) from None  # the stage has printed that it was interrupted
     return os.waitstatus_to_exitcode(status), used.ru_maxrss // 1024
 
 

@@ -96,7 +96,7 @@ def test_a_second_run_does_nothing_and_says_so(first, words):
     assert "done in" not in again
     assert "nothing to run" in again
     assert "epochs=" not in again
-    assert again.count(" kept") == 9 + 6  # the stages; 50_train has six fits
+    assert again.count(" is up to date\n") == 9 + 6  # the stages; 50_train has six fits
     assert last_line(again) | {"seconds": 0} == last_line(first) | {"seconds": 0}
     board = Path(words[-1].split("=")[1]) / "LEADERBOARD.md"
     assert board.read_text().count("sample/research-") == 1
@@ -108,7 +108,7 @@ def test_a_setting_redoes_only_what_depends_on_it(first, words):
     redone = [line for line in lines if "epochs=" in line]
     assert len(redone) == 2
     assert all("/din-seed0-fold" in line for line in redone)
-    assert sum("kept" in line for line in lines) == 4
+    assert sum("is up to date" in line for line in lines) == 4
     assert "60_blend" in changed.splitlines()[-1]
 
 
@@ -142,13 +142,13 @@ def test_data_do_not_depend_on_the_number_of_threads(tmp_path):
 
 def test_a_dry_run_lists_and_runs_nothing(first, words):
     said = run("sample", *words, "--dry-run", "folds.seed=1")
-    assert "10_prepare done" in said
-    assert "20_folds to do" in said
-    assert "80_report to do" in said
+    assert "10_prepare up to date" in said
+    assert "20_folds to build" in said
+    assert "80_report to build" in said
     said = run(
         "sample", *words, "--dry-run", "--from", "20_folds", "--to", "30_features", "--force"
     )
-    assert said.splitlines() == ["20_folds to do again", "30_features to do again"]
+    assert said.splitlines() == ["20_folds to build again", "30_features to build again"]
 
 
 def test_strict_rules_ship_one_network_of_the_official_split(first, words):

@@ -8,13 +8,11 @@ who holds a lock, so the holder writes its name into the file.
 
 import contextlib
 import errno
-import fcntl
 import os
 import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
 
 from filelock import FileLock, Timeout
 
@@ -77,12 +75,3 @@ def _wait(lock: FileLock, path: Path, what: str) -> bool:
                 print(f"{what} waits for {holder}", flush=True)
         time.sleep(POLL)
     return waited
-
-
-def taken(file: TextIO) -> bool:
-    """As `try_acquire`, for an open file; until pipeline.tuning.studies uses that."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

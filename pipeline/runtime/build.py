@@ -1,5 +1,6 @@
 """Build an artifact unless it is up to date: one process at a time, one line for each."""
 
+import functools
 import time
 from collections.abc import Callable
 
@@ -7,42 +8,67 @@ from pipeline.artifacts import provenance, spec, store
 from pipeline.artifacts.locks import locked
 from pipeline.artifacts.spec import ArtifactSpec
 from pipeline.artifacts.store import ArtifactWriter
+from pipeline.config.settings import Settings
+
+Facts = dict[str, object]  # what the line about an artifact tells of it
 
 
-def is_up_to_date(place: ArtifactSpec, force: bool) -> bool:
-    """Whether `place` is done and stays; says so, and from which code it comes."""
-    if force or not place.done:
-        return False
-    record = spec.record(place.path)
-    other = record["code"] != provenance.code()
-    note = (
-        f" (made by other code, at commit {record['commit']}; --force redoes it)" if other else ""
-    )
-    print(f"{place.stage} {place.path} kept{note}", flush=True)
-    return True
+def builds(
+    spec_of: Callable[[Settings], ArtifactSpec],
+) -> Callable[[Callable[[Settings, ArtifactWriter], Facts]], Callable[[Settings, bool], None]]:
+    """Decorator: `write(settings, out) -> facts` becomes a stage's `work(settings, force)`.
+
+    The stage builds `spec_of(settings)`: `write` fills the hidden folder `out`.
+    """
+
+    def decorate(
+        write: Callable[[Settings, ArtifactWriter], Facts],
+    ) -> Callable[[Settings, bool], None]:
+        @functools.wraps(write)
+        def work(s: Settings, force: bool) -> None:
+            build(spec_of(s), force, functools.partial(write, s))
+
+        return work
+
+    return decorate
 
 
 def build(
-    place: ArtifactSpec, force: bool, fill: Callable[[ArtifactWriter], dict], shared: bool = False
+    target: ArtifactSpec,
+    force: bool,
+    write: Callable[[ArtifactWriter], Facts],
+    shared: bool = False,
 ) -> None:
-    """Publish `place` unless it is kept; `fill` writes it and returns what its line should say.
+    """Build `target` unless it is up to date; `write` fills its folder and returns facts to print.
 
-    Where another process is making it, wait for that one and keep what it made; unless the work is
-    `shared`, which such processes do together.
+    If another process is building it, wait for that one and keep its result. Processes that share
+    the work (`shared`: workers of one study) do not wait for each other.
     """
-    if is_up_to_date(place, force):
+    if is_up_to_date(target, force):
         return
     if shared:
-        _make(place, fill)
+        _build(target, write)
         return
-    with locked(place.lock, f"{place.stage} {place.path}") as waited:
-        if not is_up_to_date(place, force and not waited):
-            _make(place, fill)
+    with locked(target.lock, f"{target.stage} {target.path}") as waited:
+        if not is_up_to_date(target, force and not waited):
+            _build(target, write)
 
 
-def _make(place: ArtifactSpec, fill: Callable[[ArtifactWriter], dict]) -> None:
+def is_up_to_date(target: ArtifactSpec, force: bool) -> bool:
+    """Whether `target` is done and stays; prints that, and whether other code made it."""
+    if force or not target.done:
+        return False
+    record, note = spec.record(target.path), ""
+    if record["code"] != provenance.code():
+        note = f" (made by other code, at commit {record['commit']}; --force builds it again)"
+    print(f"{target.stage} {target.path} is up to date{note}", flush=True)
+    return True
+
+
+def _build(target: ArtifactSpec, write: Callable[[ArtifactWriter], Facts]) -> None:
     started = time.perf_counter()
-    with store.write_artifact(place) as out:
-        facts = fill(out)
-    said = " ".join(f"{k}={v}" for k, v in facts.items())
-    print(f"{place.stage} {place.path} {said} ({time.perf_counter() - started:.1f} s)", flush=True)
+    with store.write_artifact(target) as out:
+        facts = write(out)
+    line = " ".join(f"{name}={value}" for name, value in facts.items())
+    seconds = time.perf_counter() - started
+    print(f"{target.stage} {target.path} {line} ({seconds:.1f} s)", flush=True)

@@ -1,85 +1,97 @@
-"""What the stages' command lines share: PROFILE, key=value, --force, errors, one line a unit."""
+"""What the stages' command lines share: PROFILE, key=value, --force, and how a stage ends.
+
+A stage's file imports signals.py first and installs its handlers. What takes seconds to import
+(torch, scikit-learn, LightGBM, Optuna, matplotlib) it imports where it uses it, so that --help and
+a refusal of its arguments come at once.
+"""
 
 import argparse
 import errno
 import os
-import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NoReturn
 
-import pipeline
 from features.errors import InputError
-from pipeline import INTERRUPTED
 from pipeline.config import load as load_config
 from pipeline.config.settings import Settings
-from pipeline.runtime import processes
+from pipeline.runtime import processes, signals
 
 FULL = "; the disk is full or a limit is reached: make space and run the same command again"
-DENIED = "; mend its permissions, or name others: artifacts=DIR submissions=DIR data.dir=DIR"
+DENIED = "; fix its permissions, or name others: artifacts=DIR submissions=DIR data.dir=DIR"
 REMEDIES = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), FULL)
 REMEDIES |= dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), DENIED)
-TORCHRUN = "TORCHELASTIC_RUN_ID"  # environment variable of processes that it started
+TORCHRUN = "TORCHELASTIC_RUN_ID"  # environment variable of processes that torchrun started
 NO_MEMORY = "this machine's memory is not enough for these inputs and settings; numpy says:"
 
 
+def stage(
+    doc: str, work: Callable[[Settings, bool], None], argv: Sequence[str] | None = None
+) -> NoReturn:
+    """The main function of a stage without options of its own: `work(settings, force)`."""
+    main(parser(doc), lambda arguments: work(load(arguments), arguments.force), argv)
+
+
+def main(
+    arguments: argparse.ArgumentParser,
+    work: Callable[[argparse.Namespace], None],
+    argv: Sequence[str] | None = None,
+) -> NoReturn:
+    """Parse the command line, run `work` on it, and exit."""
+    parsed = arguments.parse_intermixed_args(argv)
+    sys.exit(exit_code(lambda: work(parsed)))
+
+
 def parser(doc: str) -> argparse.ArgumentParser:
-    """The words that every stage understands; `doc` is the stage's docstring."""
-    made = argparse.ArgumentParser(
+    """A parser of the arguments that every stage understands; `doc` is the stage's docstring."""
+    parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    made.add_argument("profile", nargs="?", metavar="PROFILE", help="name, or path of a TOML")
-    made.add_argument("words", nargs="*", metavar="key=value", help="settings, such as folds.n=3")
-    made.add_argument("--force", action="store_true", help="redo what is already there")
-    return made
+    parser.add_argument("profile", nargs="?", metavar="PROFILE", help="name, or path of a TOML")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="settings, such as folds.n=3"
+    )
+    parser.add_argument("--force", action="store_true", help="build again what is up to date")
+    return parser
 
 
 def load(arguments: argparse.Namespace) -> Settings:
-    """The settings of parsed `arguments`; without a PROFILE, the default one."""
-    profile, words = arguments.profile, list(arguments.words)
+    """The settings of parsed `arguments`; without a PROFILE, those of the default one."""
+    profile, overrides = arguments.profile, list(arguments.overrides)
     if profile is not None and "=" in profile:
-        profile, words = None, [profile, *words]
+        profile, overrides = None, [profile, *overrides]
     if profile is None:
         profile, why = load_config.default_profile()
         print(f"profile {profile}: {why}", flush=True)
-    return load_config.load(profile, words)
+    return load_config.load(profile, overrides)
 
 
-def exit_code(work: Callable[[], None], team: bool = False) -> int:
+def exit_code(work: Callable[[], None], distributed: bool = False) -> int:
     """Run `work`: 0, or one line on stderr and 2 for bad input, 130 when interrupted.
 
-    Processes that torchrun started must know how to work as a `team`.
+    `distributed`: whether it may run in several processes that torchrun started.
     """
-    signal.signal(signal.SIGTERM, processes.SigtermHandler())  # `kill` and `timeout` end it too
-    pipeline.begun = True
-    try:
-        processes.die_with_run()
-        if TORCHRUN in os.environ and not team:
-            raise InputError("torchrun is for pipeline.50_train alone: run this without it")
-        work()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:  # a full disk, a folder that may not be written, a broken pipe
-        print(f"error: {error}{remedy(error)}", file=sys.stderr)
-        return 2
-    except MemoryError as error:
-        print(f"error: {NO_MEMORY} {str(error).partition(chr(10))[0]}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(INTERRUPTED, file=sys.stderr)
-        return 130
-    finally:
-        pipeline.begun = False
-        signal.signal(signal.SIGTERM, pipeline.leave)
+    with signals.stage():
+        try:
+            processes.die_with_run()
+            if TORCHRUN in os.environ and not distributed:
+                raise InputError("torchrun is for pipeline.50_train alone: run this without it")
+            work()
+        except InputError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        except OSError as error:  # a full disk, a folder that may not be written, a broken pipe
+            print(f"error: {error}{remedy(error)}", file=sys.stderr)
+            return 2
+        except MemoryError as error:
+            print(f"error: {NO_MEMORY} {str(error).partition(chr(10))[0]}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print(signals.INTERRUPTED, file=sys.stderr)
+            return 130
     return 0
 
 
 def remedy(error: OSError) -> str:
-    """What to do about it, where that can be told."""
+    """What the user can do about it, if we know that."""
     return REMEDIES.get(error.errno, "")
-
-
-def stage(doc: str, work: Callable[[Settings, bool], None], argv: list[str] | None = None) -> None:
-    """The main function of a stage: `work(settings, force)`, then exit."""
-    arguments = parser(doc).parse_intermixed_args(argv)
-    sys.exit(exit_code(lambda: work(load(arguments), arguments.force)))

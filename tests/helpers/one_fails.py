@@ -18,4 +18,4 @@ def work() -> None:
 
 
 if __name__ == "__main__":
-    torchrun.exit_process(cli.exit_code(work, team=True))
+    torchrun.exit_process(cli.exit_code(work, distributed=True))

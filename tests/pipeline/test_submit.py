@@ -1,5 +1,6 @@
 """70_submit: a score of 60_blend becomes a submission in the order of the challenge's file."""
 
+import functools
 import importlib
 import json
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from pipeline import graph
 from pipeline.artifacts.spec import ArtifactSpec
 from pipeline.artifacts.store import write_artifact
 from pipeline.config import load as load_config
+from pipeline.runtime.build import build
 
 N = 40
 TABLE = {"chosen": "mean", "chosen_by": "nested CV", "blenders": {"mean": {"models": []}}}
@@ -32,11 +34,11 @@ def submit(tmp_path, monkeypatch):
             change(blended).write_parquet(out / "test.parquet")
             (out / "blend.json").write_text(json.dumps(TABLE))
         submission = ArtifactSpec("70_submit", name, tmp_path / "submissions")
-        results = {"blend": blend, "submission": submission, "fits": {}}
-        results |= {"challenge_files": {"test": test_file}}
+        results = {"blend": blend, "fits": {}, "challenge_files": {"test": test_file}}
         for function, result in results.items():
             monkeypatch.setattr(graph, function, lambda s, result=result: result)
-        importlib.import_module("pipeline.70_submit").work(load_config.load("sample", []), False)
+        write = importlib.import_module("pipeline.70_submit").work.__wrapped__
+        build(submission, False, functools.partial(write, load_config.load("sample", [])))
         return submission.path
 
     return SimpleNamespace(run=run, ids=ids)

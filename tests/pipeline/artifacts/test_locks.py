@@ -125,14 +125,14 @@ def test_what_two_want_at_once_is_made_once(tmp_path, capsys):
         (out / "a.txt").write_text("x")
         return {}
 
-    for force in (False, True):  # the second time, what is there is made anew, once
+    for force in (False, True):  # the second time, what is there is built again, once
         with ThreadPoolExecutor(2) as pool:
             for one in [pool.submit(build, place, force, fill) for _ in range(2)]:
                 one.result()
         assert len(made) == 1 + force
     said = capsys.readouterr().out.splitlines()
     assert sum("waits for process" in line for line in said) == 2
-    assert sum(" kept" in line for line in said) == 2
+    assert sum(" is up to date" in line for line in said) == 2
     assert [path.name for path in tmp_path.iterdir()] == [place.path.name]
 
 

@@ -114,9 +114,9 @@ def test_a_run_tunes_before_it_trains_and_reports_that_folds_chose_settings(tune
     assert "folds have also chosen the settings of qin: official valid" in scores.as_text(table)
     assert "40_tune" not in graph.stages(load("sample", [*untuned, "train.settings=tuned"]))
     runner = import_module("pipeline.__main__")
-    assert runner.state(load("sample", overrides), "40_tune") == "done"
+    assert runner.status(load("sample", overrides), "40_tune") == runner.DONE
     more = load("sample", [*overrides, "tune.trials=9"])
-    assert runner.state(more, "40_tune") == runner.state(more, "50_train") == "to do"
+    assert runner.status(more, "40_tune") == runner.status(more, "50_train") == "to build"
 
 
 def test_a_submission_names_the_networks_whose_settings_the_folds_chose(tuned):
