@@ -1,27 +1,27 @@
-"""Networks over categorical fields: an embedding a value, an explicit part, a deep part.
+"""Networks over categorical fields: an embedding per value, an explicit part, a deep part.
 
     x     = [v_1 ; ... ; v_F]                  v_f: E numbers, the embedding of field f's value
     logit = deep(x) + explicit(v_1 .. v_F)     the mean over the branches where deep has two
 
-    explicit                    deep = mlp     what is added
-    none                        MLP            nothing
+    explicit                    deep = mlp     explicit(v_1 .. v_F)
+    none                        MLP            0
     fm                          DeepFM         sum_f w_f + factorisation machine (Guo et al. 2017)
     cin                         xDeepFM        sum_f w_f + CIN                   (Lian et al. 2018)
     cross                       DCN            w . x_n of the cross network      (Wang et al. 2017)
 
-With deep = final a FINAL block (Zhu et al. 2023, models.layers.final) stands in the MLP's place,
-as in
-that paper's Table 2; without an explicit part that is FINAL itself.
+With deep = final, a FINAL block (Zhu et al. 2023, models.layers.final) takes the MLP's place, as in
+Table 2 of that paper; without an explicit part, that is FINAL itself.
 
 DCN is the first version, Wang et al. 2017, "Deep & Cross Network", section 2.2:
 
     x_0 = x,   x_(i+1) = x_0 (w_i . x_i) + b_i + x_i
 
-Its last linear map over [x_n ; deep] is written as a sum of two; they differ in nothing but the
-scale of the first weights, each Xavier-normal for its own width.
+Departure: its last linear map over [x_n ; deep] is written as the sum of two maps, which changes
+nothing but the scale of the initial weights, each Xavier-normal for its own width.
 
 As published, field f has rows for padding (0), for the values seen in training (1, 2, ...) and,
-last, for all others; the last is never trained. The bias of the first order is the deep head's.
+last, for all other values; that last row is never trained. The bias of the first order is the deep
+head's.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -43,7 +43,7 @@ from models.settings import FinalSettings, FitSettings, MlpSettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldSettings:
-    """A network over fields and its training; one section for the deep part that is chosen."""
+    """A network over fields and its training."""
 
     explicit: Annotated[
         Literal["none", "fm", "cin", "cross"],
@@ -62,7 +62,7 @@ class FieldSettings:
 
     @property
     def unread(self) -> set[str]:
-        """Settings of parts that the network does not have."""
+        """Settings of parts that the network does not have: nothing reads them."""
         parts = {"cin": "cin_maps", "cross": "cross_layers", "mlp": "mlp", "final": "final"}
         return {name for part, name in parts.items() if part not in (self.explicit, self.deep)}
 
@@ -106,21 +106,24 @@ class FieldRows:
             yield self.batch(index), None if label is None else label[index]
 
 
-def encode(values: Tensor, known: Sequence[Tensor]) -> Tensor:
+def encode(values: Tensor, vocabularies: Sequence[Tensor]) -> Tensor:
     """Values (N, F) int64 as rows of their field's vocabulary; the same shape and dtype.
 
-    known  a field: the values seen in training, (V,) int64, ascending and distinct. They become
-           1..V, everything else V + 1. Row 0, padding, is left free.
+    vocabularies  for each field the values seen in training, (V,) int64, ascending and distinct.
+                  They become 1..V, all other values V + 1. Row 0 is padding.
     """
     columns = []
-    for value, seen in zip(values.unbind(1), known, strict=True):
-        place = torch.searchsorted(seen, value.contiguous()).clamp(max=len(seen) - 1)
-        columns.append(torch.where(seen[place] == value, place + 1, len(seen) + 1))
+    for value, seen in zip(values.unbind(1), vocabularies, strict=True):
+        index = torch.searchsorted(seen, value.contiguous()).clamp(max=len(seen) - 1)
+        columns.append(torch.where(seen[index] == value, index + 1, len(seen) + 1))
     return torch.stack(columns, dim=1)
 
 
 class FirstCrossNetwork(nn.Module):
-    """DCN's cross layers and their share of the last linear map. Shapes: x (B, X) -> (B, 1)."""
+    """DCN's cross layers and their part of the last linear map.
+
+    Shapes: fields (B, F, E) float32 -> logit (B, 1)
+    """
 
     def __init__(self, width: int, layers: int) -> None:
         super().__init__()
@@ -140,21 +143,21 @@ class FieldNetwork(nn.Module):
 
     Shapes:
         sizes            F numbers: rows of each field's vocabulary, values seen + 2
-        batch            (B, F) int64, as `encode` has it
+        batch            (B, F) int64, from `encode`
         forward(batch)   logits (B,) float32
-        hidden(batch)    (B, H): what the deep head reads and, last, the explicit part's logit
+        hidden(batch)    (B, H): the input of the deep head and, last, the explicit part's logit
         head(hidden)     branches (B, n), n > 1 only for FINAL's two blocks
     """
 
-    def __init__(self, s: FieldSettings, sizes: Sequence[int]) -> None:
+    def __init__(self, cfg: FieldSettings, sizes: Sequence[int]) -> None:
         super().__init__()
         first = torch.tensor([0, *sizes[:-1]]).cumsum(0)  # (F,): where each field's rows begin
         self.register_buffer("first", first, persistent=False)
-        self.embedding = nn.Embedding(sum(sizes), s.embedding_dim, padding_idx=0)
-        weighs = s.explicit in ("fm", "cin")
-        self.first_order = nn.Embedding(sum(sizes), 1, padding_idx=0) if weighs else None
-        self.explicit = build_explicit(s, len(sizes))
-        self.deep = build_deep(s, len(sizes) * s.embedding_dim)
+        self.embedding = nn.Embedding(sum(sizes), cfg.embedding_dim, padding_idx=0)
+        has_first_order = cfg.explicit in ("fm", "cin")
+        self.first_order = nn.Embedding(sum(sizes), 1, padding_idx=0) if has_first_order else None
+        self.explicit = build_explicit(cfg, len(sizes))
+        self.deep = build_deep(cfg, len(sizes) * cfg.embedding_dim)
         self.distils = getattr(self.deep, "distils", False)
         self.apply(initialise)
         for table in self.embedding_tables():
@@ -169,41 +172,41 @@ class FieldNetwork(nn.Module):
         return self.deep.head(hidden[:, :-1]) + hidden[:, -1:]
 
     def hidden(self, batch: Tensor) -> Tensor:
-        place = batch + self.first
-        fields = self.embedding(place)  # (B, F, E)
+        row = batch + self.first
+        fields = self.embedding(row)  # (B, F, E)
         deep = self.deep.hidden(fields.flatten(1))
         if self.explicit is None:
             return deep
         logit = self.explicit(fields)
         if self.first_order is not None:
-            logit = logit + self.first_order(place).sum(1)
+            logit = logit + self.first_order(row).sum(1)
         return torch.cat((deep, logit), dim=1)
 
     def fused(self) -> Callable[[Tensor], Tensor]:
-        """What `forward` computes, for models.training.fit."""
+        """`forward` itself: its parts are not fused."""
         return self
 
     def embedding_tables(self) -> list[nn.Parameter]:
-        """What the L2 term covers, as published: all tables, whole."""
+        """The weights of the L2 term, as published: all tables, whole."""
         tables = (self.embedding, self.first_order)
         return [table.weight for table in tables if table is not None]
 
 
-def build_explicit(s: FieldSettings, n_fields: int) -> nn.Module | None:
+def build_explicit(cfg: FieldSettings, n_fields: int) -> nn.Module | None:
     """The part that turns fields (B, F, E) into a logit (B, 1) of its own."""
-    match s.explicit:
+    match cfg.explicit:
         case "none":
             return None
         case "fm":
             return PairwiseInteraction()
         case "cin":
-            return CompressedInteraction(n_fields, s.cin_maps)
+            return CompressedInteraction(n_fields, cfg.cin_maps)
         case "cross":
-            return FirstCrossNetwork(n_fields * s.embedding_dim, s.cross_layers)
+            return FirstCrossNetwork(n_fields * cfg.embedding_dim, cfg.cross_layers)
 
 
-def build_deep(s: FieldSettings, width: int) -> nn.Module:
-    """The part that turns x (B, width) into what its head reads the branches from."""
-    if s.deep == "mlp":
-        return Mlp(width, s.mlp.hidden, s.mlp.dropout, s.mlp.batch_norm)
-    return FinalNetwork(width, s.final, s.embedding_dim)
+def build_deep(cfg: FieldSettings, width: int) -> nn.Module:
+    """The part that turns x (B, width) into the branches (B, n): hidden, then head."""
+    if cfg.deep == "mlp":
+        return Mlp(width, cfg.mlp.hidden, cfg.mlp.dropout, cfg.mlp.batch_norm)
+    return FinalNetwork(width, cfg.final, cfg.embedding_dim)

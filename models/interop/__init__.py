@@ -1,1 +1,1 @@
-"""Names and settings of other implementations."""
+"""Names of parameters in other implementations."""

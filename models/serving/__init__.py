@@ -1,1 +1,1 @@
-"""Trained networks as fewer operations, for single requests."""
+"""Trained networks for single requests: fewer operations, the same scores up to rounding."""

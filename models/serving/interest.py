@@ -1,6 +1,6 @@
-"""Interest parts for serving: N candidates look at one history, all at once.
+"""Interest parts for serving: N candidates attend to one history, all at once.
 
-With a (N, L), how much candidate t looks at entry s:
+a (N, L) is the weight of history entry s for candidate t:
 
     asta    a = relu(t . key[s]),   z = t + a value[s]
             key = W_k^T W_q r / sqrt(A) and value = W_o W_v r are tables over all items
@@ -8,8 +8,8 @@ With a (N, L), how much candidate t looks at entry s:
             of_target = (W1 + W3) r + b and of_item = (W2 - W3) r are tables over all items
     mean    a = 1 / n,   z = a r(s)
 
-A Transformer follows its formula, but that its first layer projects entries and candidates rather
-than pairs: W [s ; t] = W_s s + W_t t. Padding, entry 0, changes nothing.
+A Transformer follows its formula, except that its first layer projects entries and candidates
+instead of pairs: W [s ; t] = W_s s + W_t t. Padding, entry 0, changes nothing.
 """
 
 import torch
@@ -23,7 +23,7 @@ from models.layers.sparse_target_attention import SparseTargetAttention
 from models.layers.transformer import TransformerInterest
 from models.serving.tables import product, tabulate, take
 
-NEVER = -1e30  # score of padding; finite, for the softmax of a history that is all padding
+MASKED = -1e30  # score of padding; finite, for the softmax of a history that is all padding
 
 
 class NoServingForm(TypeError):
@@ -55,6 +55,8 @@ def serving_interest(part: nn.Module, items: Tensor, dtype: torch.dtype) -> nn.M
 
 
 class Mean(nn.Module):
+    """models.layers.mean_pooling; see serving_interest."""
+
     shortest = 1
 
     def forward(
@@ -66,6 +68,8 @@ class Mean(nn.Module):
 
 
 class Asta(nn.Module):
+    """models.layers.sparse_target_attention; see serving_interest."""
+
     shortest = 1
 
     def __init__(self, part: SparseTargetAttention, items: Tensor, dtype: torch.dtype) -> None:
@@ -82,7 +86,7 @@ class Asta(nn.Module):
         return target + weight @ take(self.value, history), weight
 
     def weigh(self, score: Tensor, padding: Tensor) -> Tensor:
-        score = score.masked_fill(padding, NEVER)
+        score = score.masked_fill(padding, MASKED)
         match self.weights:
             case "relu":
                 return torch.relu(score)
@@ -95,6 +99,8 @@ class Asta(nn.Module):
 
 
 class Din(nn.Module):
+    """models.layers.din_attention; see serving_interest."""
+
     shortest = 1
 
     def __init__(self, part: DinAttention, items: Tensor, dtype: torch.dtype) -> None:
@@ -114,13 +120,15 @@ class Din(nn.Module):
         first = first + take(self.of_target, candidates)[:, None] + take(self.of_item, history)
         score = self.rest(first).squeeze(2)
         if self.softmax:  # a history of padding alone attends to it, as published
-            weight = score.masked_fill(padding, NEVER).softmax(1)
+            weight = score.masked_fill(padding, MASKED).softmax(1)
         else:
             weight = score.masked_fill(padding, 0)
         return weight @ entries, weight
 
 
 class Transformer(nn.Module):
+    """models.layers.transformer; see serving_interest."""
+
     def __init__(self, part: TransformerInterest) -> None:
         super().__init__()
         self.layers = nn.ModuleList(EncoderLayer(layer) for layer in part.layers)
@@ -139,7 +147,7 @@ class Transformer(nn.Module):
             x, projected = layer(x, kept, projected), None
         ignored = ~kept[:, None]
         last = x.masked_fill(ignored, 0)[:, -self.last :].flatten(1)
-        highest = x.masked_fill(ignored, NEVER).amax(1)
+        highest = x.masked_fill(ignored, MASKED).amax(1)
         return torch.cat((last, self.out(highest)), dim=1), None
 
 
@@ -154,8 +162,8 @@ class EncoderLayer(nn.Module):
 
     Shapes:
         x          (N, L, W)
-        kept       (L,)  bool, which entries are attended to
-        projected  (N, L, 3 W)  queries, keys and values; None: of x
+        kept       (L,)  bool, whether an entry is attended to
+        projected  (N, L, 3 W)  queries, keys and values of x; None: they are computed here
         returns    (N, L, W)
     """
 
@@ -167,8 +175,8 @@ class EncoderLayer(nn.Module):
             nn.Buffer(half.contiguous()) for half in attention.in_proj_weight.chunk(2, dim=1)
         )
         self.out = FusedLinear(attention.out_proj.weight, attention.out_proj.bias)
-        self.forth = FusedLinear(layer.linear1.weight, layer.linear1.bias)
-        self.back = FusedLinear(layer.linear2.weight, layer.linear2.bias)
+        self.up = FusedLinear(layer.linear1.weight, layer.linear1.bias)
+        self.down = FusedLinear(layer.linear2.weight, layer.linear2.bias)
         self.norm1, self.norm2 = layer.norm1, layer.norm2
         self.heads = attention.num_heads
 
@@ -182,4 +190,4 @@ class EncoderLayer(nn.Module):
         q, k, v = projected.unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=kept[None, None, None])
         x = self.norm1(x + self.out(attended.transpose(1, 2).flatten(2)))
-        return self.norm2(x + self.back(torch.relu(self.forth(x))))
+        return self.norm2(x + self.down(torch.relu(self.up(x))))

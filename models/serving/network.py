@@ -1,14 +1,13 @@
-"""A trained network folded for serving: one user's history and N candidates in, N logits out.
+"""A trained network for serving: one user's history and N candidates in, N logits out.
 
-Nothing that all requests share is computed twice: r(i) of every item, what attention makes of it
-(models.serving.interest), products of weights, batch norm (models.serving.interaction). The first
-quadratic layer, too, is looked up: x is linear in the rows of tables, so y = W x + b is as well,
+Nothing that all requests share is computed twice: r(i) of every item, its projections for attention
+(models.serving.interest), products of weights, batch norm (models.layers.fusion). The product of
+the first quadratic layer is looked up, too: x is linear in rows of tables, and so is y = W x + b,
 
     x = [E_likes ; E_views ; E_user ; t ; t + a value[s]]      (t + ... for asta only)
     y = likes'[.] + views'[.] + W_user u + t' + a s'           rows of tables, times W's columns
 
-All of it equals the network in eval mode up to rounding; tests/models/serving/test_serving.py
-compares the two.
+All of it equals the network in eval mode up to rounding (tests/models/serving compare the two).
 """
 
 import copy
@@ -26,7 +25,7 @@ from models.serving.tables import ROWS_AT_ONCE, product, tabulate, take
 
 
 class ServingNetwork(nn.Module):
-    """See the module docstring. Made from `network`, and independent of it; on the CPU.
+    """See the module docstring. On the CPU; made from `network`, it shares nothing with it.
 
     Shapes:
         history     (L,)  int64 item ids, oldest first, `shortest` to `longest` of them; 0 is
@@ -34,12 +33,11 @@ class ServingNetwork(nn.Module):
         candidates  (N,)  int64 item ids
         likes       (N,)  int64; views likewise
         user        (1,)  int64; only networks with user_id read it
-        returns     (N,)  logits
+        returns     (N,)  logits, of `dtype`
 
     `score` takes requests as they come. `rounded` rounds the factors of matrix products to bfloat16
-    where the CPU can (see models.layers.precision): quicker, no longer equal. Attributes: inputs,
-    the
-    names of what forward reads.
+    where the CPU can (see models.layers.precision): faster, but no longer equal. The attribute
+    `inputs` names the arguments of forward. Raises NoServingForm.
     """
 
     def __init__(
@@ -89,7 +87,7 @@ class ServingNetwork(nn.Module):
 
     @torch.inference_mode()
     def score(self, request: Request) -> Tensor:
-        """Logits (N,). Raises ValueError for ids outside the tables."""
+        """Logits (N,) of a request. Raises ValueError for ids outside the tables."""
         request.check(len(self.items), 0 if self.user is None else len(self.user))
         return torch.cat([self(*piece) for piece in request.pieces(self.shortest, self.longest)])
 
