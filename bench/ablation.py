@@ -44,7 +44,7 @@ from pipeline.config.settings import Settings
 from pipeline.runtime import cli
 from pipeline.runtime.build import is_up_to_date
 from pipeline.training import fits as training
-from pipeline.training.context import Key
+from pipeline.training.context import FitKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ def check_words(arguments: argparse.Namespace) -> None:
         )
 
 
-def fits_of(row: Row, arguments: argparse.Namespace) -> tuple[Settings, dict[Key, ArtifactSpec]]:
+def fits_of(row: Row, arguments: argparse.Namespace) -> tuple[Settings, dict[FitKey, ArtifactSpec]]:
     """The settings of `row` and its fits, on the chosen folds; makes what they are trained on."""
     typed = [word for word in arguments.overrides if concerns(word, row.model)]
     words = [*typed, *row.words, f"models={row.model}", f"train.seeds={arguments.seeds}"]
@@ -194,7 +194,7 @@ def concerns(word: str, model: str) -> bool:
     return section not in networks.model_names() or section in dict(networks.lineage(model))
 
 
-def measure(s: Settings, fits: dict[Key, ArtifactSpec]) -> Measured:
+def measure(s: Settings, fits: dict[FitKey, ArtifactSpec]) -> Measured:
     """What finished fits reached."""
     split = open_store(spec.require(graph.store(s))).valid
     label, user = np.array(split.label), np.array(split.user)

@@ -32,10 +32,10 @@ from pipeline.training.checkpointing import FitCheckpointer
 from pipeline.training.item_tables import item_table
 from pipeline.training.row_placement import place_rows, splits_of
 
-Key = tuple[str, int, int]  # model, seed, fold
+FitKey = tuple[str, int, int]  # model, seed, fold
 
 
-class Split(NamedTuple):
+class FitRows(NamedTuple):
     """The rows of one fit.
 
     train, label      rows that it trains on, and their labels (N,)
@@ -54,7 +54,7 @@ class TrainedFit(NamedTuple):
     network: Network
     report: FitReport
     n_rows: int  # that it was trained on
-    held_ids: np.ndarray | None  # as in Split
+    held_ids: np.ndarray | None  # as in FitRows
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class TrainingContext:
 
     def train(
         self,
-        key: Key,
+        key: FitKey,
         progress: BatchProgress,
         each_epoch: EpochCallback,
         checkpointer: FitCheckpointer | None = None,
@@ -150,16 +150,16 @@ class TrainingContext:
             raise FloatingPointError(f"logits of {name} are not finite")
         return logits
 
-    def split(self, fold: int, max_len: int) -> Split:
+    def split(self, fold: int, max_len: int) -> FitRows:
         """The rows outside `fold` and those of it; in official mode, all of train and valid."""
         rows, label = self.rows["train"].cut(max_len), self.label["train"]
         if fold == OFFICIAL:
             held = self.rows["valid"].cut(max_len)
-            return Split(rows, label, held, held.labels(self.label["valid"]), None)
+            return FitRows(rows, label, held, held.labels(self.label["valid"]), None)
         train, train_label = rows.select(self.fold, lambda folds: folds != fold, label)
         held, held_label = rows.select(self.fold, lambda folds: folds == fold, label)
         held_ids = rows.selected(self.fold, lambda folds: folds == fold)
-        return Split(train, train_label, held, held.labels(held_label), held_ids)
+        return FitRows(train, train_label, held, held.labels(held_label), held_ids)
 
     def load(self, name: str) -> tuple[RowSource, Tensor]:
         """All rows of train or valid and their labels, in memory."""

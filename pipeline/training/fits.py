@@ -30,7 +30,7 @@ from pipeline.runtime.devices import pick_device
 from pipeline.runtime.out_of_memory import enough_memory
 from pipeline.runtime.progress import progress_bar
 from pipeline.training.checkpointing import FitCheckpointer
-from pipeline.training.context import Key, TrainingContext
+from pipeline.training.context import FitKey, TrainingContext
 from pipeline.training.executors import dispatch
 
 LOSS_RISE = 1.02  # of mean training losses of two epochs: a larger ratio is no noise
@@ -41,7 +41,7 @@ class Fit:
     """One fit of 50_train, with everything that another process needs to run it."""
 
     settings: Settings
-    key: Key
+    key: FitKey
     spec: ArtifactSpec
     store: Path
     folds: Path
@@ -56,7 +56,7 @@ class Fit:
         return replace(self, spec=spec, store=self.store.resolve(), folds=self.folds.resolve())
 
 
-def run(fits: list[tuple[Settings, Key]], force: bool) -> None:
+def run(fits: list[tuple[Settings, FitKey]], force: bool) -> None:
     """Train `fits` and write their artifacts, several at a time where that is quicker.
 
     On a CPU each fit has a core and one thread, so that results do not depend on how many cores
@@ -80,7 +80,7 @@ def run(fits: list[tuple[Settings, Key]], force: bool) -> None:
         pass
 
 
-def _described(fits: list[tuple[Settings, Key]]) -> list[Fit]:
+def _described(fits: list[tuple[Settings, FitKey]]) -> list[Fit]:
     described = []
     for settings, group in itertools.groupby(fits, key=lambda fit: fit[0]):
         specs, networks = graph.fits(settings), graph.networks(settings)
@@ -134,7 +134,7 @@ def _enough_memory(fit: Fit) -> AbstractContextManager:
 
 
 def make_fit(
-    context: TrainingContext, key: Key, out: ArtifactWriter | None, progress: BatchProgress
+    context: TrainingContext, key: FitKey, out: ArtifactWriter | None, progress: BatchProgress
 ) -> dict:
     """Train one network, write its artifact's files, return the facts of the stage's line.
 
@@ -189,13 +189,13 @@ def make_fit(
     }
 
 
-def line_start(key: Key) -> str:
+def line_start(key: FitKey) -> str:
     """The start of every line about a fit."""
     model, seed, fold = key
     return f"50_train {model} seed {seed} fold {fold}"
 
 
-def _print_epoch(key: Key, epoch: int, record: dict) -> None:
+def _print_epoch(key: FitKey, epoch: int, record: dict) -> None:
     """One plain line per epoch, where there is no terminal for a progress bar."""
     if not sys.stderr.isatty():
         loss, score, seconds = record["loss"], record["score"], record["seconds"]
@@ -203,7 +203,7 @@ def _print_epoch(key: Key, epoch: int, record: dict) -> None:
         print(f"{line_start(key)} epoch {epoch} {facts}", flush=True)
 
 
-def _warn_if_unstable(key: Key, report: FitReport, network_cfg: NetworkSettings) -> None:
+def _warn_if_unstable(key: FitKey, report: FitReport, network_cfg: NetworkSettings) -> None:
     model = key[0]
     remedy = f"{model}.fit.learning_rate"
     if network_cfg.interaction == "qnn":  # its authors saw unstable training with four rows

@@ -20,7 +20,7 @@ from models.batches.rows import Rows
 from models.batches.source import RowSource, RowValues
 from models.batches.stream import StreamRows, min_memory
 from models.training.fit import PREDICT_ROWS
-from pipeline.config.load import Settings
+from pipeline.config.settings import Settings
 
 LABELED = ("train", "valid")
 

@@ -27,7 +27,7 @@ from pipeline.config.search_space import Categorical, Float, Parameter
 from pipeline.config.settings import Settings
 from pipeline.runtime import devices
 from pipeline.runtime.out_of_memory import enough_memory
-from pipeline.training.context import Key, TrainingContext
+from pipeline.training.context import FitKey, TrainingContext
 from pipeline.training.executors import dispatch
 from pipeline.tuning.pruning import reported_value
 from pipeline.tuning.stale_trials import WORKER, requeue, this_worker
@@ -96,14 +96,14 @@ def mean_auc(search: Search, context: TrainingContext, trial: Trial, seed: int) 
     return statistics.fmean(results.aucs)
 
 
-def fit_fold(context: TrainingContext, key: Key) -> FoldResult:
+def fit_fold(context: TrainingContext, key: FitKey) -> FoldResult:
     _, report, n_rows, _ = context.train(
         key, progress=lambda batches, _: batches, each_epoch=lambda epoch, record: None
     )
     return report, n_rows, provenance.peak_mib()
 
 
-def _key(search: Search, fold: int) -> Key:
+def _key(search: Search, fold: int) -> FitKey:
     return search.model, search.settings.train.seeds[0], fold
 
 
@@ -123,7 +123,7 @@ def _fit_folds(search: Search, network: NetworkSettings) -> list[FoldResult]:
     return [results[name] for name in tasks]
 
 
-def _fit_fold_in_process(settings: Settings, store: Path, folds: Path, key: Key) -> FoldResult:
+def _fit_fold_in_process(settings: Settings, store: Path, folds: Path, key: FitKey) -> FoldResult:
     torch.set_num_threads(settings.train.threads)
     context = TrainingContext.open(settings, store, folds)
     report, *rest = fit_fold(context.of_users(settings.tune.users, settings.tune.seed), key)

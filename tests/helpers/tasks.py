@@ -1,4 +1,4 @@
-"""Tasks for processes and clusters, in a module that is imported in no time."""
+"""Tasks for processes and clusters, in a module that imports quickly."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from features.errors import InputError
 
 
 def note(folder: Path, name: str, deadly: str = "", always: bool = False) -> str:
-    """Begin, which the file `name` counts; `deadly` kills its process, the first time or always."""
+    """Note the start in a file; the task `deadly` kills its process, the first time or always."""
     with (folder / name).open("a") as file:
         file.write("x")
     time.sleep(0.1)
