@@ -57,10 +57,8 @@ def manifest_of(s: Settings, blend: dict) -> dict:
         "chosen_by": blend["chosen_by"],
         "weights": submitted.get("weights", submitted.get("file")),
         "runs": runs,
-        "tuned": list(
-            s.tuned
-        ),  # their settings were chosen on the rows of cv, or of official valid
-        "external": external,  # if there is one, the AUCs below are unknown: of the mixture
+        "tuned": list(s.tuned),  # networks whose settings were chosen on the rows of cv or valid
+        "external": external,  # where there is one, cv and valid of the mixture are unknown
         "cv": None if external else submitted.get("cv"),
         "valid": None if external else submitted["valid"],
     }
