@@ -19,9 +19,11 @@ import time
 from features.errors import InputError
 from pipeline import graph
 from pipeline.artifacts import spec
+from pipeline.artifacts.json_files import read_json
 from pipeline.artifacts.spec import ArtifactSpec
 from pipeline.config.settings import Settings
 from pipeline.reporting import leaderboard
+from pipeline.reporting.scores import submitted_row
 from pipeline.runtime import cli, processes
 from pipeline.runtime.build import is_up_to_date
 
@@ -124,16 +126,16 @@ def wait(pid: int) -> tuple[int, int]:
 
 def summary(s: Settings, seconds: float) -> str:
     """One line of JSON for scripts."""
-    judged = json.loads((leaderboard.report_spec(s).path / "scores.json").read_text())
-    shipped = next(row for row in judged["rows"] if row["name"] == judged["shipped"])
+    scores = read_json(leaderboard.report_spec(s).path / "scores.json")
+    submitted = submitted_row(scores)
     return json.dumps(
         {
             "profile": s.profile,
             "submission": str(graph.submission(s).path / "submission.zip"),
-            "cv": shipped["cv"],
-            "valid": shipped["valid"],
-            "hidden": shipped["hidden"],
-            "bayes": judged["bayes"],
+            "cv": submitted["cv"],
+            "valid": submitted["valid"],
+            "hidden": submitted["hidden"],
+            "bayes": scores["bayes"],
             "seconds": round(seconds, 1),
         }
     )

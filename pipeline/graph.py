@@ -174,8 +174,8 @@ def submission(s: Settings) -> ArtifactSpec:
 
 
 def board(s: Settings) -> Path:
-    """The table of all submissions, which 80_report keeps."""
-    return Path(s.submissions) / "LEADERBOARD.md"
+    """The leaderboard of all submissions, which 80_report writes."""
+    return Path(s.submissions) / "leaderboard.csv"
 
 
 def report(s: Settings, public_scores: Mapping[str, str]) -> ArtifactSpec:

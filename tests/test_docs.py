@@ -25,6 +25,7 @@ AWAITED = (
     "docs/report.png",
     "docs/configuration.md",
     "CITATION.cff",
+    "submissions/LEADERBOARD.md",  # written by runs
     "submissions/leaderboard.csv",
 )
 COMMAND = r"(?:\./run_all\.sh|python -m [\w.]+|torchrun [^`\n]*?-m [\w.]+)"

@@ -29,7 +29,7 @@ TARGETS = ("group", "main", "child")
 WORDS = [
     *(word for word in TINY if "max_epochs" not in word),
     "network.fit.max_epochs=30", "network.fit.patience=30", "train.save_every=0",
-    "tune.trials=2", "blend.method=logit_mean",  # every fit is in what ships
+    "tune.trials=2", "blend.method=logit_mean",  # every fit is in the submission
 ]  # fmt: skip
 ENDED = 60.0  # seconds in which all processes of a killed run must be gone
 

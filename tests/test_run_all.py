@@ -52,7 +52,7 @@ def last_line(output: str) -> dict:
 
 def test_the_last_line_says_what_a_script_wants_to_know(first, words):
     said = last_line(first)
-    assert "ships, chosen by" in first.strip().splitlines()[-4]
+    assert "is submitted, chosen by" in first.strip().splitlines()[-4]
     report = Path(first.strip().splitlines()[-2].removeprefix("report: "))
     assert report.name == "report.html"
     assert report.stat().st_size < 2_000_000

@@ -10,9 +10,8 @@ from pathlib import Path
 from features.store.hashing import sha256
 from pipeline.config.paths import REPOSITORY
 
-CODE, ENDINGS = ("pipeline", "features", "models", "cv", "submissions"), ("py", "toml", "css")
-
-
+CODE = ("pipeline", "features", "models", "cv", "submissions")
+ENDINGS = ("py", "toml", "css", "jinja")
 PACKAGES = ("torch", "numpy", "polars", "pyarrow", "scikit-learn", "lightgbm")
 
 

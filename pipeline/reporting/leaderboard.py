@@ -1,77 +1,99 @@
-"""submissions/LEADERBOARD.md: one row for every submission, ours to read and to keep.
+"""One row per submission: leaderboard.csv is the database, LEADERBOARD.md beside it is for reading.
 
-What stands above and below the table is left alone; a table of fewer columns gains the others.
+80_report adds the rows. You may edit the CSV (correct a public score, add a column); the next
+80_report renders LEADERBOARD.md again. LEADERBOARD.md is never read: a file of that name which
+80_report did not render is moved aside.
 """
 
 import datetime
 import json
-import re
 from pathlib import Path
 
+import polars as pl
+
+from features.errors import InputError
 from features.store.atomic import atomic_file
 from pipeline import graph
 from pipeline.artifacts.locks import locked
 from pipeline.artifacts.spec import ArtifactSpec
 from pipeline.config.settings import Settings
-from pipeline.reporting.tuned import of_tuned
+from pipeline.reporting.scores import cv_gain, submitted_row, tuning_bias
 
-TITLE = """# Leaderboard
+FIGURES = ("cv", "sd", "valid", "hidden", "bayes", "public")  # AUCs, and the sd of CV over folds
+SCHEMA = {
+    name: pl.Float64 if name in FIGURES else pl.String
+    for name in ("date", "submission", "commit", "rules", "blend", "runs", *FIGURES, "sentence")
+}
+RENDERED = "`80_report` renders this file from leaderboard.csv"
+HEADER = f"""# Leaderboard
 
-One row a submission, written by `80_report`; `--public` adds the public score, `--sentence` a word.
+One row per submission. {RENDERED}: edit that one. `--public` notes
+the public score of a submission, `--sentence` what it tries.
 """
-COLUMNS = (
+TITLES = (
     "date", "submission", "commit", "rules", "blend", "runs",
     "CV ± sd", "valid", "hidden", "Bayes", "public", "sentence",
 )  # fmt: skip
-UNKNOWN = "-"
-
-Row = dict[str, str]  # column -> cell
 
 
 def record(
     board: Path,
     submission: Path,
-    judged: dict,
+    scores: dict,
     public: float | None = None,
     sentence: str | None = None,
 ) -> None:
-    """Append the row of `submission` (its folder), or set `public` and `sentence` in its row.
+    """Add the row of `submission` (its folder) unless it is there; set `public` and `sentence`.
 
-    Without a `sentence`, a new row says what the blend is made of and what it gained.
+    Without a `sentence`, a new row says what is submitted and what it gains over the best network.
+    Raises InputError where `board`, the CSV, cannot be read.
     """
-    there = any(row["submission"] == name_of(submission) for row in _read(board)[1])
-    if there and public is None and sentence is None:
-        return
     with locked(board.with_name(f".{board.name}.lock"), f"80_report {board}"):
-        _record(board, submission, judged, public, sentence)
+        rows, name = read(board), name_of(submission)
+        if name not in rows["submission"]:
+            new = pl.DataFrame([_row(name, submission, scores)], schema=SCHEMA)
+            rows = pl.concat([rows, new], how="diagonal")
+        if public is not None:
+            rows = _with(rows, name, "public", public)
+        if sentence is not None:
+            rows = _with(rows, name, "sentence", " ".join(sentence.split()) or None)
+        _write(board, rows.write_csv())
+        markdown = board.with_name("LEADERBOARD.md")
+        _move_aside(markdown)
+        _write(markdown, _markdown(rows))
 
 
-def _record(
-    board: Path, submission: Path, judged: dict, public: float | None, sentence: str | None
-) -> None:
-    above, rows, below = _read(board)
-    name = name_of(submission)
-    row = next((row for row in rows if row["submission"] == name), None)
-    if row is None:
-        row = _row(name, submission, judged)
-        rows.append(row)
-    if public is not None:
-        row["public"] = f"{public:.5f}"
-    if sentence is not None:
-        row["sentence"] = " ".join(sentence.split()) or UNKNOWN
-    with atomic_file(board) as scratch:
-        scratch.write_text("\n".join([*above, *_table(rows), *below]) + "\n")
-
-
-def rows_of(board: Path, profile: str) -> list[Row]:
-    """The rows of one profile's submissions, as written; none where there is no board."""
-    return [row for row in _read(board)[1] if row["submission"].startswith(f"{profile}/")]
+def read(board: Path) -> pl.DataFrame:
+    """The rows, columns as in SCHEMA and whatever was added by hand; no rows without a file."""
+    if not board.exists():
+        return pl.DataFrame(schema=SCHEMA)
+    try:
+        rows = pl.read_csv(board, infer_schema=False)
+    except pl.exceptions.PolarsError as error:
+        raise _refusal(board, str(error).partition("\n")[0]) from None
+    missing = [name for name in SCHEMA if name not in rows.columns]
+    if missing:
+        raise _refusal(board, f"no column {', '.join(missing)}")
+    rows = rows.filter(~pl.all_horizontal(pl.all().is_null()))  # blank lines
+    for name in FIGURES:
+        values = rows[name].cast(pl.Float64, strict=False)
+        fine = values.is_between(0, 1).fill_null(False)
+        wrong = rows[name].filter(rows[name].is_not_null() & ~fine)
+        if len(wrong):
+            raise _refusal(board, f"column {name} holds {wrong[0]!r}")
+        rows = rows.with_columns(values)
+    if rows["submission"].has_nulls():
+        raise _refusal(board, "a row does not name its submission")
+    twice = rows["submission"].filter(rows["submission"].is_duplicated())
+    if len(twice):
+        raise _refusal(board, f"{twice[0]} has several rows")
+    return rows
 
 
 def public_scores(board: Path, profile: str) -> dict[str, str]:
-    """The public scores that are noted for submissions of `profile`, as written."""
-    scores = {row["submission"]: row["public"] for row in rows_of(board, profile)}
-    return {submission: score for submission, score in scores.items() if score != UNKNOWN}
+    """The public scores that are noted for submissions of `profile`."""
+    rows = of_profile(board, profile).drop_nulls("public")
+    return {name: f"{score:.5f}" for name, score in rows.select("submission", "public").rows()}
 
 
 def report_spec(s: Settings) -> ArtifactSpec:
@@ -79,26 +101,23 @@ def report_spec(s: Settings) -> ArtifactSpec:
     return graph.report(s, public_scores(graph.board(s), s.profile))
 
 
-def shipped(judged: dict) -> dict:
-    """The row of what was submitted, of `scores.judge`."""
-    return next(row for row in judged["rows"] if row["name"] == judged["shipped"])
+def of_profile(board: Path, profile: str) -> pl.DataFrame:
+    """The rows of one profile's submissions."""
+    return read(board).filter(pl.col("submission").str.starts_with(f"{profile}/"))
 
 
 def name_of(submission: Path) -> str:
-    """What a submission's folder is called on the board: <profile>/<rules>-<hash>."""
+    """The name of a submission's folder in the leaderboard: <profile>/<rules>-<hash>."""
     return f"{submission.parent.name}/{submission.name}"
 
 
-def number(cell: str) -> float | None:
-    """The figure that a cell begins with; None for `-`."""
-    found = re.match(r"\d+(\.\d+)?", cell)
-    return float(found[0]) if found else None
+def _with(rows: pl.DataFrame, submission: str, column: str, value: object) -> pl.DataFrame:
+    mine = pl.col("submission") == submission
+    return rows.with_columns(pl.when(mine).then(pl.lit(value)).otherwise(column).alias(column))
 
 
-def _row(name: str, submission: Path, judged: dict) -> Row:
-    manifest = json.loads((submission / "manifest.json").read_text())
-    best = shipped(judged)
-    figures = {"valid": best["valid"], "hidden": best["hidden"], "Bayes": judged["bayes"]}
+def _row(name: str, submission: Path, scores: dict) -> dict:
+    manifest, best = json.loads((submission / "manifest.json").read_text()), submitted_row(scores)
     return {
         "date": datetime.date.today().isoformat(),
         "submission": name,
@@ -106,57 +125,74 @@ def _row(name: str, submission: Path, judged: dict) -> Row:
         "rules": manifest["rules"],
         "blend": manifest["blend"],
         "runs": f"{len(manifest['runs'])} fits: {', '.join(_models(manifest)) or 'no network'}",
-        "CV ± sd": UNKNOWN if best["cv"] is None else f"{best['cv']:.5f} ± {best['sd']:.5f}",
-        **{k: UNKNOWN if value is None else f"{value:.5f}" for k, value in figures.items()},
-        "public": UNKNOWN,
-        "sentence": _sentence(manifest, judged),
+        **{column: best[column] for column in ("cv", "sd", "valid", "hidden")},
+        "bayes": scores["bayes"],
+        "public": None,
+        "sentence": _sentence(manifest, scores),
     }
 
 
-def _sentence(manifest: dict, judged: dict) -> str:
-    """What ships, how far it lies above the best single network by the figure that chose, and what
-    flatters it."""
+def _sentence(manifest: dict, scores: dict) -> str:
+    """What is submitted, its CV gain over the best single network, and which scores are biased."""
     weights = manifest["weights"] if isinstance(manifest["weights"], dict) else {}
     used = [model for model in _models(manifest) if weights.get(model)]
     used.sort(key=lambda model: -abs(weights[model]))
-    what = " + ".join(f"{model} {weights[model]:.2f}" for model in used) or manifest["blend"]
-    external = manifest["external"]
-    if external:
-        what += f", mixed with {external['file']}, which was judged by nothing"
-    best = shipped(judged)
-    single = next((row for row in judged["rows"] if row["name"] == "best_single"), None)
-    if single is not None and single is not best and best["cv"] is not None:
-        what += f"; nested CV {best['cv'] - single['cv']:+.5f} against the best single network"
-    return f"{what}. {of_tuned(judged)}" if judged["tuned"] else what
+    text = " + ".join(f"{model} {weights[model]:.2f}" for model in used) or manifest["blend"]
+    if manifest["external"]:
+        text += f", mixed with {manifest['external']['file']}, which nothing has validated"
+    gain = cv_gain(scores)
+    if gain is not None:
+        text += f"; nested CV {gain:+.5f} against the best single network"
+    return f"{text}. {tuning_bias(scores)}" if scores["tuned"] else text
 
 
 def _models(manifest: dict) -> list[str]:
     return sorted({run.partition("-")[0] for run in manifest["runs"]})
 
 
-def _read(board: Path) -> tuple[list[str], list[Row], list[str]]:
-    """Lines above the table, its rows, lines below it."""
-    lines = board.read_text().splitlines() if board.exists() else [*TITLE.splitlines(), ""]
-    start = next((i for i, line in enumerate(lines) if line.startswith("| date |")), len(lines))
-    end = start
-    while end < len(lines) and lines[end].startswith("|"):
-        end += 1
-    table = [_cells(line) for line in lines[start:end]]
-    unknown = dict.fromkeys(COLUMNS, UNKNOWN)
-    rows = [unknown | dict(zip(table[0], cells, strict=False)) for cells in table[2:]]
-    return lines[:start], rows, lines[end:]
+def _markdown(rows: pl.DataFrame) -> str:
+    lines = [_line(TITLES), _line(["---"] * len(TITLES))]
+    for row in rows.to_dicts():
+        figures = {name: "-" if row[name] is None else f"{row[name]:.5f}" for name in FIGURES}
+        cells = {name: row[name] or "-" for name in SCHEMA if name not in FIGURES} | figures
+        cv = "-" if row["cv"] is None else f"{cells['cv']} ± {cells['sd']}"
+        named = [cells[name] for name in SCHEMA if name not in ("cv", "sd")]
+        lines.append(_line([*named[:6], cv, *named[6:]]))
+    return "\n".join([HEADER, *lines]) + "\n"
 
 
-def _table(rows: list[Row]) -> list[str]:
-    columns = list(dict.fromkeys([*COLUMNS, *(column for row in rows for column in row)]))
-    head = [_line(columns), _line(["---"] * len(columns))]
-    return head + [_line([row.get(column, UNKNOWN) for column in columns]) for row in rows]
+def _line(cells: list[str] | tuple[str, ...]) -> str:
+    """A line of a Markdown table: whatever people wrote stays inside its cell."""
+    text = [" ".join(cell.split()).replace("\\", "\\\\").replace("|", "\\|") for cell in cells]
+    return f"| {' | '.join(text)} |"
 
 
-def _cells(line: str) -> list[str]:
-    inner = line.strip().removeprefix("|").removesuffix("|")
-    return [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", inner)]
+def _move_aside(markdown: Path) -> None:
+    """Rename a LEADERBOARD.md that was not rendered here: older versions kept their rows in it."""
+    if not markdown.exists() or RENDERED in markdown.read_text(errors="replace"):
+        return
+    aside, n = markdown.with_name("LEADERBOARD-old.md"), 1
+    while aside.exists():
+        n += 1
+        aside = markdown.with_name(f"LEADERBOARD-old-{n}.md")
+    markdown.rename(aside)
+    print(
+        f"80_report {markdown} is now rendered from leaderboard.csv: the file that was there is"
+        f" kept as {aside.name}; copy the rows that you need into the CSV",
+        flush=True,
+    )
 
 
-def _line(cells: list[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+def _write(path: Path, text: str) -> None:
+    """Replace the file as a whole, unless it holds just that."""
+    if path.exists() and path.read_bytes() == text.encode():
+        return
+    with atomic_file(path) as scratch:
+        scratch.write_text(text, encoding="utf-8")
+
+
+def _refusal(board: Path, problem: str) -> InputError:
+    return InputError(
+        f"{board}: {problem}; expected a CSV with the columns {', '.join(SCHEMA)}, scores from 0 to"
+        " 1 and one row per submission. Correct it, or move it away to start a new one"
+    )

@@ -1,9 +1,8 @@
 """What a report is made from: the records and tables of one run, read once.
 
-Hidden test labels are not among them: they reach the report as figures, through `scores.judge`.
+The hidden test labels are not among them: their scores reach the report in scores.json.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,21 +11,21 @@ import polars as pl
 from scipy.special import logit
 
 from pipeline import graph
-from pipeline.artifacts import spec
-from pipeline.artifacts.spec import require
-from pipeline.blending import predictions
+from pipeline.artifacts.json_files import read_json
+from pipeline.artifacts.spec import record, require
+from pipeline.blending.predictions import SUBMITTED
 from pipeline.config.settings import Settings
 from pipeline.reporting import leaderboard
 
-SHIPPED = "shipped"
-CERTAIN = 1e-7  # probabilities closer to 0 or 1 have no finite logit in float32's reach
+SUBMISSION = "submission"  # the "model" whose logits are those of the submitted probabilities
+SMALLEST_PROBABILITY = 1e-7  # float32 holds no finite logit for those nearer to 0 or 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scored:
+class ScoredRows:
     """Labelled rows and the logits of models that did not train on them."""
 
-    what: str  # which rows these are, for people
+    name: str  # which rows these are, for people
     label: np.ndarray  # (N,) uint8
     logits: dict[str, np.ndarray]  # model -> (N,) float64
     history: np.ndarray  # (N,) int64, items in the user's history
@@ -41,16 +40,16 @@ class Run:
     """One run, finished up to its submission."""
 
     settings: Settings
-    judged: dict  # scores.judge
+    scores: dict  # scores.json
     blend: dict  # blend.json
     submission: str  # its name on the leaderboard
     manifest: dict  # the submission's
     fits: dict[tuple[str, int, int], dict]  # (model, seed, fold) -> artifact.json
-    stages: dict[str, list[dict]]  # stage -> the artifact.json of all that it published
-    held: Scored  # out of fold; official valid where there are no folds
-    valid: Scored  # official valid, with the score that ships as its only "model"
-    board: list[leaderboard.Row]  # of this profile
-    tuning: list[dict]  # tune.json, a study each
+    stages: dict[str, list[dict]]  # stage -> artifact.json of each artifact it published
+    held_out: ScoredRows  # out of fold; official valid where there are no folds
+    valid: ScoredRows  # official valid, scored by SUBMISSION alone
+    leaderboard: list[dict]  # the rows of this profile
+    studies: list[dict]  # tune.json of each study
     probes: list[dict]  # probe.json
     masks: list[dict]  # mask.json
 
@@ -60,46 +59,46 @@ class Run:
 
     @property
     def public(self) -> float | None:
-        """This submission's public score, where one is noted."""
-        mine = [row for row in self.board if row["submission"] == self.submission]
-        return leaderboard.number(mine[0]["public"]) if mine else None
+        """This submission's public score, if it has been noted."""
+        rows = [row for row in self.leaderboard if row["submission"] == self.submission]
+        return rows[0]["public"] if rows else None
 
 
-def gather(s: Settings, judged: dict) -> Run:
+def gather(s: Settings, scores: dict) -> Run:
     """Read the run of `s`; every stage before the report must be done."""
-    folder, columns = require(graph.blend(s)), require(graph.features(s))
-    blend, submission = _json(folder / "blend.json"), require(graph.submission(s))
+    folder, features = require(graph.blend(s)), require(graph.features(s))
+    blend, submission = read_json(folder / "blend.json"), require(graph.submission(s))
     valid, models = pl.read_parquet(folder / "valid.parquet"), list(blend["models"])
     if s.official:
-        held = _scored("official valid", valid, columns / "valid.parquet", models)
+        held_out = _scored("official valid", valid, features / "valid.parquet", models)
     else:
         oof = pl.read_parquet(folder / "oof.parquet", columns=["row_id", "label", *models])
-        held = _scored("out-of-fold rows", oof, columns / "train.parquet", models)
-    probability = valid[predictions.SUBMITTED].clip(CERTAIN, 1 - CERTAIN)
-    shipped = valid.with_columns(pl.Series(SHIPPED, logit(probability.to_numpy())))
+        held_out = _scored("out-of-fold rows", oof, features / "train.parquet", models)
+    probability = valid[SUBMITTED].clip(SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
+    submitted = valid.with_columns(pl.Series(SUBMISSION, logit(probability.to_numpy())))
     optional = graph.optional_results(s)
     return Run(
         settings=s,
-        judged=judged,
+        scores=scores,
         blend=blend,
         submission=leaderboard.name_of(submission),
-        manifest=_json(submission / "manifest.json"),
-        fits={key: spec.record(require(place)) for key, place in graph.fits(s).items()},
+        manifest=read_json(submission / "manifest.json"),
+        fits={key: record(require(spec)) for key, spec in graph.fits(s).items()},
         stages=_stages(s),
-        held=held,
-        valid=_scored("official valid", shipped, columns / "valid.parquet", [SHIPPED]),
-        board=leaderboard.rows_of(graph.board(s), s.profile),
-        tuning=[_json(path) for path in optional["tune.json"]],
-        probes=[_json(path) for path in optional["probe.json"]],
-        masks=[_json(path) for path in optional["mask.json"]],
+        held_out=held_out,
+        valid=_scored("official valid", submitted, features / "valid.parquet", [SUBMISSION]),
+        leaderboard=leaderboard.of_profile(graph.board(s), s.profile).to_dicts(),
+        studies=[read_json(path) for path in optional["tune.json"]],
+        probes=[read_json(path) for path in optional["probe.json"]],
+        masks=[read_json(path) for path in optional["mask.json"]],
     )
 
 
-def _scored(what: str, rows: pl.DataFrame, features: Path, models: list[str]) -> Scored:
-    described = pl.read_parquet(features, columns=["row_id", "h_length", "i_shows"])
-    rows = rows.join(described, on="row_id", how="left", validate="1:1", maintain_order="left")
-    return Scored(
-        what=what,
+def _scored(name: str, rows: pl.DataFrame, features: Path, models: list[str]) -> ScoredRows:
+    columns = pl.read_parquet(features, columns=["row_id", "h_length", "i_shows"])
+    rows = rows.join(columns, on="row_id", how="left", validate="1:1", maintain_order="left")
+    return ScoredRows(
+        name=name,
         label=rows["label"].to_numpy(),
         logits={model: rows[model].to_numpy() for model in models},
         history=rows["h_length"].cast(pl.Int64).to_numpy(),
@@ -108,15 +107,10 @@ def _scored(what: str, rows: pl.DataFrame, features: Path, models: list[str]) ->
 
 
 def _stages(s: Settings) -> dict[str, list[dict]]:
-    """The records of every stage that has been run; the report itself is not done yet."""
+    """The records of every stage that has been run, but for the report itself."""
     names = [stage for stage in graph.stages(s) if stage != "80_report"]
-    stages = {stage: graph.OUTPUTS[stage](s) for stage in names}
-    found = {
-        stage: [spec.record(place.path) for place in made if place.done]
-        for stage, made in stages.items()
+    records = {
+        stage: [record(spec.path) for spec in graph.OUTPUTS[stage](s) if spec.done]
+        for stage in names
     }
-    return {stage: records for stage, records in found.items() if records}
-
-
-def _json(path: Path) -> dict:
-    return json.loads(path.read_text())
+    return {stage: published for stage, published in records.items() if published}

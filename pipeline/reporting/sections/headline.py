@@ -1,80 +1,66 @@
-"""What shipped and what it is worth, before anything else."""
+"""What is submitted and how good it is, before anything else."""
 
-from pipeline.reporting.leaderboard import shipped
-from pipeline.reporting.page import Html, join, markup
+from pipeline.reporting.blocks import Headline, Tile
+from pipeline.reporting.formatting import auc, enumeration, readable
 from pipeline.reporting.run import Run
-from pipeline.reporting.tuned import of_tuned
-from pipeline.reporting.wording import auc, listed, name
+from pipeline.reporting.scores import cv_gain, submitted_row, tuning_bias
+from pipeline.reporting.sections import probes
 
 
-def headline(run: Run) -> Html:
-    best = shipped(run.judged)
-    tiles = join(_tile(*tile) for tile in _tiles(run, best))
+def headline(run: Run) -> Headline:
     s = run.settings
-    meta = (
-        f"{len(run.fits)} fits of {listed(run.models)}; rules={s.rules};"
-        f" commit {run.manifest['commit']}; submission {run.submission}"
+    return Headline(
+        title=f"{s.profile}: {submission_title(run)}",
+        summary=_summary(run),
+        tiles=_tiles(run),
+        meta=(
+            f"{len(run.fits)} fits of {enumeration(run.models)}; rules={s.rules};"
+            f" commit {run.manifest['commit']}; submission {run.submission}"
+        ),
+        warnings=probes.warnings(run),
     )
-    return join([
-        Html(f"<h1>{markup(title(run))}</h1>"),
-        Html(f"<p>{markup(said(run, best))}</p>"),
-        Html(f'<dl class="tiles">{tiles}</dl>'),
-        Html(f'<p class="meta">{markup(meta)}</p>'),
-    ])  # fmt: skip
 
 
-def title(run: Run) -> str:
-    return f"{run.settings.profile}: {shipped_words(run)} ships"
-
-
-def shipped_words(run: Run) -> str:
+def submission_title(run: Run) -> str:
     """hill climbing of din and qin; the best single network by its own name."""
-    way, models, external = run.blend["chosen"], used(run), run.blend.get("external")
-    words = f"{name(way)} of {listed(models)}" if models else name(way)
-    words = models[0] if way == "best_single" and models else words
-    return f"{words} with {external['file']}" if external else words
+    blender, models, external = run.blend["chosen"], used_models(run), run.blend.get("external")
+    text = f"{readable(blender)} of {enumeration(models)}" if models else readable(blender)
+    text = models[0] if blender == "best_single" and models else text
+    return f"{text} with {external['file']}" if external else text
 
 
-def used(run: Run) -> list[str]:
-    """The networks in what ships, heaviest first where it weighs them."""
-    shipped_way = run.blend["blenders"][run.blend["chosen"]]
-    weights = shipped_way.get("weights")
+def used_models(run: Run) -> list[str]:
+    """The networks in the submission; where they have weights, the largest first."""
+    blender = run.blend["blenders"][run.blend["chosen"]]
+    weights = blender.get("weights")
     if not weights:
-        return shipped_way.get("models", [])
+        return blender.get("models", [])
     models = [model for model in run.models if weights.get(model)]
     return sorted(models, key=lambda model: -abs(weights[model]))
 
 
-def said(run: Run, best: dict) -> str:
-    """Chosen by what, and how far it comes."""
-    text = f"Chosen by {run.judged['chosen_by']}."
-    single = next((row for row in run.judged["rows"] if row["name"] == "best_single"), None)
-    if single is not None and single is not best and best["cv"] is not None:
-        text += f" It gained {best['cv'] - single['cv']:+.4f} CV on the best single network."
-    bayes = run.judged["bayes"]
+def _summary(run: Run) -> str:
+    best, bayes, gain = submitted_row(run.scores), run.scores["bayes"], cv_gain(run.scores)
+    text = f"The submission was chosen by {run.scores['chosen_by']}."
+    if gain is not None:
+        text += f" It gains {gain:+.4f} CV over the best single network."
     if bayes is not None and best["hidden"] is not None:
         share = (best["hidden"] - 0.5) / (bayes - 0.5)
-        text += f" It comes {share:.1%} of the way from a coin's 0.5 to perfect knowledge."
-    return f"{text} {of_tuned(run.judged)}" if run.judged["tuned"] else text
+        text += (
+            f" On the hidden test it covers {share:.1%} of the way from 0.5 (guessing) to Bayes."
+        )
+    return f"{text} {tuning_bias(run.scores)}".strip()
 
 
-def _tiles(run: Run, best: dict) -> list[tuple[str, str, str]]:
-    found = []
+def _tiles(run: Run) -> list[Tile]:
+    best, tiles = submitted_row(run.scores), []
     if best["cv"] is not None:
         kind = "nested CV" if best["name"] in run.blend["blenders"] else "CV"
-        found.append((kind, f"{best['cv']:.4f}", f"± {best['sd']:.4f}"))
+        tiles.append(Tile(kind, f"{best['cv']:.4f}", f"± {best['sd']:.4f}"))
     figures = (
-        ("official valid", best["valid"], "chose it" if run.settings.official else ""),
+        ("official valid", best["valid"], "chose the network" if run.settings.official else ""),
         ("hidden test", best["hidden"], ""),
-        ("public", run.public, ""),
-        ("Bayes (best possible)", run.judged["bayes"], ""),
+        ("public leaderboard", run.public, ""),
+        ("Bayes (best possible)", run.scores["bayes"], ""),
     )
-    return found + [
-        (what, auc(value, 4), note) for what, value, note in figures if value is not None
-    ]
-
-
-def _tile(what: str, value: str, note: str) -> Html:
-    return Html(
-        f"<div><dt>{markup(what)}</dt><dd>{markup(value)} <small>{markup(note)}</small></dd></div>"
-    )
+    return tiles + [Tile(name, auc(v, 4), note) for name, v, note in figures if v is not None]

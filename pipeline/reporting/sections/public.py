@@ -2,57 +2,54 @@
 
 import itertools
 
-from pipeline.reporting import drawing, leaderboard
-from pipeline.reporting.page import Section, figure, grid
+from pipeline.reporting import drawing
+from pipeline.reporting.blocks import Figure, Grid, Section
 from pipeline.reporting.run import Run
 
-FEWEST = 2  # points that make a plot
+MIN_POINTS = 2
+
+Point = tuple[str, float, float]  # submission, CV, public score
 
 
 def section(run: Run) -> Section | None:
-    points = points_of(run.board)
-    if len(points) < FEWEST:
+    points = points_of(run.leaderboard)
+    if len(points) < MIN_POINTS:
         return None
-    made, axes = drawing.canvas(height=260)
+    canvas, axes = drawing.canvas(height=260)
     for name, cv, public in points:
-        mine = name == run.submission
-        axes.plot(
-            cv, public, "o", ms=8 if mine else 6, color=drawing.INK if mine else drawing.series(0)
-        )
+        this = name == run.submission
+        colour = drawing.INK if this else drawing.colour(0)
+        axes.plot(cv, public, "o", ms=8 if this else 6, color=colour)
         axes.annotate(
-            name.split("-")[-1],
-            (cv, public),
-            (0, 7),
-            textcoords="offset points",
-            ha="center",
-            fontsize=10,
-        )
+            name.split("-")[-1], (cv, public), (0, 7), textcoords="offset points", ha="center",
+            fontsize=10, in_layout=False,
+        )  # fmt: skip
     axes.margins(0.15)
     axes.set_xlabel("CV")
     drawing.heading(axes, "public")
     axes.grid(axis="x")
-    said = _said(points)
-    drawn = drawing.svg(made, f"Public score against CV: {said}")
-    caption = "A point a submission, named by its hash; the large one is this."
+    finding = _finding(points)
+    svg = drawing.svg(canvas, f"Public score against CV: {finding}")
+    caption = "A point is a submission, labelled by its hash; the large one is this run's."
     return Section(
-        title="CV against public", said=said, body=grid([figure(drawn, caption)], wide=True)
+        title="CV against public",
+        look_for="points on a rising line: then a better CV is a better public score.",
+        finding=finding,
+        blocks=[Grid([Figure(svg, caption)], wide=True)],
     )
 
 
-def points_of(board: list[leaderboard.Row]) -> list[tuple[str, float, float]]:
-    """(submission, CV, public score) of the rows that have both; the order of the board."""
-    found = [
-        (row["submission"], leaderboard.number(row["CV ± sd"]), leaderboard.number(row["public"]))
-        for row in board
-    ]
-    return [point for point in found if None not in point]
+def points_of(leaderboard: list[dict]) -> list[Point]:
+    """The rows that have both scores, in the order of the leaderboard."""
+    points = [(row["submission"], row["cv"], row["public"]) for row in leaderboard]
+    return [point for point in points if None not in point]
 
 
-def _said(points: list[tuple[str, float, float]]) -> str:
+def _finding(points: list[Point]) -> str:
     pairs = list(itertools.combinations(points, 2))
     agreeing = sum((a[1] - b[1]) * (a[2] - b[2]) > 0 for a, b in pairs)
     gap = sum(public - cv for _, cv, public in points) / len(points)
     return (
-        f"CV and public put {agreeing} of {len(pairs)} pairs of submissions in the same order;"
-        f" public lies {gap:+.4f} from CV on average."
+        f"CV and public score put {agreeing} of {len(pairs)} pairs of submissions in the same"
+        f" order; the public score differs from CV by {gap:+.4f} on average."
     )

@@ -20,7 +20,7 @@ from pipeline.artifacts.locks import locked
 from pipeline.artifacts.spec import ArtifactSpec
 from pipeline.reporting import leaderboard
 from pipeline.runtime.build import build
-from tests.pipeline.reporting.test_leaderboard import JUDGED
+from tests.pipeline.reporting.test_leaderboard import SCORES
 
 ROOT = Path(__file__).resolve().parents[3]
 HOLD = (
@@ -160,8 +160,8 @@ def appear(fill, scratch: Path, path: Path) -> None:
 
 
 def test_rows_of_the_board_that_come_at_once_are_all_there(tmp_path, capsys):
-    """Profiles share LEADERBOARD.md."""
-    board, manifest = tmp_path / "LEADERBOARD.md", {
+    """Profiles share leaderboard.csv."""
+    board, manifest = tmp_path / "leaderboard.csv", {
         "commit": "abc", "rules": "research", "blend": "best_single",
         "weights": None, "runs": ["a-1"], "external": None,
     }  # fmt: skip
@@ -170,7 +170,8 @@ def test_rows_of_the_board_that_come_at_once_are_all_there(tmp_path, capsys):
         folder.mkdir(parents=True)
         (folder / "manifest.json").write_text(json.dumps(manifest))
     with ThreadPoolExecutor(12) as pool:
-        for done in [pool.submit(leaderboard.record, board, f, JUDGED) for f in folders]:
+        for done in [pool.submit(leaderboard.record, board, f, SCORES) for f in folders]:
             done.result()
-    assert all(len(leaderboard.rows_of(board, f"profile{i}")) == 1 for i in range(12))
-    assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["LEADERBOARD.md"]
+    assert all(len(leaderboard.of_profile(board, f"profile{i}")) == 1 for i in range(12))
+    files = sorted(path.name for path in tmp_path.iterdir() if path.is_file())
+    assert files == ["LEADERBOARD.md", "leaderboard.csv"]

@@ -13,7 +13,8 @@ from cv.bootstrap import paired_bootstrap
 from features.store.store import Split
 from features.table import KEYS
 from pipeline.blending import blenders, evaluate, predictions
-from pipeline.reporting import scores
+from pipeline.reporting.compute_scores import compute
+from pipeline.reporting.scores import as_text
 
 N, MODELS, SEEDS, FOLDS = 600, ("qin", "din"), (0, 1), (0, 1, 2)
 
@@ -140,8 +141,8 @@ def test_gains_are_paired_bootstraps_against_the_best_single_network(blended, wo
 
 
 def test_the_score_table_has_single_seeds_and_gains_and_fits_a_terminal(blended, world):
-    judged = scores.judge(blended.out, blended.hidden)
-    rows = {row["name"]: row for row in judged["rows"]}
+    scores = compute(blended.out, blended.hidden)
+    rows = {row["name"]: row for row in scores["rows"]}
     test, truth = blended.tables["test"], world.label["test"]
     alone = [auc(truth, test[f"qin-seed{seed}"].to_numpy()) for seed in SEEDS]
     assert rows["qin, one seed"]["hidden"] == pytest.approx(np.mean(alone), abs=1e-12)
@@ -154,13 +155,13 @@ def test_the_score_table_has_single_seeds_and_gains_and_fits_a_terminal(blended,
     assert rows["logistic"]["hidden_gain"] == evaluate.gain(
         test.with_columns(label=pl.Series(truth)), "logistic"
     )
-    text = scores.as_text(judged)
+    text = as_text(scores)
     assert max(map(len, text.splitlines())) <= 100
     assert "* logistic" in text
     assert "qin, one seed" in text
 
 
 def test_without_hidden_labels_their_columns_are_empty(blended):
-    judged = scores.judge(blended.out, None)
-    assert all(row["hidden"] is row["hidden_gain"] is None for row in judged["rows"])
-    assert "over best_single" in scores.as_text(judged)
+    scores = compute(blended.out, None)
+    assert all(row["hidden"] is row["hidden_gain"] is None for row in scores["rows"])
+    assert "over best_single" in as_text(scores)

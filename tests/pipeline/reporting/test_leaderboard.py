@@ -1,33 +1,36 @@
-"""submissions/LEADERBOARD.md."""
+"""submissions/leaderboard.csv, and LEADERBOARD.md that is rendered from it."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from features.errors import InputError
 from pipeline.reporting import leaderboard
 
-JUDGED = {
+SCORES = {
     "rows": [
         {"name": "best_single", "cv": 0.88, "sd": 0.01, "valid": 0.87, "hidden": None},
         {"name": "hill_climbing", "cv": 0.885, "sd": 0.01, "valid": 0.875, "hidden": None},
     ],
-    "shipped": "hill_climbing",
+    "submitted": "hill_climbing",
     "bayes": None,
     "tuned": [],
 }
-OLD = """# Ours
+NAME = "sample/research-1"
+OLD_FILE = """# Leaderboard
 
 | date | submission | rules | public |
 | --- | --- | --- | --- |
 | 2026-01-01 | sample/research-old | research | 0.97000 |
 
-A word below.
+A remark.
 """
 
 
 @pytest.fixture
-def submission(tmp_path):
-    folder = tmp_path / "sample" / "research-1"
+def submission(tmp_path) -> Path:
+    folder = tmp_path / NAME
     folder.mkdir(parents=True)
     manifest = {
         "commit": "abc", "rules": "research", "blend": "hill_climbing",
@@ -38,62 +41,124 @@ def submission(tmp_path):
     return folder
 
 
-def test_a_row_says_what_ships_and_what_it_gained(tmp_path, submission):
-    board = tmp_path / "LEADERBOARD.md"
-    leaderboard.record(board, submission, JUDGED)
-    (row,) = leaderboard.rows_of(board, "sample")
-    assert tuple(row) == leaderboard.COLUMNS
-    assert (row["CV ± sd"], row["hidden"], row["public"]) == ("0.88500 ± 0.01000", "-", "-")
+@pytest.fixture
+def board(tmp_path) -> Path:
+    return tmp_path / "leaderboard.csv"
+
+
+def change_manifest(submission: Path, **changes) -> None:
+    manifest = json.loads((submission / "manifest.json").read_text()) | changes
+    (submission / "manifest.json").write_text(json.dumps(manifest))
+
+
+def markdown(board: Path) -> list[str]:
+    return board.with_name("LEADERBOARD.md").read_text().splitlines()
+
+
+def test_a_row_says_what_is_submitted_and_what_it_gains(board, submission):
+    leaderboard.record(board, submission, SCORES)
+    (row,) = leaderboard.of_profile(board, "sample").to_dicts()
+    assert tuple(row) == tuple(leaderboard.SCHEMA)
+    assert (row["cv"], row["sd"], row["hidden"], row["public"]) == (0.885, 0.01, None, None)
     expected = "qin 0.70 + din 0.30; nested CV +0.00500 against the best single network"
     assert row["sentence"] == expected
-    before = board.read_bytes()
-    leaderboard.record(board, submission, JUDGED)
-    assert board.read_bytes() == before
+    cells = f"| 2 fits: din, qin | 0.88500 ± 0.01000 | 0.87500 | - | - | - | {expected} |"
+    assert markdown(board)[-1].endswith(cells)
+    assert markdown(board)[-1].count("|") == len(leaderboard.TITLES) + 1
+    before = [path.stat().st_mtime_ns for path in sorted(board.parent.glob("*.*"))]
+    leaderboard.record(board, submission, SCORES)
+    assert [path.stat().st_mtime_ns for path in sorted(board.parent.glob("*.*"))] == before
 
 
-def test_a_row_says_what_flatters_it(tmp_path, submission):
-    manifest = json.loads((submission / "manifest.json").read_text())
-    manifest |= {"external": {"file": "theirs.csv"}}
-    (submission / "manifest.json").write_text(json.dumps(manifest))
-    board = tmp_path / "LEADERBOARD.md"
-    leaderboard.record(board, submission, JUDGED | {"tuned": ["qin"]})
-    sentence = leaderboard.rows_of(board, "sample")[0]["sentence"]
-    assert "mixed with theirs.csv, which was judged by nothing" in sentence
-    assert sentence.endswith("settings of qin: official valid is the yard-stick.")
+def test_a_row_says_which_scores_are_biased(board, submission):
+    change_manifest(submission, external={"file": "theirs.csv"})
+    leaderboard.record(board, submission, SCORES | {"tuned": ["qin"]})
+    sentence = leaderboard.read(board)["sentence"][0]
+    assert "mixed with theirs.csv, which nothing has validated" in sentence
+    assert sentence.endswith("settings of qin: compare by official valid instead of CV.")
 
 
 @pytest.mark.parametrize("weights", [None, "lightgbm.txt"])
-def test_a_blend_without_weights_is_named(tmp_path, submission, weights):
-    manifest = json.loads((submission / "manifest.json").read_text()) | {"weights": weights}
-    (submission / "manifest.json").write_text(json.dumps(manifest))
-    board = tmp_path / "LEADERBOARD.md"
-    leaderboard.record(board, submission, JUDGED)
-    assert leaderboard.rows_of(board, "sample")[0]["sentence"].startswith("hill_climbing; nested")
+def test_a_blend_without_weights_is_named(board, submission, weights):
+    change_manifest(submission, weights=weights)
+    leaderboard.record(board, submission, SCORES)
+    assert leaderboard.read(board)["sentence"][0].startswith("hill_climbing; nested")
 
 
-def test_public_score_and_sentence_are_set_in_the_row_that_is_there(tmp_path, submission):
-    board = tmp_path / "LEADERBOARD.md"
-    leaderboard.record(board, submission, JUDGED)
-    leaderboard.record(board, submission, JUDGED, public=0.9798)
-    leaderboard.record(board, submission, JUDGED, sentence="longer | histories\nhelp")
-    (row,) = leaderboard.rows_of(board, "sample")
-    assert row["public"] == "0.97980"
-    assert row["sentence"] == "longer | histories help"
-    assert leaderboard.rows_of(board, "other") == []
+def test_public_score_and_sentence_are_set_in_the_row_that_is_there(board, submission):
+    leaderboard.record(board, submission, SCORES)
+    assert leaderboard.public_scores(board, "sample") == {}
+    leaderboard.record(board, submission, SCORES, public=0.9798)
+    leaderboard.record(board, submission, SCORES, sentence='longer | "histories"\nhelp, 12\\|4')
+    (row,) = leaderboard.read(board).to_dicts()
+    assert row["public"] == 0.9798
+    assert row["sentence"] == 'longer | "histories" help, 12\\|4'
+    assert leaderboard.public_scores(board, "sample") == {NAME: "0.97980"}
+    assert leaderboard.public_scores(board, "other") == {}
+    assert markdown(board)[-1].endswith('| 0.97980 | longer \\| "histories" help, 12\\\\\\|4 |')
 
 
-def test_an_older_table_gains_the_columns_it_lacks_and_words_around_it_stay(tmp_path, submission):
-    board = tmp_path / "LEADERBOARD.md"
-    board.write_text(OLD)
-    leaderboard.record(board, submission, JUDGED)
-    old, new = leaderboard.rows_of(board, "sample")
-    assert (old["public"], old["sentence"]) == ("0.97000", "-")
-    assert new["submission"] == "sample/research-1"
-    text = board.read_text()
-    assert text.startswith("# Ours\n\n| date |")
-    assert text.endswith("\nA word below.\n")
+def test_what_people_change_in_the_csv_stays_and_is_rendered(board, submission):
+    leaderboard.record(board, submission, SCORES)
+    head, row = board.read_text().splitlines()
+    by_hand = row.replace("abc", "def").rpartition(",")[0].removesuffix(",") + ",0.97,mine"
+    board.write_bytes(f"\ufeff{head},medal\r\n{by_hand},gold\r\n\r\n".encode())  # as Excel does
+    leaderboard.record(board, submission, SCORES)
+    assert leaderboard.read(board)["medal"].to_list() == ["gold"]
+    assert "| def |" in markdown(board)[-1]
+    assert markdown(board)[-1].endswith("| 0.97000 | mine |")
+    other = submission.with_name("research-2")
+    submission.rename(other)
+    leaderboard.record(board, other, SCORES)
+    assert leaderboard.read(board)["medal"].to_list() == ["gold", None]
 
 
-def test_figures_are_read_as_they_were_written():
-    assert leaderboard.number("0.88500 ± 0.01000") == 0.885
-    assert leaderboard.number("-") is None
+HEAD = ",".join(leaderboard.SCHEMA)
+ROW = f"2026-01-01,{NAME},abc,research,hill_climbing,2 fits,0.88,0.01,0.87,,,,words"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "empty"),
+        ("\n", "empty"),
+        (OLD_FILE, "no column date, submission"),
+        (f"{HEAD}\n{ROW}".replace(",", ";"), "no column date, submission"),
+        (f"{HEAD}\n{ROW}".replace("0.88", "88000"), "column cv holds '88000'"),
+        (f"{HEAD}\n{ROW}".replace("0.87", "high"), "column valid holds 'high'"),
+        (f"{HEAD}\n{ROW}".replace("0.87", "nan"), "column valid holds 'nan'"),
+        (f"{HEAD}\n{ROW}\n{ROW}", f"{NAME} has several rows"),
+        (f"{HEAD}\n{ROW},more,cells", "more"),
+        (f"{HEAD}\n{ROW}".replace("words", '"words'), ""),
+        (f"{HEAD}\n{ROW}".replace(NAME, ""), "does not name its submission"),
+        (b"\xff\xfe\x00" + HEAD.encode(), ""),
+    ],
+)
+def test_a_broken_csv_is_refused_and_left_as_it_is(board, submission, text, problem):
+    broken = text if isinstance(text, bytes) else text.encode()
+    board.write_bytes(broken)
+    with pytest.raises(InputError) as refused:
+        leaderboard.record(board, submission, SCORES)
+    message = str(refused.value)
+    assert message.startswith(f"{board}: ")
+    assert problem in message
+    assert "expected a CSV with the columns date, submission," in message
+    assert "Correct it, or move it away" in message
+    assert board.read_bytes() == broken
+    assert sorted(path.name for path in board.parent.iterdir()) == ["leaderboard.csv", "sample"]
+
+
+def test_a_file_of_an_older_version_is_kept_aside(board, submission, capsys):
+    old = board.with_name("LEADERBOARD.md")
+    old.write_text(OLD_FILE)
+    leaderboard.record(board, submission, SCORES)
+    assert leaderboard.read(board)["submission"].to_list() == [NAME]
+    assert board.with_name("LEADERBOARD-old.md").read_text() == OLD_FILE
+    assert "is kept as LEADERBOARD-old.md" in capsys.readouterr().out
+    leaderboard.record(board, submission, SCORES, public=0.9)
+    assert capsys.readouterr().out == ""
+    old.write_text("another")
+    leaderboard.record(board, submission, SCORES)
+    assert board.with_name("LEADERBOARD-old.md").read_text() == OLD_FILE
+    assert board.with_name("LEADERBOARD-old-2.md").read_text() == "another"
+    assert markdown(board)[0] == "# Leaderboard"

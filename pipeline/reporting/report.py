@@ -1,0 +1,61 @@
+"""report.html: one run on one page, for people. `build(run)` returns the document.
+
+A file of sections/ for each section computes what it shows as plain data (blocks.py), drawing.py
+makes its figures, templates/ turn all of it into HTML. A section with nothing to show is left out.
+"""
+
+from pathlib import Path
+
+import jinja2
+
+from pipeline.reporting import drawing
+from pipeline.reporting.blocks import Section
+from pipeline.reporting.run import Run
+from pipeline.reporting.sections import (
+    blend,
+    calibration,
+    cost,
+    groups,
+    headline,
+    learning_curves,
+    probes,
+    provenance,
+    public,
+    score_table,
+    tuning,
+)
+
+TEMPLATES = Path(__file__).with_name("templates")
+
+
+def build(run: Run) -> str:
+    """The HTML document, self-contained. Whatever is not a drawing is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    page = environment.get_template("page.html.jinja")
+    return page.render(headline=headline.headline(run), sections=sections(run))
+
+
+def sections(run: Run) -> list[Section]:
+    """In the order of the page."""
+    with drawing.style():
+        every = [
+            score_table.section(run),
+            public.section(run),
+            learning_curves.section(run),
+            calibration.section(run),
+            groups.by_history_length(run),
+            groups.by_item_popularity(run),
+            blend.section(run),
+            tuning.section(run),
+            probes.section(run),
+            cost.section(run),
+            provenance.section(run),
+        ]
+    return [section for section in every if section is not None]

@@ -1,0 +1,219 @@
+"""report.html as a page: what it shows, leaves out, and never lets through."""
+
+import dataclasses
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from pipeline.config import load as load_config
+from pipeline.config.redact import without_secrets
+from pipeline.reporting import report
+from pipeline.reporting.run import Run
+from tests.helpers.report import (
+    HOSTILE,
+    MASK,
+    MEASUREMENT,
+    PASSED,
+    PROBE,
+    STUDY,
+    fit_record,
+    leaderboard_rows,
+    run_of,
+    scored,
+)
+
+
+class Page(HTMLParser):
+    """A parsed document. Raises where tags do not nest; keeps what a browser would fetch or run."""
+
+    EMPTY = ("meta", "br", "img", "link", "input", "hr")
+
+    def __init__(self, document: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.active: list[str] = []
+        self.texts: list[str] = []  # as a browser shows or reads them out
+        self.feed(document)
+        self.close()
+        assert self.open == []
+        assert self.active == []
+        assert "@import" not in document
+        assert not re.search(r"url\((?!#)", document)
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        if tag in ("script", "link", "iframe", "img", "object"):
+            self.active.append(tag)
+        links = [v for k, v in attributes.items() if k in ("src", "href", "xlink:href", "data")]
+        self.active += [link for link in links if not link.startswith("#")]
+        self.active += [k for k in attributes if k.startswith("on")]
+        self.texts += [v for k, v in attributes.items() if k == "aria-label"]
+        if tag not in self.EMPTY:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in self.EMPTY:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def build(run: Run) -> str:
+    document = report.build(run)
+    Page(document)
+    return document
+
+
+def titles(run: Run) -> list[str]:
+    return [section.title for section in report.sections(run)]
+
+
+def test_a_run_is_one_page_that_fetches_and_runs_nothing():
+    document = build(run_of())
+    assert len(document) < 2_000_000
+    assert "<h1>sample: hill climbing of qin and din</h1>" in document
+    for text in ("blends: nested CV", "0.88500 ± 0.01000", "0.86000", "0.91000"):
+        assert text in document
+
+
+def test_equal_runs_give_equal_bytes():
+    assert report.build(run_of()) == report.build(run_of())
+
+
+def test_every_section_says_what_to_look_for():
+    full = run_of(studies=[STUDY], probes=[PROBE], masks=[MASK], leaderboard=two_points())
+    document, sections = build(full), report.sections(full)
+    assert document.count('<p class="look-for">Look for ') == len(sections) == 11
+    assert all(section.look_for.endswith(".") for section in sections)
+
+
+def test_a_section_without_data_is_left_out():
+    plain = titles(run_of())
+    assert not {"Tuning", "Probes", "CV against public"} & set(plain)
+    points = leaderboard_rows((0.88, 0.9), (0.89, 0.8), (0.90, 0.95))
+    full = run_of(studies=[STUDY], probes=[PROBE], masks=[MASK], leaderboard=points)
+    assert set(titles(full)) - set(plain) == {"Tuning", "Probes", "CV against public"}
+    document = build(full)
+    assert "item id alone reaches 0.7" in document
+    assert "2 of 3 pairs" in document
+    assert 'class="bad">FAIL' in document
+
+
+def two_points() -> list[dict]:
+    return leaderboard_rows((0.88, 0.9), (0.89, 0.8))
+
+
+def hostile_run() -> Run:
+    """Every text that comes from files or the command line is hostile."""
+    run = run_of()
+    settings = dataclasses.replace(
+        run.settings, profile=HOSTILE, profile_argument=HOSTILE, overrides=(HOSTILE,)
+    )
+    external = {"file": HOSTILE, "weight": 0.5}
+    trials = [
+        trial | {"origin": HOSTILE, "params": {HOSTILE: HOSTILE}} for trial in STUDY["trials"]
+    ]
+    record = fit_record() | {"commit": HOSTILE, "machine": HOSTILE, "versions": {HOSTILE: HOSTILE}}
+    finding = MEASUREMENT | {"name": HOSTILE, "column": HOSTILE, "text": HOSTILE}
+    return dataclasses.replace(
+        run,
+        settings=settings,
+        scores=run.scores | {"chosen_by": HOSTILE, "tuned": [HOSTILE]},
+        blend=run.blend | {"external": external, "importances": {HOSTILE: 1.0}},
+        submission=HOSTILE,
+        manifest={"commit": HOSTILE},
+        stages=run.stages | {HOSTILE: [record]},
+        held_out=dataclasses.replace(run.held_out, name=HOSTILE),
+        valid=dataclasses.replace(run.valid, name=HOSTILE),
+        leaderboard=[row | {"submission": HOSTILE.replace("-", "~")} for row in two_points()],
+        studies=[STUDY | {"study": HOSTILE, "trials": trials, "importances": {HOSTILE: 1.0}}],
+        probes=[{"findings": [finding], "measured": [finding, finding | {"where": HOSTILE}]}],
+        masks=[{"models": {HOSTILE: PASSED}}],
+    )
+
+
+def test_text_from_files_and_the_command_line_is_escaped_everywhere():
+    document = report.build(hostile_run())
+    page = Page(document)  # nothing in it runs or is fetched
+    assert "<script" not in document
+    assert "<img" not in document
+    shown = sum(text.count(HOSTILE) for text in page.texts)
+    assert shown >= 30
+    assert any(HOSTILE.replace("-", "~") in text for text in page.texts)  # in a drawing
+
+
+def test_findings_and_failed_masks_stand_at_the_top():
+    document = build(run_of(probes=[PROBE], masks=[MASK]))
+    assert document.count('<p class="warning">') == 2
+    assert document.index('<p class="warning">') < document.index("<nav>")
+    silent = build(run_of(masks=[{"models": {"qin": PASSED}}]))
+    assert "every network reads the history and no padding" in silent
+
+
+def test_the_stackers_importances_are_shown_as_shares():
+    run = run_of()
+    importances = {f"column{i}": float(i) for i in range(30)}
+    document = build(dataclasses.replace(run, blend=run.blend | {"importances": importances}))
+    assert "column29" in document
+    assert f"{29 / 435:.1%}" in document
+    assert "18 others" in document
+
+
+def test_one_network_of_the_official_split_has_no_cv_and_no_blend():
+    figures = {"valid": 0.87}
+    blend = {"models": {"qin": figures}, "chosen": "best_single"}
+    blend["blenders"] = {"best_single": figures | {"weights": {"qin": 1.0}}}
+    rows = [
+        {"name": name, "cv": None, "sd": None, "valid": 0.87, "hidden": None}
+        for name in ("qin", "best_single")
+    ]
+    run = run_of(
+        settings=load_config.load("sample", ["models=qin", "rules=strict"]),
+        blend=blend,
+        scores={
+            "rows": rows, "submitted": "best_single", "chosen_by": "official valid",
+            "bayes": None, "tuned": ["qin"],
+        },
+        fits={("qin", 0, -1): fit_record()},
+        held_out=dataclasses.replace(scored(("qin",)), name="official valid"),
+    )  # fmt: skip
+    document = build(run)
+    assert "<h1>sample: qin</h1>" in document
+    assert "hidden test</t" not in document  # neither a tile nor a column
+    assert "Bayes" not in document
+    assert "The blend" not in titles(run)
+    assert "Official valid is optimistic: it chose the epochs" in document
+    assert "Official valid also chose the settings of qin: only the test" in document
+
+
+def test_a_gain_is_shown_with_its_interval():
+    run = run_of()
+    run.blend["blenders"]["hill_climbing"]["valid_gain"] = [0.01, 0.002, 0.018]
+    assert "+0.01000 (+0.00200 to +0.01800)" in build(run)
+
+
+def test_rows_without_both_classes_in_any_group_still_make_a_page():
+    build(run_of(held_out=scored(("qin", "din"), n=60)))
+
+
+@pytest.mark.parametrize("user", ["me", "me:secret", "me:se/cret", "me:s@cret"])
+def test_a_password_in_an_override_is_not_shown(user):
+    override = f"tune.storage=postgresql+psycopg://{user}@host/db"
+    assert without_secrets(override) == "tune.storage=postgresql+psycopg://…@host/db"
+    run = run_of()
+    settings = dataclasses.replace(run.settings, overrides=(override,))
+    run = dataclasses.replace(run, settings=settings)
+    document = build(run)
+    assert "cret" not in document
+    assert "tune.storage=postgresql+psycopg://…@host/db" in document
+
+
+def test_a_password_in_a_query_is_not_shown():
+    override = "tune.storage=postgresql://host/db?password=secret&a=b"
+    assert without_secrets(override) == "tune.storage=postgresql://host/db?password=…&a=b"

@@ -1,0 +1,43 @@
+"""The score table in a terminal."""
+
+import pytest
+
+from pipeline.reporting import scores
+
+ROW = {"sd": 0.01, "valid": 0.87, "hidden": None, "valid_gain": None, "hidden_gain": None}
+
+
+@pytest.fixture
+def table() -> dict:
+    rows = [
+        ROW | {"name": "qin", "cv": 0.88},
+        ROW | {"name": "best_single", "cv": 0.88},
+        ROW | {"name": "hill_climbing", "cv": 0.885, "valid_gain": [0.01, 0.002, 0.018]},
+    ]
+    return {
+        "rows": rows, "submitted": "hill_climbing", "chosen_by": "nested CV", "bayes": None,
+        "tuned": [],
+    }  # fmt: skip
+
+
+def test_a_star_marks_what_is_submitted_and_the_last_lines_say_how_to_read_it(table):
+    lines = scores.as_text(table).splitlines()
+    starred = [line.split()[1] for line in lines if line.startswith("* ")]
+    assert starred == ["hill_climbing", "hill_climbing", "is"]
+    assert lines[-2:] == ["* is submitted, chosen by nested CV.", f"  {scores.CV_BIAS}"]
+    assert "+0.01000 [+0.00200, +0.01800]" in lines[-3]
+
+
+def test_the_cv_gain_is_against_the_best_single_network(table):
+    assert scores.cv_gain(table) == pytest.approx(0.005)
+    assert scores.cv_gain(table | {"submitted": "best_single"}) is None
+
+
+def test_the_table_says_which_score_tuning_has_biased(table):
+    tuned = table | {"tuned": ["qin", "din"]}
+    assert "folds also chose the settings of qin, din: compare by" in scores.as_text(tuned)
+    official = tuned | {"rows": [row | {"cv": None, "sd": None} for row in table["rows"]]}
+    assert "Official valid also chose the settings of qin, din" in scores.as_text(official)
+    assert scores.VALID_BIAS in scores.as_text(official)
+    assert scores.tuning_bias(table) == ""
+    assert "settings" not in scores.as_text(table)
