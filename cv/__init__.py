@@ -1,1 +1,1 @@
-
+"""Folds, scores with their intervals, and blends of several models."""

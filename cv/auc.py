@@ -6,6 +6,9 @@ over the groups g of equal scores: p_g positives and n_g negatives in the group,
 below it, P and N in all. This is the rank-sum (Mann-Whitney) formula with mid-ranks. Everything is
 counted in int64 and divided once, so the result is the correctly rounded value of the fraction.
 
+Hand-written, because scikit-learn's roc_auc_score adds up floats, and on the CPU only: this one is
+exact, and runs on the device where the scores are.
+
 Fawcett 2006, "An introduction to ROC analysis", Pattern Recognition Letters 27, section 7.
 """
 
@@ -19,15 +22,15 @@ def auc(label: Tensor | np.ndarray, score: Tensor | np.ndarray) -> float:
 
     label  (N,)  any numeric dtype or bool, values 0 and 1
     score  (N,)  any float dtype; ±inf are ordered like other values
-    Tensors are worked on where `score` lies; arrays on the CPU.
+    Tensors are sorted on the device of `score`, arrays on the CPU.
     Raises ValueError for shapes that differ, a NaN score, other labels, or one class only.
     """
-    score = _tensor(score)
-    label = _tensor(label).to(score.device)
-    _check(label, score)
-    score, order = torch.sort(score)
-    positives = torch.cumsum(label[order] == 1, 0)  # (N,) int64
-    _, size = torch.unique_consecutive(score, return_counts=True)
+    scores = _tensor(score)
+    labels = _tensor(label).to(scores.device)
+    _check(labels, scores)
+    ascending, order = torch.sort(scores)
+    positives = torch.cumsum(labels[order] == 1, 0)  # (N,) int64
+    _, size = torch.unique_consecutive(ascending, return_counts=True)
     end = torch.cumsum(size, 0)  # rows up to and including each group of equal scores
     p = torch.diff(positives[end - 1], prepend=positives.new_zeros(1))
     n = size - p

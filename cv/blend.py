@@ -1,16 +1,17 @@
-"""Blending: one score of several models' logits, fitted on OOF rows and judged by nested folds.
+"""Blenders make one score of several models' logits: fitted on out-of-fold rows, scored nested.
 
     best_single     the one model with the highest AUC
     rank_mean       mean of ranks, (rank - 1/2) / n within the set that is scored, mid-ranks on ties
     logit_mean      mean of logits
-    hill_climbing   logit mean over models picked greedily, with replacement, by AUC (Caruana et al.
-                    2004, "Ensemble selection from libraries of models", ICML)
-    logistic        logistic regression on the logits, L2 of scikit-learn's strength C = 1
+    hill_climbing   mean of logits over models picked greedily, with replacement, by AUC (Caruana et
+                    al. 2004, "Ensemble selection from libraries of models", ICML)
+    logistic        logistic regression on the logits, L2 with scikit-learn's strength C = 1
     features_only   LightGBM on tabular features, no network at all
     lightgbm        LightGBM on the logits and the features (Wolpert 1992, "Stacked generalization")
 
-A blender is `fit(inputs, label, user) -> weights` and `predict(weights, inputs) -> score`; nothing
-else looks inside the weights: an array of a number a model (and an intercept), or a model's text.
+To add a blender: a `Blender` below, one entry in BLENDERS_BY_NAME, its name among the choices of
+`blend.method` (`Blender` in pipeline/config/settings.py), a line above, and a row in
+docs/blending.md. tests/cv/test_blend.py checks every blender and compares the names.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -26,24 +27,28 @@ from cv import stacker
 from cv.auc import auc
 
 TIE = 1e-5  # nested AUCs closer than this are equal: the simpler blend wins
-STEPS = 20  # models that hill climbing may pick
+STEPS = 20  # at most so many picks of hill climbing
 GAIN = 1e-6  # AUC that a pick must add; less is rounding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
-    """What a blender may read of N rows: logits (N, M) float64, features (N, F) float32."""
+    """What a blender may read of N rows, by M models and F features; NaN features are unknown.
+
+    logits    (N, M) float64, finite; columns in the order of `models`
+    features  (N, F) float32; columns in the order of `names`
+    """
 
     models: tuple[str, ...]
     logits: np.ndarray
-    names: tuple[str, ...] = ()  # of the features
+    names: tuple[str, ...] = ()
     features: np.ndarray = field(default_factory=lambda: np.empty((0, 0), np.float32))
 
     @classmethod
     def of(
         cls, logits: Mapping[str, np.ndarray], features: Mapping[str, np.ndarray] | None = None
     ) -> "Inputs":
-        """Columns {name: (N,)}; raises ValueError when a logit is not finite. NaN features stay."""
+        """From columns {name: (N,)}. Raises ValueError if a logit is not finite."""
         matrix = np.stack([np.asarray(column, np.float64) for column in logits.values()], 1)
         n_bad = int((~np.isfinite(matrix)).sum())
         if n_bad:
@@ -69,17 +74,23 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blender:
-    """One way to make one score of M logits and F features."""
+    """One way to make one score of M logits and F features.
+
+    fit             inputs, label (N,), user (N,) -> weights: an array with a number per model (M,)
+                    and perhaps an intercept (M + 1,), or a model as text; only `predict` reads them
+    predict         weights, inputs of n rows -> score (n,) float64
+    to_probability  score (n,) -> [0, 1], in the same order
+    """
 
     name: str
-    fit: Callable[[Inputs, np.ndarray, np.ndarray], Any]  # inputs, label (N,), user (N,) -> weights
-    predict: Callable[[Any, Inputs], np.ndarray]  # weights, inputs of n rows -> score (n,)
-    to_probability: Callable[[np.ndarray], np.ndarray] = expit  # score (n,) -> [0, 1]
+    fit: Callable[[Inputs, np.ndarray, np.ndarray], Any]
+    predict: Callable[[Any, Inputs], np.ndarray]
+    to_probability: Callable[[np.ndarray], np.ndarray] = expit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NestedScore:
-    """AUC on each fold of a blend that was fitted on the others; sd is the sample's (n - 1)."""
+    """AUC on each fold of a blender fitted on the other folds; sd has n - 1 in its denominator."""
 
     mean: float
     sd: float
@@ -100,7 +111,7 @@ class BlenderScore:
 def nested(
     blender: Blender, inputs: Inputs, label: np.ndarray, fold: np.ndarray, user: np.ndarray
 ) -> NestedScore:
-    """For every fold: fit on the other folds' OOF rows, score on that fold.
+    """Fit on the out-of-fold rows of the other folds, score on each fold in turn.
 
     label, fold, user (N,). Raises ValueError for fewer than 2 folds.
     """
@@ -119,8 +130,8 @@ def nested(
 
 
 def _best_single(inputs: Inputs, label: np.ndarray, user: np.ndarray) -> np.ndarray:
-    reached = [auc(label, column) for column in inputs.logits.T]
-    return np.eye(len(inputs.models))[np.argmax(reached)]
+    aucs = [auc(label, column) for column in inputs.logits.T]
+    return np.eye(len(inputs.models))[np.argmax(aucs)]
 
 
 def _equal(inputs: Inputs, label: np.ndarray, user: np.ndarray) -> np.ndarray:
@@ -192,22 +203,25 @@ HILL_CLIMBING = Blender(name="hill_climbing", fit=_hill_climb, predict=_weighted
 LOGISTIC = Blender(name="logistic", fit=_logistic, predict=_weighted)
 FEATURES_ONLY = _trees("features_only", _features)
 LIGHTGBM = _trees("lightgbm", _everything)
-BLENDERS = (  # simplest first
-    BEST_SINGLE,
-    RANK_MEAN,
-    LOGIT_MEAN,
-    HILL_CLIMBING,
-    LOGISTIC,
-    FEATURES_ONLY,
-    LIGHTGBM,
-)
+BLENDERS_BY_NAME = {  # simplest first: of equal blenders the first is submitted
+    blender.name: blender
+    for blender in (
+        BEST_SINGLE,
+        RANK_MEAN,
+        LOGIT_MEAN,
+        HILL_CLIMBING,
+        LOGISTIC,
+        FEATURES_ONLY,
+        LIGHTGBM,
+    )
+}
 
 
 def compare(
     inputs: Inputs, label: np.ndarray, fold: np.ndarray, user: np.ndarray
 ) -> Iterator[BlenderScore]:
-    """A row for each of `BLENDERS`, in that order. Arguments and errors as `nested`."""
-    for blender in BLENDERS:
+    """The score of every blender, simplest first. Arguments and errors as `nested`."""
+    for blender in BLENDERS_BY_NAME.values():
         score = nested(blender, inputs, label, fold, user)
         yield BlenderScore(
             name=blender.name,

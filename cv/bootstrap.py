@@ -1,15 +1,18 @@
 """Percentile bootstrap of an AUC and of the difference between two, resampling whole users.
 
-A replicate draws as many groups as there are, with replacement; a row weighs as often as its group
-was drawn. Each score is sorted once, after which a replicate's AUC is a cumulative sum and two
-look-ups per positive: with C the cumulative weight of the sorted negatives, and [lo, hi) the
-negatives whose score equals positive i's,
+A replicate draws as many groups as there are, with replacement; a row counts as often as its group
+was drawn. Each score is sorted once; then a replicate's AUC is a cumulative sum and two look-ups
+per positive: with C the cumulative weight of the sorted negatives, and [lo, hi) the negatives whose
+score equals that of positive i,
 
     AUC_w = Σ_i w_i (C[lo_i] + C[hi_i]) / 2 / (W_positive W_negative)
 
-Both scores of a pair see the same draws, so what they share cancels. Efron & Tibshirani 1993,
-"An Introduction to the Bootstrap", chapter 13. Replicates without both classes have no AUC and are
-drawn again.
+Both scores of a pair see the same draws, so that their common noise cancels. Replicates without
+both classes have no AUC and are drawn again. Efron & Tibshirani 1993, "An Introduction to the
+Bootstrap", chapter 13.
+
+Hand-written, because scipy.stats.bootstrap resamples rows and not whole users, and would sort all
+scores again for every replicate.
 """
 
 from typing import NamedTuple
@@ -20,7 +23,7 @@ from cv.auc import auc
 
 
 class Interval(NamedTuple):
-    """A value on the data as given, with the 2.5 % and 97.5 % points of its replicates."""
+    """A value on all rows, and the 2.5 % and 97.5 % quantiles of its replicates."""
 
     estimate: float  # AUC(a) - AUC(b), or the AUC of the one score
     low: float
@@ -28,7 +31,7 @@ class Interval(NamedTuple):
 
 
 class _Sorted:
-    """One score, sorted once; called with (G,) integer weights of the groups."""
+    """One score, sorted once. A call with integer weights (G,) of the groups returns its AUC."""
 
     def __init__(self, label: np.ndarray, score: np.ndarray, group: np.ndarray) -> None:
         order = np.argsort(score, kind="stable")
@@ -55,7 +58,7 @@ def paired_bootstrap(
     """AUC(a) - AUC(b) with its 95 % interval.
 
     label, group: (N,); `group` holds user ids (None: every row is its own group).
-    a, b: (N,), or (N, S): the AUC is then the mean over S scores, such as those of some seeds.
+    a, b: (N,), or (N, S): the AUC is then the mean over S scores, such as those of S seeds.
     Raises ValueError as `auc` does: shapes, NaN, labels, one class only.
     """
     ours, theirs = (tuple(np.atleast_2d(score.T)) for score in (a, b))
@@ -91,7 +94,7 @@ def _replicates(
     n: int,
     seed: int,
 ) -> np.ndarray:
-    """AUCs (n, number of scores) float64, one row a draw."""
+    """AUCs (n, number of scores) float64, one row per replicate."""
     group = np.arange(len(label)) if group is None else np.unique(group, return_inverse=True)[1]
     n_groups = int(group.max()) + 1
     n_positive = np.bincount(group, weights=label == 1, minlength=n_groups)

@@ -1,8 +1,8 @@
-"""Whether probabilities mean what they say: log loss, reliability, calibration error and slope.
+"""Calibration of probabilities: log loss, reliability, expected calibration error and slope.
 
     log loss = mean of ln(1 + e^z) - y z                          (z the logit, y the label)
     ECE      = Σ_b n_b / N · |mean label of bin b - mean probability of bin b|
-    slope    = b of the logistic regression y ~ a + b z: below 1 probabilities are too extreme
+    slope    = b of the logistic regression y ~ a + b z; below 1: probabilities are too extreme
 
 over bins of equal counts. Guo et al. 2017, "On calibration of modern neural networks", ICML, with
 the equal counts of Nixon et al. 2019, "Measuring calibration in deep learning"; the slope is Cox's
@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """Bins (K,) of equal counts, lowest probabilities first; ties make K less than asked for."""
+    """Bins (K,) of equal counts, lowest probabilities first; with ties K is less than `n_bins`."""
 
     predicted: np.ndarray  # mean probability, float64
     observed: np.ndarray  # share of positives, float64
@@ -31,12 +31,12 @@ class Reliability:
 
     @property
     def bias(self) -> float:
-        """Mean probability less share of positives."""
+        """Mean probability minus share of positives."""
         return float(self.count @ (self.predicted - self.observed) / self.count.sum())
 
     @property
     def slope(self) -> float:
-        """Cox's, over bins; NaN for a single bin."""
+        """Cox's slope, over bins; NaN for a single bin."""
         if len(self.count) < 2:
             return float("nan")
         z = np.tile(logit(self.predicted), 2)[:, None]
@@ -60,7 +60,7 @@ def reliability(label: np.ndarray, z: np.ndarray, n_bins: int = 15) -> Reliabili
     edges = np.unique(np.quantile(z, np.arange(1, n_bins) / n_bins))
     bins = np.searchsorted(edges, z, "left")
     count = np.bincount(bins, minlength=len(edges) + 1)
-    kept = count > 0
-    predicted = np.bincount(bins, weights=expit(z), minlength=len(count))[kept] / count[kept]
-    observed = np.bincount(bins, weights=label, minlength=len(count))[kept] / count[kept]
-    return Reliability(predicted, observed, count[kept])
+    filled = count > 0
+    predicted = np.bincount(bins, weights=expit(z), minlength=len(count))[filled] / count[filled]
+    observed = np.bincount(bins, weights=label, minlength=len(count))[filled] / count[filled]
+    return Reliability(predicted, observed, count[filled])

@@ -9,12 +9,12 @@ def assemble(parts: list[pl.DataFrame], row_ids: np.ndarray) -> pl.DataFrame:
 
     parts    tables with row_id int64 and logit float32 or float64, one per fold
     row_ids  (N,) int64, distinct: every row that must have a prediction
-    Raises ValueError that counts missing, doubled, unknown and NaN (or null, infinite) rows and
-    names the first of each.
+    Raises ValueError with the number of missing, doubled, unknown and NaN (or null, infinite) rows
+    and the first five of each.
     """
     rows = pl.concat([p.select("row_id", "logit") for p in parts], how="vertical_relaxed")
     wanted = pl.DataFrame({"row_id": row_ids}, schema={"row_id": pl.Int64})
-    faults = {
+    bad_rows = {
         "missing": wanted.join(rows, on="row_id", how="anti"),
         "doubled": rows.filter(pl.col("row_id").is_duplicated()).unique("row_id"),
         "unknown": rows.join(wanted, on="row_id", how="anti"),
@@ -22,7 +22,7 @@ def assemble(parts: list[pl.DataFrame], row_ids: np.ndarray) -> pl.DataFrame:
     }
     problems = [
         f"{len(bad)} {kind} (row_id {bad['row_id'].sort().head(5).to_list()})"
-        for kind, bad in faults.items()
+        for kind, bad in bad_rows.items()
         if len(bad)
     ]
     if problems:

@@ -1,6 +1,6 @@
-"""What LightGBM makes of some columns, judged on users that it did not see.
+"""How well LightGBM predicts a label from some columns, on users that it did not see.
 
-A question, not a score: few shallow trees on one thread, the same for the same input. Ke et al.
+For probes, not for scores: few shallow trees on one thread, the same for the same input. Ke et al.
 2017, "LightGBM: A highly efficient gradient boosting decision tree", NeurIPS.
 """
 
@@ -20,25 +20,28 @@ SETTINGS = {
     "num_threads": 1,
     "verbosity": -1,
 }
-ADDITIVE = {"num_leaves": 2, "max_bin": 15}  # one column a tree, and too few bins to know items
+ADDITIVE = {
+    "num_leaves": 2,
+    "max_bin": 15,
+}  # one column per tree, and too few bins to tell items apart
 
 
 def out_of_fold(
     columns: pl.DataFrame, label: np.ndarray, fold: np.ndarray, **changed: object
 ) -> tuple[np.ndarray, dict[str, float]]:
-    """Of every row, the probability (N,) float64 by trees fitted on the other folds.
+    """Each row's probability (N,) float64, by trees fitted on the other folds.
 
     columns  (N, K) numbers; null is missing
     label    (N,) 0 and 1; fold (N,), each user in one
     changed  settings of LightGBM that differ from SETTINGS
-    Returns with it each column's share of the trees' gain, largest first.
+    Also returns each column's share of the trees' gain, largest first.
     """
     matrix, gain = _matrix(columns), np.zeros(columns.width)
     probability = np.empty(len(label))
     for k in np.unique(fold):
-        held = fold == k
-        trees = _fit(matrix[~held], label[~held], changed)
-        probability[held] = trees.predict(matrix[held])
+        held_out = fold == k
+        trees = _fit(matrix[~held_out], label[~held_out], changed)
+        probability[held_out] = trees.predict(matrix[held_out])
         gain += trees.feature_importance("gain")
     share = gain / max(gain.sum(), 1e-300)
     order = np.argsort(-share, kind="stable")
@@ -48,7 +51,7 @@ def out_of_fold(
 def fit_predict(
     columns: pl.DataFrame, label: np.ndarray, others: pl.DataFrame, **changed: object
 ) -> np.ndarray:
-    """Of every row of `others` (M, K), the probability (M,) by trees fitted on all of `columns`."""
+    """The probability (M,) of the rows `others` (M, K), by trees fitted on all of `columns`."""
     return np.asarray(_fit(_matrix(columns), label, changed).predict(_matrix(others)))
 
 

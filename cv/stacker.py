@@ -1,8 +1,8 @@
 """A stacker: gradient-boosted trees over columns of any kind; its model is LightGBM's text.
 
-How many trees: those that score best on a fifth of the users, held out of the rows at hand; then
-all rows are fitted with that many. Nothing else is chosen, and no row outside is seen. Equal rows
-give equal text, whatever the number of threads.
+The number of trees is the one that scores best on a fifth of the users, held out of the given rows;
+then that many trees are fitted on all of them. Nothing else is chosen. Equal rows give equal text,
+whatever the number of threads.
 
 Ke et al. 2017, "LightGBM: a highly efficient gradient boosting decision tree", NeurIPS.
 """
@@ -25,26 +25,27 @@ SETTINGS = {
     "force_row_wise": True,
     "verbosity": -1,
 }
-MOST_TREES, PATIENCE = 300, 15
-MANY = 100_000  # rows; with fewer, threads wait for each other longer than they work
-PARTS = 5  # of the users; one of them says how many trees
+MAX_TREES, PATIENCE = 300, 15
+MANY_ROWS = 100_000  # with fewer, threads wait for each other longer than they work
+PARTS = 5  # of the users; the number of trees is chosen on one of them
 
 
 def fit(columns: np.ndarray, names: list[str], label: np.ndarray, user: np.ndarray) -> str:
     """The model's text.
 
     columns (N, C) float32, NaN where unknown; names of the C columns; label (N,) 0 and 1;
-    user (N,), whose rows stay together where the number of trees is chosen.
+    user (N,): a user's rows are held out together.
     Raises InputError for fewer than PARTS users.
     """
     settings = SETTINGS | {"num_threads": _threads(label)}
-    held = grouped_folds(user, label, PARTS, seed=0) == 0
-    inside = lightgbm.Dataset(columns[~held], label[~held], feature_name=names)
-    judge = lightgbm.Dataset(columns[held], label[held], reference=inside)
+    held_out = grouped_folds(user, label, PARTS, seed=0) == 0
+    train = lightgbm.Dataset(columns[~held_out], label[~held_out], feature_name=names)
+    valid = lightgbm.Dataset(columns[held_out], label[held_out], reference=train)
     stop = lightgbm.early_stopping(PATIENCE, verbose=False)
-    tried = lightgbm.train(settings, inside, MOST_TREES, [judge], callbacks=[stop])
-    everything = lightgbm.Dataset(columns, label, feature_name=names)
-    return lightgbm.train(settings, everything, tried.best_iteration).model_to_string()
+    stopped = lightgbm.train(settings, train, MAX_TREES, [valid], callbacks=[stop])
+    all_rows = lightgbm.Dataset(columns, label, feature_name=names)
+    text: str = lightgbm.train(settings, all_rows, stopped.best_iteration).model_to_string()
+    return text
 
 
 def predict(model: str, columns: np.ndarray) -> np.ndarray:
@@ -54,11 +55,11 @@ def predict(model: str, columns: np.ndarray) -> np.ndarray:
 
 
 def _threads(rows: np.ndarray) -> int:
-    return 1 if len(rows) < MANY else 0  # 0: one a core
+    return 1 if len(rows) < MANY_ROWS else 0  # 0: one per core
 
 
 def importances(model: str) -> dict[str, float]:
-    """How much each column lowered the training loss, largest first."""
+    """By column, how much it lowered the training loss; largest first."""
     booster = lightgbm.Booster(model_str=model)
     gain = booster.feature_importance("gain").tolist()
     pairs = zip(booster.feature_name(), gain, strict=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cv.blend import BLENDERS
+from cv.blend import BLENDERS_BY_NAME
 from features.errors import InputError
 from features.settings import PLANTS
 from pipeline import graph
@@ -76,7 +76,7 @@ TABLES = {  # page, head of a table -> the names in its first column
     ("README.md", "profile"): {path.stem for path in paths.PROFILES.glob("*.toml")},
     ("README.md", "`models=`"): NETWORKS | {"qin_softmax"},  # one of the ablations
     ("docs/models.md", "`models=`"): NETWORKS,
-    ("docs/blending.md", "blender"): {blender.name for blender in BLENDERS},
+    ("docs/blending.md", "blender"): {*BLENDERS_BY_NAME},
     ("docs/probes.md", "finding"): {*PLANTS} - {"none"},
 }
 

@@ -6,12 +6,10 @@ from typing import Any
 import polars as pl
 
 from cv import blend
-from cv.blend import Inputs
+from cv.blend import BLENDERS_BY_NAME, Inputs
 from features.errors import InputError
 from features.table import KEYS
 from pipeline.blending.predictions import SUBMITTED
-
-BLENDERS_BY_NAME = {blender.name: blender for blender in blend.BLENDERS}
 
 
 def inputs(rows: pl.DataFrame, models: tuple[str, ...], features: pl.DataFrame | None) -> Inputs:

@@ -11,7 +11,7 @@ from features.sources.registry import DATA_SOURCES
 from models.settings import NetworkSettings
 
 Pruner = Literal["median", "hyperband", "wilcoxon", "none"]
-Blender = Literal[  # beside auto, the names of cv.blend.BLENDERS, which a test compares
+Blender = Literal[  # auto, and the names of cv.blend.BLENDERS_BY_NAME: a test compares
     "auto",
     "best_single",
     "rank_mean",

@@ -1,11 +1,14 @@
-"""Blenders, nested folds and the stacker."""
+"""Blenders and nested folds."""
+
+from typing import get_args
 
 import numpy as np
 import pytest
 
-from cv import blend, stacker
+from cv import blend
 from cv.auc import auc
 from cv.blend import Inputs
+from pipeline.config import settings
 
 
 def sample(n=2000, seed=0, noise=(1.0, 1.5, 2.0)):
@@ -16,7 +19,7 @@ def sample(n=2000, seed=0, noise=(1.0, 1.5, 2.0)):
     return logits, label, rng.integers(0, 5, n)
 
 
-def given(logits, features=None):
+def inputs_of(logits, features=None):
     return Inputs.of(
         {f"m{i}": column for i, column in enumerate(logits.T)},
         None if features is None else {f"f{i}": column for i, column in enumerate(features.T)},
@@ -24,21 +27,22 @@ def given(logits, features=None):
 
 
 def fit(blender, logits, label):
-    return blender.fit(given(logits), label, np.arange(len(label)))
+    return blender.fit(inputs_of(logits), label, np.arange(len(label)))
 
 
 def predict(blender, weights, logits):
-    return blender.predict(weights, given(logits))
+    return blender.predict(weights, inputs_of(logits))
 
 
 def nested(blender, inputs, label, fold):
     return blend.nested(blender, inputs, label, fold, np.arange(len(label)))
 
 
-LINEAR = [b for b in blend.BLENDERS if b.name not in ("features_only", "lightgbm")]
+BLENDERS = list(blend.BLENDERS_BY_NAME.values())
+LINEAR = [b for b in BLENDERS if b.name not in ("features_only", "lightgbm")]
 
 
-def row(name, mean):
+def score_of(name, mean):
     return blend.BlenderScore(name=name, mean=mean, sd=0.0, folds=(mean,), weights=None)
 
 
@@ -89,14 +93,14 @@ def test_hill_climbing_weighs_models_by_what_they_add():
 def test_hill_climbing_stops_without_gain(monkeypatch):
     logits, label, _ = sample(noise=(1.0,))
     tried = []
-    monkeypatch.setattr(blend, "auc", lambda *given: tried.append(given) or auc(*given))
+    monkeypatch.setattr(blend, "auc", lambda *arguments: tried.append(arguments) or auc(*arguments))
     copies = np.repeat(logits, 3, axis=1)
     assert np.array_equal(fit(blend.HILL_CLIMBING, copies, label), [1, 0, 0])
     assert len(tried) == 3 + 1 + 3  # each alone, the best, one step that gains nothing
 
 
 @pytest.mark.parametrize("blender", LINEAR, ids=lambda b: b.name)
-def test_shipped_scores_are_probabilities_in_the_same_order(blender):
+def test_probabilities_keep_the_order_of_scores(blender):
     logits, label, _ = sample()
     logits[:2] = [[-900.0] * 3, [900.0] * 3]  # would overflow a naive sigmoid
     score = predict(blender, fit(blender, logits, label), logits)
@@ -115,10 +119,10 @@ def stacked(n=3000, seed=0):
     features = hidden[:, None] + rng.normal(size=(n, 2)) * [1.0, 3.0]
     features[rng.random(n) < 0.1, 0] = np.nan
     user = np.arange(n) // 4
-    return given(logits, features), label, user % 5, user
+    return inputs_of(logits, features), label, user % 5, user
 
 
-@pytest.mark.parametrize("blender", blend.BLENDERS, ids=lambda b: b.name)
+@pytest.mark.parametrize("blender", BLENDERS, ids=lambda b: b.name)
 def test_nested_is_fit_on_the_others_and_scored_on_the_fold(blender):
     inputs, label, fold, user = stacked()
     want = []
@@ -141,12 +145,12 @@ def test_a_fold_cannot_see_its_own_labels():
         predict=lambda weights, inputs: inputs.logits[:, 0],
     )
     logits, label, fold = sample(n=400)
-    nested(spy, given(logits), label, fold)
+    nested(spy, inputs_of(logits), label, fold)
     assert seen == [set(logits[fold != k, 0]) for k in range(5)]
 
 
-@pytest.mark.parametrize("blender", blend.BLENDERS, ids=lambda b: b.name)
-def test_what_scores_a_fold_does_not_move_with_its_labels(blender):
+@pytest.mark.parametrize("blender", BLENDERS, ids=lambda b: b.name)
+def test_scores_of_a_fold_do_not_move_with_its_labels(blender):
     inputs, label, fold, user = stacked(n=1500)
     out = fold != 0
     scores = []
@@ -156,22 +160,22 @@ def test_what_scores_a_fold_does_not_move_with_its_labels(blender):
     assert np.array_equal(*scores)
 
 
-def test_nested_is_not_fooled_by_what_memory_alone_would_find():
+def test_nested_scores_do_not_reward_what_is_good_only_where_it_was_chosen():
     """Of 60 columns of noise the best looks good where it was chosen, and nowhere else."""
     rng = np.random.default_rng(0)
     logits, label = rng.normal(size=(300, 60)), rng.integers(0, 2, 300)
     fold = rng.integers(0, 5, 300)
     in_sample = auc(label, logits @ fit(blend.HILL_CLIMBING, logits, label))
     assert in_sample > 0.6
-    assert abs(nested(blend.HILL_CLIMBING, given(logits), label, fold).mean - 0.5) < 0.05
+    assert abs(nested(blend.HILL_CLIMBING, inputs_of(logits), label, fold).mean - 0.5) < 0.05
 
 
 @pytest.mark.parametrize("blender", LINEAR[3:], ids=lambda b: b.name)
 def test_a_model_of_noise_gains_nothing(blender):
     logits, label, fold = sample(n=4000, noise=(1.0, 1.2))
     noisy = np.column_stack([logits, np.random.default_rng(9).normal(size=len(label))])
-    with_noise = nested(blender, given(noisy), label, fold)
-    without = nested(blender, given(logits), label, fold)
+    with_noise = nested(blender, inputs_of(noisy), label, fold)
+    without = nested(blender, inputs_of(logits), label, fold)
     assert with_noise.mean - without.mean < 2e-4
 
 
@@ -182,7 +186,7 @@ def test_features_of_noise_gain_nothing(blender):
     for seed in range(4):
         inputs, label, fold, user = stacked(n=4000, seed=seed)
         noise = np.random.default_rng([9, seed]).normal(size=(len(label), 2))
-        noisy = given(inputs.logits, np.hstack([inputs.features, noise]))
+        noisy = inputs_of(inputs.logits, np.hstack([inputs.features, noise]))
         with_noise, without = (
             blend.nested(blender, x, label, fold, user).mean for x in (noisy, inputs)
         )
@@ -192,51 +196,8 @@ def test_features_of_noise_gain_nothing(blender):
 
 def test_the_stacker_gains_by_a_feature_that_the_networks_lack():
     inputs, label, fold, user = stacked()
-    reached = {b.name: blend.nested(b, inputs, label, fold, user).mean for b in blend.BLENDERS}
-    assert reached["lightgbm"] > max(reached["logistic"], reached["features_only"]) + 0.01
-
-
-def test_the_stacker_leaves_its_judge_out_until_it_knows_how_many_trees(monkeypatch):
-    """Whoever judges the number of trees is no user of those that are fitted meanwhile."""
-    fits = []
-    train = stacker.lightgbm.train
-
-    def spy(settings, data, n_trees, judges=(), **more):
-        fits.append((len(data.label), n_trees, [len(judge.label) for judge in judges]))
-        return train(settings, data, n_trees, list(judges), **more)
-
-    monkeypatch.setattr(stacker.lightgbm, "train", spy)
-    inputs, label, _, user = stacked(n=2000)
-    text = stacker.fit(inputs.features, list(inputs.names), label, user)
-    (inside, most, (judge,)), (everything, chosen, none) = fits
-    assert (inside, judge, everything, none) == (1600, 400, 2000, [])
-    assert most == stacker.MOST_TREES > chosen
-    assert text.count("\nTree=") == chosen
-
-
-def test_equal_rows_give_a_stacker_of_equal_bytes_whatever_the_threads(monkeypatch):
-    inputs, label, _, user = stacked()
-    texts = set()
-    for threads in ("1", "2", "2"):
-        monkeypatch.setattr(stacker, "_threads", lambda rows, n=int(threads): n)
-        text = stacker.fit(inputs.features, list(inputs.names), label, user)
-        texts.add(text.replace(f"[num_threads: {threads}]", ""))
-    assert len(texts) == 1
-
-
-def test_a_stacker_read_back_from_its_text_scores_the_same():
-    inputs, label, _, user = stacked(n=1000)
-    text = blend.LIGHTGBM.fit(inputs, label, user)
-    assert list(stacker.importances(text)) != list(inputs.names)
-    assert set(stacker.importances(text)) == {*inputs.models, *inputs.names}
-    gains = list(stacker.importances(text).values())
-    assert gains == sorted(gains, reverse=True)
-    score = blend.LIGHTGBM.predict(text, inputs)
-    one_by_one = [blend.LIGHTGBM.predict(text, inputs.take([i]))[0] for i in range(20)]
-    assert np.array_equal(score[:20], one_by_one)
-    p = blend.LIGHTGBM.to_probability(score)
-    assert ((p > 0) & (p < 1)).all()
-    assert abs(p.mean() - label.mean()) < 0.01
+    means = {b.name: blend.nested(b, inputs, label, fold, user).mean for b in BLENDERS}
+    assert means["lightgbm"] > max(means["logistic"], means["features_only"]) + 0.01
 
 
 def test_logistic_regression_finds_the_weights_and_the_base_rate():
@@ -249,25 +210,25 @@ def test_logistic_regression_finds_the_weights_and_the_base_rate():
     assert got == pytest.approx(logits @ weights[:3] + weights[3])
 
 
-def test_compare_has_a_row_a_blender_and_ships_weights_of_all_rows():
+def test_compare_scores_every_blender_and_fits_its_weights_on_all_rows():
     inputs, label, fold, user = stacked(n=1500)
-    rows = list(blend.compare(inputs, label, fold, user))
-    assert [r.name for r in rows] == [b.name for b in blend.BLENDERS]
-    for r, blender in zip(rows, blend.BLENDERS, strict=True):
-        assert np.array_equal(r.weights, blender.fit(inputs, label, user))
-        assert r.folds == blend.nested(blender, inputs, label, fold, user).folds
-    assert blend.winner(rows).mean >= max(r.mean for r in rows) - blend.TIE
+    scores = list(blend.compare(inputs, label, fold, user))
+    assert [s.name for s in scores] == [b.name for b in BLENDERS]
+    for s, blender in zip(scores, BLENDERS, strict=True):
+        assert np.array_equal(s.weights, blender.fit(inputs, label, user))
+        assert s.folds == blend.nested(blender, inputs, label, fold, user).folds
+    assert blend.winner(scores).mean >= max(s.mean for s in scores) - blend.TIE
 
 
-def test_shipped_weights_are_fitted_on_every_row(monkeypatch):
+def test_the_weights_of_a_score_are_fitted_on_every_row(monkeypatch):
     count = blend.Blender(
         name="count",
         fit=lambda inputs, label, user: (len(inputs), len(label), len(user)),
         predict=lambda weights, inputs: inputs.logits[:, 0],
     )
-    monkeypatch.setattr(blend, "BLENDERS", (count,))
+    monkeypatch.setattr(blend, "BLENDERS_BY_NAME", {"count": count})
     logits, label, fold = sample(n=300)
-    (only,) = blend.compare(given(logits), label, fold, np.arange(300))
+    (only,) = blend.compare(inputs_of(logits), label, fold, np.arange(300))
     assert only.weights == (300, 300, 300)
 
 
@@ -281,8 +242,25 @@ def test_shipped_weights_are_fitted_on_every_row(monkeypatch):
     ],
 )
 def test_the_winner_is_the_highest_and_of_ties_the_simplest(means, want):
-    names = [b.name for b in blend.BLENDERS]
-    assert blend.winner([row(n, m) for n, m in zip(names, means, strict=False)]).name == want
+    names = ("best_single", "rank_mean", "logit_mean", "hill_climbing")
+    assert blend.winner([score_of(n, m) for n, m in zip(names, means, strict=True)]).name == want
+
+
+def test_blend_method_offers_every_blender():
+    assert get_args(settings.Blender) == ("auto", *blend.BLENDERS_BY_NAME), (
+        "Blender in pipeline/config/settings.py must list auto and the names of BLENDERS_BY_NAME"
+    )
+
+
+@pytest.mark.parametrize("blender", BLENDERS, ids=lambda b: b.name)
+def test_weights_are_a_number_per_model_or_text(blender):
+    inputs, label, _, user = stacked(n=600)
+    weights = blender.fit(inputs, label, user)
+    assert isinstance(weights, str) or (
+        weights.ndim == 1 and len(weights) in (len(inputs.models), len(inputs.models) + 1)
+    )
+    assert blend.BLENDERS_BY_NAME[blender.name] is blender
+    assert blender.name in blend.__doc__, f"a line about {blender.name} in the docstring is missing"
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -290,10 +268,10 @@ def test_refuses_logits_that_are_not_finite(bad):
     logits, _, _ = sample(n=100)
     logits[3, 1] = bad
     with pytest.raises(ValueError, match="1 NaN or infinite of 300"):
-        given(logits)
+        inputs_of(logits)
 
 
 def test_refuses_a_single_fold():
     logits, label, fold = sample(n=100)
     with pytest.raises(ValueError, match="at least 2 folds; got 1"):
-        nested(blend.LOGIT_MEAN, given(logits), label, np.zeros_like(fold))
+        nested(blend.LOGIT_MEAN, inputs_of(logits), label, np.zeros_like(fold))

@@ -192,7 +192,7 @@ def test_impossible_data_are_refused_by_name():
 
 
 def test_choices_that_settings_and_code_both_list_are_the_same():
-    assert ("auto", *(blender.name for blender in blend.BLENDERS)) == BLENDERS
+    assert ("auto", *blend.BLENDERS_BY_NAME) == BLENDERS
     assert set(Negatives.__args__) == set(release_rows.NEGATIVES)
     assert settings_of(SampleSettings)["plant"].choices == ("none", *planted_leaks.KINDS)
     assert settings_of(SampleSettings)["tags"].interval.low == sample_world.N_TOPICS
