@@ -1,8 +1,8 @@
-"""What pruners of 40_tune save and lose, on a study in which every trial came to its end.
+"""What pruners of 40_tune save and lose, on a study in which every trial was completed.
 
-Its trials are told to every pruner in many orders. Saved: the share of fits of a fold that a trial
-was spared. Kept: the share of orders in which the best trial came to its end. Lost: how far the
-best that did stands below it, in AUC, on average. Settings do not depend on the pruner here, as
+Every pruner sees the trials of the study in many orders. Saved: the share of fits of a fold that
+pruning avoids. Kept: the share of orders in which the best trial is completed. Lost: how far the
+best completed trial is below it, in AUC, on average. Settings do not depend on the pruner here, as
 they do for a sampler that learns from trials.
 
 reads   artifacts/<profile>/40_tune/, made with tune.pruner=none
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> None:
     silence_optuna()
     s = cli.load(arguments)
     for model, place in graph.tunings(s).items():
-        aucs = complete(json.loads((require(place) / "tune.json").read_text()))
+        aucs = fold_aucs(json.loads((require(place) / "tune.json").read_text()))
         print(
             f"\n{model}, {len(aucs)} trials of {aucs.shape[1]} folds, {arguments.orders} orders\n"
         )
@@ -49,12 +49,12 @@ def run(arguments: argparse.Namespace) -> None:
             print(f"| {name} | {saved:.1%} | {kept:.1%} | {lost:.5f} |", flush=True)
 
 
-def complete(told: dict) -> np.ndarray:
-    """(trials, folds) AUCs. Raises InputError where a trial was pruned."""
-    finished = [row for row in told["trials"] if row["state"] in ("COMPLETE", "PRUNED")]
+def fold_aucs(summary: dict) -> np.ndarray:
+    """(trials, folds) AUCs of a study's tune.json. Raises InputError where a trial was pruned."""
+    finished = [row for row in summary["trials"] if row["state"] in ("COMPLETE", "PRUNED")]
     if any(row["state"] == "PRUNED" for row in finished):
         raise InputError(
-            f"study {told['study']} has pruned trials: begin one with tune.pruner=none"
+            f"study {summary['study']} has pruned trials: run one with tune.pruner=none"
         )
     return np.array([row["fold_aucs"] for row in finished])
 
@@ -65,23 +65,23 @@ def replay(aucs: np.ndarray, name: str, n_orders: int) -> tuple[float, float, fl
     saved, kept, lost = [], [], []
     for number in range(n_orders):
         order = random.permutation(len(aucs))
-        n_fits = told_in_order(aucs[order], name, f"order {number}")
-        ended = order[n_fits == aucs.shape[1]]
+        n_fits = n_folds_run(aucs[order], name, f"order {number}")
+        completed = order[n_fits == aucs.shape[1]]
         saved.append(1 - n_fits.sum() / aucs.size)
-        kept.append(mean.argmax() in ended)
-        lost.append(mean.max() - mean[ended].max())
+        kept.append(mean.argmax() in completed)
+        lost.append(mean.max() - mean[completed].max())
     return float(np.mean(saved)), float(np.mean(kept)), float(np.mean(lost))
 
 
-def told_in_order(aucs: np.ndarray, name: str, study_name: str) -> np.ndarray:
-    """How many folds of each trial (trials,) the pruner lets pass, one trial after another.
+def n_folds_run(aucs: np.ndarray, name: str, study_name: str) -> np.ndarray:
+    """How many folds of each trial (trials,) the pruner lets run, one trial after another.
 
-    Hyperband makes its brackets of the study's name.
+    Hyperband derives its brackets from the study's name.
     """
     n_folds = aucs.shape[1]
     pruner = make_pruner(name, n_folds)
     study = optuna.create_study(study_name=study_name, direction="maximize", pruner=pruner)
-    passed = []
+    n_run = []
     for row in aucs:
         trial = study.ask()
         for step in range(n_folds):
@@ -91,8 +91,8 @@ def told_in_order(aucs: np.ndarray, name: str, study_name: str) -> np.ndarray:
                 break
         else:
             study.tell(trial, float(row.mean()))
-        passed.append(step + 1)
-    return np.array(passed)
+        n_run.append(step + 1)
+    return np.array(n_run)
 
 
 if __name__ == "__main__":

@@ -25,10 +25,10 @@ def test_a_pruner_that_stops_nothing_loses_nothing_and_one_that_stops_the_worst_
     assert 0.2 < saved < 0.8
     assert (kept, lost) == (1, 0)
     rising = np.linspace(0.5, 0.9, 20)[:, None] * np.ones((1, 5))
-    assert pruners.told_in_order(rising, "median", "any").tolist() == [5] * 20
-    assert pruners.told_in_order(rising[::-1], "median", "any").tolist() == [5] * 5 + [1] * 15
+    assert pruners.n_folds_run(rising, "median", "any").tolist() == [5] * 20
+    assert pruners.n_folds_run(rising[::-1], "median", "any").tolist() == [5] * 5 + [1] * 15
     misled = np.vstack([rising, np.array([[0.1, 0.99, 0.99, 0.99, 0.99]])])  # the best, by its mean
-    assert pruners.told_in_order(misled, "median", "any").tolist() == [5] * 20 + [1]
+    assert pruners.n_folds_run(misled, "median", "any").tolist() == [5] * 20 + [1]
 
 
 def test_the_bench_wants_a_study_without_pruning(tuned, capsys):
@@ -38,4 +38,4 @@ def test_the_bench_wants_a_study_without_pruning(tuned, capsys):
     summary = json.loads((spec.path / "tune.json").read_text())
     summary["trials"][2]["state"] = "PRUNED"
     with pytest.raises(InputError, match=r"tune\.pruner=none"):
-        pruners.complete(summary)
+        pruners.fold_aucs(summary)
