@@ -44,7 +44,7 @@ from models.layers.precision import Linear
 from models.layers.quadratic import QuadraticNetwork
 from models.layers.sparse_target_attention import SparseTargetAttention
 from models.layers.transformer import TransformerInterest
-from models.settings import NetworkSettings
+from models.settings import INTERACTIONS, INTERESTS, NetworkSettings
 
 N_LEVELS = 11  # likes and views levels 0..10; level 0 is padding: a zero vector that never trains
 
@@ -134,9 +134,7 @@ def build_interest(cfg: NetworkSettings, d_item: int) -> nn.Module:
         case "transformer":
             return TransformerInterest(d_item, cfg.transformer, cfg.max_len)
         case unknown:
-            raise ValueError(
-                f"interest = {unknown!r} has no case in build_interest, models/network.py"
-            )
+            raise unknown_part("interest", unknown, INTERESTS)
 
 
 def build_interaction(cfg: NetworkSettings, width: int) -> nn.Module:
@@ -155,9 +153,14 @@ def build_interaction(cfg: NetworkSettings, width: int) -> nn.Module:
         case "cross":
             return CrossTower(width, cfg.cross)
         case unknown:
-            raise ValueError(
-                f"interaction = {unknown!r} has no case in build_interaction, models/network.py"
-            )
+            raise unknown_part("interaction", unknown, INTERACTIONS)
+
+
+def unknown_part(kind: str, name: str, choices: tuple[str, ...]) -> ValueError:
+    """The error of a part that no case builds; `choices` are those of the settings."""
+    if name in choices:
+        return ValueError(f"{kind} = {name!r} needs its case in build_{kind}, models/network.py")
+    return ValueError(f"{kind} = {name!r}, expected one of {', '.join(choices)}")
 
 
 def initialise(module: nn.Module) -> None:

@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import nn
 
+from features.store import schema
 from models.layers.final import FinalNetwork
 from models.layers.mlp import Mlp
 from models.layers.precision import Linear
 from models.layers.quadratic import QuadraticNetwork
-from models.network import Network
+from models.network import N_LEVELS, Network
 from models.settings import (
     AstaSettings,
     CrossSettings,
@@ -61,6 +62,11 @@ def test_the_padding_item_never_trains_although_an_empty_history_may_read_it(s):
     tables = [m for m in net.modules() if isinstance(m, nn.Embedding)]
     assert all(not table.weight.grad[0].any() for table in tables)
     assert all(table.weight.grad[1:].any() for table in tables)
+
+
+def test_levels_are_those_of_the_store():
+    """models/ imports nothing of features/, so that the number stands in both."""
+    assert N_LEVELS == schema.N_LEVELS
 
 
 FINAL = FinalSettings(block1=(4,), block2=())
