@@ -73,7 +73,7 @@ def test_a_list_that_no_memory_holds_is_refused_by_the_footer(folder, monkeypatc
         rows = pq.ParquetFile(folder / f"{file}.parquet").metadata.num_rows
         replaced(folder, file, column, long_list(rows, 2**22))
         assert (folder / f"{file}.parquet").stat().st_size < 2**16
-    monkeypatch.setattr(parquet, "MOST", 2**20)
+    monkeypatch.setattr(parquet, "MAX_ELEMENTS", 2**20)
     read = []
     batches = pq.ParquetFile.iter_batches
     monkeypatch.setattr(
@@ -149,7 +149,9 @@ def test_a_list_that_memory_holds_is_refused_while_reading(folder):
 
 
 def test_lists_that_are_too_wide_are_refused(folder):
-    wide = pa.array([[1] * (parquet.WIDEST + 1)] * 24, pa.list_(pa.int8(), parquet.WIDEST + 1))
+    wide = pa.array(
+        [[1] * (parquet.MAX_WIDTH + 1)] * 24, pa.list_(pa.int8(), parquet.MAX_WIDTH + 1)
+    )
     replaced(folder, "train", "item_seq", wide)
     said = refusal(folder)
     assert "found lists of 10001 elements; expected lists of at most 10000 elements" in said
@@ -403,7 +405,7 @@ def test_a_folder_that_may_not_be_written_is_named(tmp_path, capsys):
     assert (code, len(said.splitlines())) == (2, 1)
     assert "Permission denied" in said
     assert "artifacts" in said
-    assert "mend its permissions, or name others: artifacts=DIR" in said
+    assert "fix its permissions, or name others: artifacts=DIR" in said
     assert not list(closed.iterdir())
 
 
@@ -573,7 +575,7 @@ def test_who_looks_at_footers_ends_with_the_process_that_asked(tmp_path):
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"a": [1]}), path)
     asks = "import sys, time; from pathlib import Path; from features.store import footers\n"
-    asks += "assert footers.sound(Path(sys.argv[1])); print(footers._other().pid, flush=True)\n"
+    asks += "assert footers.sound(Path(sys.argv[1])); print(footers._process().pid, flush=True)\n"
     words = [sys.executable, "-c", f"{asks}time.sleep(60)", str(path)]
     with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as asking:
         looking = int(asking.stdout.readline())

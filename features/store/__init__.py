@@ -1,1 +1,1 @@
-"""The challenge's files, checked, as a ragged store of arrays."""
+"""The store: the challenge's files, checked, as arrays with histories of any length."""

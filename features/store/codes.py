@@ -1,12 +1,12 @@
-"""Semantic codes: an item's content vector as a few small numbers, like items sharing some.
+"""Semantic codes: an item's content vector as a few small numbers, which similar items share.
 
 Residual quantisation (Lee et al. 2022, "Autoregressive Image Generation using Residual
 Quantization", arXiv:2203.01941, section 3.1): with centroids e_k of level k, x an item's vector,
 
     r_0 = x      c_k = argmin_c |r_(k-1) - e_k(c)|²      r_k = r_(k-1) - e_k(c_k)
 
-so that the first k codes say x up to r_k. Departures: no autoencoder around it, and every level has
-a codebook of its own, found by k-means on what the levels before it left over.
+so that the first k codes give x up to r_k. Departures: no autoencoder around it, and each level has
+its own codebook, by k-means on the residuals of the level before.
 """
 
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from sklearn.cluster import KMeans
 
 from features.errors import InputError
 
-MAX_ITERATIONS = 25  # of k-means, a level
+MAX_ITERATIONS = 25  # of k-means, per level
 
 
 class Codes(NamedTuple):
@@ -24,19 +24,19 @@ class Codes(NamedTuple):
 
     codes: np.ndarray  # (I, K) int32; 1 + k * codebook + c_k, or 0 where the vector is all zeros
     centroids: np.ndarray  # (K, codebook, D) float32
-    left: list[float]  # after each level: mean |r_k|² as a share of the vectors' variance
+    variance_left: list[float]  # by level: mean |r_k|² as a share of the vectors' variance
 
 
 def quantise(vectors: np.ndarray, levels: int, codebook: int, seed: int) -> Codes:
-    """Codes of `vectors` float32 (I, D); all-zero rows take no part and get the code 0.
+    """Codes of `vectors` float32 (I, D); all-zero rows are left out and get the code 0.
 
-    Raises InputError where a level has fewer distinct vectors than `codebook`.
+    Raises InputError if a level has fewer distinct vectors than `codebook`.
     """
     items = np.flatnonzero(vectors.any(axis=1))
     residual = vectors[items]
     variance = residual.var(axis=0, dtype=np.float64).sum()
     codes = np.zeros((len(vectors), levels), np.int32)
-    centroids, left = [], []
+    centroids, variance_left = [], []
     for level in range(levels):
         _check_distinct(residual, codebook, level)
         kmeans = KMeans(codebook, n_init=1, max_iter=MAX_ITERATIONS, random_state=seed)
@@ -44,8 +44,10 @@ def quantise(vectors: np.ndarray, levels: int, codebook: int, seed: int) -> Code
         codes[items, level] = 1 + level * codebook + nearest
         residual = residual - kmeans.cluster_centers_[nearest]
         centroids.append(kmeans.cluster_centers_)
-        left.append(float(np.square(residual, dtype=np.float64).sum(axis=1).mean() / variance))
-    return Codes(codes, np.stack(centroids), left)
+        variance_left.append(
+            float(np.square(residual, dtype=np.float64).sum(axis=1).mean() / variance)
+        )
+    return Codes(codes, np.stack(centroids), variance_left)
 
 
 def _check_distinct(vectors: np.ndarray, codebook: int, level: int) -> None:
@@ -54,5 +56,5 @@ def _check_distinct(vectors: np.ndarray, codebook: int, level: int) -> None:
         what = f"residuals after level {level}" if level else "content vectors that are not zero"
         raise InputError(
             f"prepare.codebook = {codebook}, but there are {distinct} distinct {what}:"
-            " give a smaller prepare.codebook, or fewer prepare.codes"
+            " use a smaller prepare.codebook, or fewer prepare.codes"
         )

@@ -1,8 +1,8 @@
-"""Footers of parquet files, looked at by a process of its own.
+"""Footers of parquet files are read by a separate process first.
 
-Where a footer's columns contradict its schema, Arrow (pyarrow 26) raises nothing when it is asked
-for them, but aborts the process that asks. So another process asks first. It is started when one is
-needed, stays for the files that follow, and ends with this process, when its input does.
+If a footer's columns contradict its schema, Arrow (pyarrow 26) does not raise an error: it aborts
+the process. So a separate process reads the footer first. It starts with the first file, serves
+all later ones, and ends with this process, when its standard input is closed.
 """
 
 import functools
@@ -12,36 +12,36 @@ import subprocess
 import sys
 from pathlib import Path
 
-BEGINS, ENDS = "begins\n", "ends\n"  # what it says of every file
+BEGINS, ENDS = "begins\n", "ends\n"  # its answers for every file
 
 
 def sound(path: Path) -> bool:
-    """Whether Arrow, which can open this file, can look at the columns in its footer."""
-    other = _other()
-    print(json.dumps(str(path.absolute())), file=other.stdin, flush=True)
-    if other.stdout.readline() != BEGINS:
-        raise RuntimeError(f"{__file__} does not run: exit code {other.wait()}")
-    if other.stdout.readline() == ENDS:
+    """Whether Arrow can read the columns of a footer that it can open, without an abort."""
+    process = _process()
+    print(json.dumps(str(path.absolute())), file=process.stdin, flush=True)
+    if process.stdout.readline() != BEGINS:
+        raise RuntimeError(f"{__file__} does not run: exit code {process.wait()}")
+    if process.stdout.readline() == ENDS:
         return True
-    other.communicate()  # it is gone
-    _other.cache_clear()
+    process.communicate()  # it has aborted
+    _process.cache_clear()
     return False
 
 
 @functools.cache
-def _other() -> subprocess.Popen:
+def _process() -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-P", __file__],  # -P: the names beside it are not the library's
+        [sys.executable, "-P", __file__],  # -P: modules beside this file must not hide libraries
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # where an abort is announced
+        stderr=subprocess.DEVNULL,  # where Arrow announces the abort
         text=True,
-        start_new_session=True,  # a Ctrl-C is not for it
+        start_new_session=True,  # Ctrl-C must not reach it
     )
 
 
-def look() -> None:
-    """Look at the files whose names come in."""
+def main() -> None:
+    """The separate process: read the footers of the files whose names come in."""
     import pyarrow.parquet as pq
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -55,4 +55,4 @@ def look() -> None:
 
 
 if __name__ == "__main__":
-    look()
+    main()

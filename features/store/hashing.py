@@ -1,4 +1,4 @@
-"""sha256 of files, read once while they stay as they are."""
+"""sha256 of files; a file that does not change is read once."""
 
 import functools
 import hashlib
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def sha256(path: Path) -> str:
-    """Hex digest of the file's bytes; remembered by path, size and time of change."""
+    """Hex digest of the file's bytes, cached by path, size and modification time."""
     stat = path.stat()
     return _sha256(path, stat.st_size, stat.st_mtime_ns)
 

@@ -1,19 +1,19 @@
-"""Equal histories stored once, numbered in the order in which they first occur.
+"""Equal histories are stored once, numbered by their first occurrence.
 
 A row's history h_1 .. h_n (padding gone) is looked up by a 64-bit hash,
 
     hash = sum_j mix(h_j + 2^32 j + seed)   mod 2^64,   mix = the finaliser of SplitMix64
     (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators"),
 
-and then compared item by item with the history that was found. Two unequal histories with one
-hash change the seed, so numbers and bytes depend on the histories alone.
+and then compared with the stored history item by item. If two different histories have one hash,
+everything is hashed again with the next seed: numbers and bytes depend on the histories alone.
 """
 
 import numpy as np
 
 
 def strip_padding(padded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Non-zero entries int32 (T,) of lists (B, W), and where each row starts: int64 (B + 1,)."""
+    """The non-zero entries int32 (T,) of lists (B, W), and each row's start: int64 (B + 1,)."""
     real = padded != 0
     offsets = np.zeros(len(padded) + 1, np.int64)
     np.cumsum(np.count_nonzero(real, axis=1), out=offsets[1:])
@@ -87,23 +87,23 @@ class Histories:
         return numbers
 
     def _number(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-        """Look every row up by its hash; rows with a new hash become new histories."""
+        """The number of each row's history, by its hash; a new hash becomes a new history."""
         hashes = row_hashes(values, offsets, self._seed)
         distinct, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
         at = np.searchsorted(self._hashes, distinct)
-        known = np.zeros(len(distinct), bool)
+        seen = np.zeros(len(distinct), bool)
         inside = at < len(self._hashes)
-        known[inside] = self._hashes[at[inside]] == distinct[inside]
+        seen[inside] = self._hashes[at[inside]] == distinct[inside]
 
         numbers = np.empty(len(distinct), np.int32)
-        numbers[known] = self._numbers[at[known]]
-        order = np.argsort(first[~known])
+        numbers[seen] = self._numbers[at[seen]]
+        order = np.argsort(first[~seen])
         ranks = np.empty(len(order), np.int32)
         ranks[order] = np.arange(len(order))
-        numbers[~known] = len(self.offsets) - 1 + ranks
-        self._append(values, offsets, first[~known][order])
-        self._hashes = np.insert(self._hashes, at[~known], distinct[~known])
-        self._numbers = np.insert(self._numbers, at[~known], numbers[~known])
+        numbers[~seen] = len(self.offsets) - 1 + ranks
+        self._append(values, offsets, first[~seen][order])
+        self._hashes = np.insert(self._hashes, at[~seen], distinct[~seen])
+        self._numbers = np.insert(self._numbers, at[~seen], numbers[~seen])
         return numbers[inverse]
 
     def _append(self, values: np.ndarray, offsets: np.ndarray, rows: np.ndarray) -> None:
@@ -112,7 +112,7 @@ class Histories:
         self._values.extend(values[_spans(offsets[rows], lengths)])
 
     def _same(self, numbers: np.ndarray, values: np.ndarray, offsets: np.ndarray) -> bool:
-        """Whether every row equals, item by item, the history it was given."""
+        """Whether every row equals the history of its number, item by item."""
         start, lengths = self.offsets[numbers], np.diff(offsets)
         if not np.array_equal(self.offsets[numbers + 1] - start, lengths):
             return False

@@ -1,5 +1,6 @@
-"""No more memory than there is: what would be too much fails as a MemoryError, in the one place
-that asked for it, and not by the kernel's choice of a process to kill.
+"""A limit on memory, so that an allocation that is too large raises MemoryError where it happens.
+
+Without the limit the kernel would kill a process of its own choice.
 """
 
 import contextlib
@@ -12,9 +13,9 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def available() -> int:
-    """Bytes that this process may still take: of the machine, and of its container."""
+    """Bytes that this process may still allocate, by the machine and by its container."""
     free = _kib("/proc/meminfo", "MemAvailable")
-    with contextlib.suppress(OSError, ValueError):  # no container, or one without a limit
+    with contextlib.suppress(OSError, ValueError):  # no container, or no limit
         limit, used = ((CGROUP / f"memory.{name}").read_text() for name in ("max", "current"))
         free = min(free, int(limit) - int(used))
     return max(free, 0)
@@ -22,7 +23,7 @@ def available() -> int:
 
 @contextlib.contextmanager
 def bounded() -> Iterator[None]:
-    """Within it, allocations beyond what is available now fail."""
+    """In the body, allocations beyond the memory that is available now fail."""
     before = resource.getrlimit(resource.RLIMIT_DATA)
     limit = _kib("/proc/self/status", "VmData") + available()
     if before[0] != resource.RLIM_INFINITY:
@@ -35,5 +36,5 @@ def bounded() -> Iterator[None]:
 
 
 def _kib(path: str, name: str) -> int:
-    """A line `name: N kB`, in bytes."""
+    """The number of a line `name: N kB`, in bytes."""
     return int(re.search(rf"{name}:\s+(\d+) kB", Path(path).read_text())[1]) * 1024

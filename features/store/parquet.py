@@ -1,13 +1,13 @@
-"""Parquet columns to checked numpy arrays, batch by batch.
+"""Columns of parquet files become checked numpy arrays, batch by batch.
 
 Lists go through one Arrow flatten per batch, whatever list type and integer width the file has.
-A reader drops the rows it reports, so that the other checks go on; what is left is only kept when
-nothing was reported.
+Rows with a reported violation are dropped, so that the other checks can run on the rest; if
+anything was reported, nothing is written in the end.
 
-A file may be damaged, or made to do harm: a few hundred bytes can claim a list of 10^9 elements.
-How many elements a row group holds is in the file's footer; columns that hold more than MOST of
-them in one are not read, and batches have fewer rows where lists are long. A footer may lie:
-then features.store.memory_limit makes the read fail in time.
+A file may be damaged or hostile: a few hundred bytes can claim a list of 10^9 elements. The footer
+says how many elements a row group holds: columns with more than MAX_ELEMENTS in one are not read,
+and batches have fewer rows where lists are long. If the footer is wrong about that,
+features.store.memory_limit makes the read fail in time.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,24 +24,24 @@ from features.store.schema import ColumnSpec
 from features.store.validators import ViolationCallback, Violations
 
 BATCH_ROWS = 100_000  # rows in memory at once: 80 MB for 100 int64 items each
-BATCH_ELEMENTS = 128 * BATCH_ROWS  # of lists, where all are equally long
-WIDEST = 10_000  # elements of a list; the challenge's longest have 128, raw vectors 1024
-MOST = 1 << 27  # elements of a column in one row group: 1 GiB of int64
-NAMES = 20  # columns shown of those that a file has
-UNREADABLE = (pa.ArrowException, OSError, MemoryError, UnicodeError)  # from damaged files
+BATCH_ELEMENTS = 128 * BATCH_ROWS  # of list columns
+MAX_WIDTH = 10_000  # elements of a list; the challenge's longest have 128, raw vectors 1024
+MAX_ELEMENTS = 1 << 27  # of a column in one row group: 1 GiB of int64
+MAX_NAMES = 20  # column names that a message shows
+READ_ERRORS = (pa.ArrowException, OSError, MemoryError, UnicodeError)  # from damaged files
 
 ProgressCallback = Callable[[str, int, int], None]  # (file name, rows done, rows of the file)
 RowValues = tuple[np.ndarray, np.ndarray]  # rows int64 (K,), values (K,) or (K, W)
 
 
 def open_files(paths: dict[str, Path], violations: Violations) -> dict[str, pq.ParquetFile]:
-    """Open the files that are parquet; the others become violations."""
+    """Open the parquet files; files of another kind become violations."""
     opened = {}
     for name, path in paths.items():
-        try:  # with pre_buffer, all that was read would stay in memory
+        try:  # pre_buffer would keep everything that was read in memory
             file = pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True)
-            names(file.schema_arrow)  # decodes them
-        except UNREADABLE as error:
+            names(file.schema_arrow)  # raises if they cannot be decoded
+        except READ_ERRORS as error:
             violations.add(path.name, "", "a parquet file", reason(error))
             continue
         if footers.sound(path):
@@ -52,24 +52,24 @@ def open_files(paths: dict[str, Path], violations: Violations) -> dict[str, pq.P
 
 
 def reason(error: BaseException) -> str:
-    """The first line of an error's text, fit to be shown."""
+    """The first line of an error's text, printable and short."""
     return shown(str(error).partition("\n")[0] or type(error).__name__, 200)
 
 
 def shown(text: str, most: int = 60) -> str:
-    """Text from a file, without line ends and other surprises, cut to `most` characters."""
+    """Text from a file, made printable and cut to `most` characters."""
     text = text if text.isprintable() else ascii(text)[1:-1]
     return text if len(text) <= most else f"{text[:most]}..."
 
 
 def names(schema: pa.Schema) -> str:
-    """The columns that a file has, in words."""
-    more = f" and {len(schema) - NAMES} more" if len(schema) > NAMES else ""
-    return ", ".join(map(shown, schema.names[:NAMES])) + more
+    """The columns of a file, as text."""
+    more = f" and {len(schema) - MAX_NAMES} more" if len(schema) > MAX_NAMES else ""
+    return ", ".join(map(shown, schema.names[:MAX_NAMES])) + more
 
 
 def is_kind(kind: str, dtype: pa.DataType) -> bool:
-    """Whether a column of this Arrow type can hold what its kind asks for."""
+    """Whether values of this Arrow type are of a ColumnSpec's kind."""
     types = pa.types
     if kind == challenge.INTEGER:
         return types.is_integer(dtype)
@@ -81,7 +81,7 @@ def is_kind(kind: str, dtype: pa.DataType) -> bool:
     return element(dtype.value_type)
 
 
-WANTED = {
+KIND_TEXT = {
     challenge.INTEGER: "integers",
     challenge.LEVEL: "whole numbers",
     challenge.INTEGERS: "lists of integers",
@@ -92,7 +92,7 @@ WANTED = {
 def usable_columns(
     name: str, file: pq.ParquetFile, columns: tuple[ColumnSpec, ...], violations: Violations
 ) -> list[ColumnSpec]:
-    """Columns that are there, of their kind and not too much; the others become violations."""
+    """The columns that exist, have the right kind and fit in memory; others become violations."""
     usable, schema = [], file.schema_arrow
     for column in columns:
         index = schema.get_field_index(column.name)
@@ -101,26 +101,26 @@ def usable_columns(
             violations.add(name, column.name, "one column of this name", found)
         elif not is_kind(column.kind, schema.field(index).type):
             found = f"type {shown(str(schema.field(index).type))}"
-            violations.add(name, column.name, WANTED[column.kind], found)
-        elif elements(file, column.name) > MOST:
+            violations.add(name, column.name, KIND_TEXT[column.kind], found)
+        elif elements(file, column.name) > MAX_ELEMENTS:
             found = f"{elements(file, column.name)} elements in one row group"
-            expected = f"at most {MOST}; smaller row groups if all lists are right"
+            expected = f"at most {MAX_ELEMENTS}; smaller row groups if all lists are right"
             violations.add(name, column.name, expected, found)
-        elif fixed_size(schema.field(index).type) > WIDEST:
+        elif fixed_size(schema.field(index).type) > MAX_WIDTH:
             found = f"lists of {fixed_size(schema.field(index).type)} elements"
-            violations.add(name, column.name, f"lists of at most {WIDEST} elements", found)
+            violations.add(name, column.name, f"lists of at most {MAX_WIDTH} elements", found)
         else:
             usable.append(column)
     return usable
 
 
 def fixed_size(dtype: pa.DataType) -> int:
-    """Elements of every list in a column of this type; 0 where the type does not say."""
+    """The length of all lists of this type; 0 if the type does not fix it."""
     return dtype.list_size if pa.types.is_fixed_size_list(dtype) else 0
 
 
 def chunks(file: pq.ParquetFile, column: str) -> Iterator[tuple[int, int]]:
-    """Of every row group: elements of a column (an empty list counts as one), and rows."""
+    """For every row group: a column's elements (an empty list counts as one), and rows."""
     metadata = file.metadata
     leaves = [metadata.schema.column(i).path.split(".")[0] for i in range(metadata.num_columns)]
     for group in map(metadata.row_group, range(metadata.num_row_groups)):
@@ -129,12 +129,12 @@ def chunks(file: pq.ParquetFile, column: str) -> Iterator[tuple[int, int]]:
 
 
 def elements(file: pq.ParquetFile, column: str) -> int:
-    """Elements of a column in the row group that has most of them."""
+    """The largest number of a column's elements in one row group."""
     return max((values for values, _ in chunks(file, column)), default=0)
 
 
 def batch_rows(file: pq.ParquetFile, columns: list[str]) -> int:
-    """How many rows may be read at once, so that their lists take no more memory than usual."""
+    """How many rows to read at once: fewer than BATCH_ROWS where lists are long."""
     longest = max((v // max(r, 1) for name in columns for v, r in chunks(file, name)), default=1)
     return max(1, min(BATCH_ROWS, BATCH_ELEMENTS // max(longest, 1)))
 
@@ -146,13 +146,13 @@ def read_batches(
     violations: Violations,
     rows: int | None = None,
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Batches with the number of their first row; damaged rows end them with a violation."""
+    """Batches with the number of their first row; a damaged row ends them, with a violation."""
     start, total = 0, file.metadata.num_rows
     try:
         for batch in file.iter_batches(rows or batch_rows(file, columns), columns=columns):
             yield start, batch
             start += len(batch)
-    except UNREADABLE as error:
+    except READ_ERRORS as error:
         found = f"{reason(error)} (after {start} rows)"
         violations.add(name, "", "rows that can be read", found)
     else:
@@ -161,30 +161,30 @@ def read_batches(
 
 
 def list_width(name: str, file: pq.ParquetFile, column: str, violations: Violations) -> int | None:
-    """The width that most of the first lists in `name`.parquet have; None where there are none."""
+    """The commonest length of the first lists in `name`.parquet; None if there are no lists."""
     index = file.schema_arrow.get_field_index(column)
     if index < 0 or not is_kind(challenge.INTEGERS, file.schema_arrow.field(index).type):
         return None
     dtype = file.schema_arrow.field(index).type
-    if elements(file, column) > MOST or fixed_size(dtype) > WIDEST:
-        return None  # usable_columns says so
+    if elements(file, column) > MAX_ELEMENTS or fixed_size(dtype) > MAX_WIDTH:
+        return None  # usable_columns reports it
     for _, batch in read_batches(f"{name}.parquet", file, [column], violations):
         width = commonest_length(batch[column])
-        if width > WIDEST:
-            expected = f"lists of at most {WIDEST} elements"
+        if width > MAX_WIDTH:
+            expected = f"lists of at most {MAX_WIDTH} elements"
             violations.add(f"{name}.parquet", column, expected, f"lists of {width} elements")
         return width or None
     return None
 
 
 def commonest_length(array: pa.Array) -> int:
-    """The length that most lists have, the smallest of several; 0 where there are none."""
+    """The commonest length of the lists, the smallest if several tie; 0 if there are no lists."""
     lengths, counts = np.unique(pc.drop_null(pc.list_value_length(array)), return_counts=True)
     return int(lengths[counts.argmax()]) if len(lengths) else 0
 
 
 def read_scalars(array: pa.Array, start: int, report: ViolationCallback) -> RowValues:
-    """Values (K,) that are not null, with their rows in the file."""
+    """The values (K,) that are not null, with their rows in the file."""
     rows = np.arange(start, start + len(array))
     if array.null_count:
         valid = array.is_valid().to_numpy(zero_copy_only=False)
@@ -194,7 +194,7 @@ def read_scalars(array: pa.Array, start: int, report: ViolationCallback) -> RowV
 
 
 def read_lists(array: pa.Array, start: int, width: int, report: ViolationCallback) -> RowValues:
-    """Lists (K, width) without nulls and of the right width, with their rows in the file."""
+    """The lists (K, width) of the right length without nulls, with their rows in the file."""
     rows = np.arange(start, start + len(array))
     lengths = pc.fill_null(pc.list_value_length(array), -1).to_numpy(zero_copy_only=False)
     right = lengths == width
@@ -214,7 +214,7 @@ def read_lists(array: pa.Array, start: int, width: int, report: ViolationCallbac
 def read_column(
     column: ColumnSpec, array: pa.Array, start: int, report: ViolationCallback
 ) -> RowValues:
-    """Read one batch of a column and run the checks that its kind asks for."""
+    """Read one batch of a column and run the checks of its kind."""
     if column.width == 0:
         rows, values = read_scalars(array, start, report)
         rows, values = validators.whole_numbers(report, rows, values)
@@ -234,14 +234,14 @@ def read_table(
     name: str,
     file: pq.ParquetFile,
     columns: tuple[ColumnSpec, ...],
-    keep: dict[str, Callable[[np.ndarray], np.ndarray]],
+    convert: dict[str, Callable[[np.ndarray], np.ndarray]],
     violations: Violations,
     progress: ProgressCallback | None = None,
 ) -> dict[str, RowValues]:
-    """Checked columns of `name`.parquet; those that cannot be read are left out.
+    """Checked columns of `name`.parquet, without those that cannot be read.
 
-    `keep[column]` maps a batch's values to what is kept of them (K,); without one they are kept in
-    the column's dtype.
+    `convert[column]`, where there is one, maps a batch's values to what is stored of them (K,).
+    Everything is stored in the column's dtype.
     """
     name = f"{name}.parquet"
     usable = usable_columns(name, file, columns, violations)
@@ -250,9 +250,9 @@ def read_table(
         for column in usable:
             report = violations.column(name, column.name)
             rows, values = read_column(column, batch[column.name], start, report)
-            kept = keep[column.name](values) if column.name in keep else values
-            with np.errstate(over="ignore", invalid="ignore"):  # reported, and then not kept
-                pieces[column.name].append((rows, kept.astype(column.dtype, copy=False)))
+            stored = convert[column.name](values) if column.name in convert else values
+            with np.errstate(over="ignore", invalid="ignore"):  # such values have been reported
+                pieces[column.name].append((rows, stored.astype(column.dtype, copy=False)))
         if progress:
             progress(name, start + len(batch), file.metadata.num_rows)
     return {column: concatenate(parts) for column, parts in pieces.items() if parts}

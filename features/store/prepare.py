@@ -1,6 +1,6 @@
-"""The challenge's files to the store: read once, checked, every history kept once.
+"""The challenge's files become the store: read once, checked, every distinct history kept once.
 
-Nothing is written before every file has passed every check, and equal rows give equal bytes.
+Nothing is written before every file has passed every check. Equal rows give equal bytes.
 """
 
 import itertools
@@ -47,8 +47,8 @@ def write_store(
     """Check `files` (see schema.files), write their store to `folder`, return its manifest.
 
     `progress(file name, rows done, rows of the file)` is called after every batch. Raises
-    InputError with every violation of every file, or where they cannot give what `settings` ask
-    for; and then writes nothing.
+    InputError with every violation of every file, or if the files lack what `settings` need;
+    then nothing is written.
     """
     violations, histories = Violations(), Histories()
     with memory_limit.bounded():
@@ -57,8 +57,10 @@ def write_store(
         width = history_width(opened, violations)
         read = {}
         for name, columns in columns_of(opened, width, published_sizes).items():
-            keep = {"item_seq": histories.add}
-            read[name] = parquet.read_table(name, opened[name], columns, keep, violations, progress)
+            convert = {"item_seq": histories.add}
+            read[name] = parquet.read_table(
+                name, opened[name], columns, convert, violations, progress
+            )
         check_splits(read, violations)
         check_items(read, violations)
         raw = content.read(opened.get("item_feature"), settings.content, violations, progress)
@@ -81,14 +83,14 @@ def write_store(
 def check_row_counts(
     opened: dict[str, pq.ParquetFile], published_sizes: bool, violations: Violations
 ) -> None:
-    """Check what the files' footers say about their rows."""
+    """Check the numbers of rows in the files' footers."""
     for name, file in opened.items():
         published = schema.PUBLISHED_ROWS.get(name) if published_sizes else None
         validators.check_row_count(violations, f"{name}.parquet", file.metadata.num_rows, published)
 
 
 def history_width(opened: dict[str, pq.ParquetFile], violations: Violations) -> int:
-    """The width of histories: the first split that has any lists sets it for all."""
+    """The width of histories, set for all splits by the first split that has any lists."""
     for name in schema.SPLITS:
         if name in opened:
             width = parquet.list_width(name, opened[name], "item_seq", violations)
@@ -100,7 +102,7 @@ def history_width(opened: dict[str, pq.ParquetFile], violations: Violations) -> 
 def columns_of(
     opened: dict[str, pq.ParquetFile], width: int, published_sizes: bool
 ) -> dict[str, tuple[ColumnSpec, ...]]:
-    """What to read from each file: splits in order, since histories are numbered as they come."""
+    """The columns to read from each file. Histories are numbered in the order of the splits."""
     info = opened.get("item_info")
     n_items = info.metadata.num_rows if info and info.metadata.num_rows else None
     names = (*schema.SPLITS, "item_info", "item_feature")
@@ -109,7 +111,7 @@ def columns_of(
 
 
 def check_splits(read: Tables, violations: Violations) -> None:
-    """Checks that need a split's whole column: both labels in train and valid, IDs unique."""
+    """Checks of whole columns: both labels in train and valid, unique IDs in test."""
     for name in ("train", "valid"):
         if "label" in read.get(name, {}):
             validators.check_both_labels(violations, f"{name}.parquet", read[name]["label"][1])
@@ -118,7 +120,7 @@ def check_splits(read: Tables, violations: Violations) -> None:
 
 
 def check_items(read: Tables, violations: Violations) -> None:
-    """Checks on ids as keys: the row's number in item_info, unique in item_feature."""
+    """Checks of item ids: equal to the row's number in item_info, unique in item_feature."""
     info, feature = read.get("item_info", {}), read.get("item_feature", {})
     if "item_id" in info:
         validators.check_row_is_id(
@@ -141,14 +143,14 @@ def split_arrays(read: Tables) -> Arrays:
 
 
 def item_arrays(read: Tables, raw: RawVectors | None, settings: PrepareSettings) -> Arrays:
-    """The item table; what item_feature has is put in its rows by id, 0 where it has none."""
+    """The item table. Columns of item_feature are joined by id; items that it lacks get 0."""
     info = {column: values for column, (_, values) in read["item_info"].items()}
     arrays = {"items/tags": info["item_tags"], "items/content": info["item_emb_d128"]}
     if "item_feature" in read:
         feature = {column: values for column, (_, values) in read["item_feature"].items()}
         if raw:
-            made = content.rebuild(settings, raw, feature["item_id"], len(info["item_id"]))
-            arrays["items/content"] = made
+            n_items = len(info["item_id"])
+            arrays["items/content"] = content.rebuild(settings, raw, feature["item_id"], n_items)
         for column in ("likes_level", "views_level"):
             levels = np.zeros(len(info["item_id"]), np.uint8)
             levels[feature["item_id"]] = feature[column]
@@ -157,18 +159,18 @@ def item_arrays(read: Tables, raw: RawVectors | None, settings: PrepareSettings)
 
 
 def add_codes(arrays: Arrays, settings: PrepareSettings) -> dict:
-    """Add items/codes to `arrays`, if asked for; what the manifest says of them."""
+    """Add items/codes to `arrays` if `settings` ask for them; return their manifest entry."""
     if settings.codes == 0:
         return {}
     vectors = arrays["items/content"]
-    made = quantise(vectors, settings.codes, settings.codebook, settings.seed)
-    arrays["items/codes"] = made.codes
-    left = [round(share, 6) for share in made.left]
+    quantised = quantise(vectors, settings.codes, settings.codebook, settings.seed)
+    arrays["items/codes"] = quantised.codes
+    left = [round(share, 6) for share in quantised.variance_left]
     return {"codes": {"codebook": settings.codebook, "variance_left": left}}
 
 
 def summary(arrays: Arrays, width: int) -> dict:
-    """What a reader of the manifest wants to know about the rows, as plain numbers."""
+    """Counts and lengths for a reader of the manifest, as plain numbers."""
     users = {name: np.unique(arrays[f"{name}/user"]) for name in schema.SPLITS}
     lengths = np.diff(arrays["histories/offsets"])
     return {

@@ -1,8 +1,8 @@
-"""Where the challenge's files lie and what they must look like.
+"""The challenge's schema: its files, their columns, and what values may be in them.
 
-A folder in the challenge's schema holds train, valid, test and item_info as parquet, and may hold
-item_feature.parquet in it or beside it, as the organisers' archive does. Sizes: MicroLens-1M as
-published for the WWW 2025 MMCTR challenge (https://recsys.westlake.edu.cn/MicroLens_1M_MMCTR).
+A folder in this schema holds train, valid, test and item_info as parquet. item_feature.parquet is
+optional; it lies in the folder or in its parent, as in the organisers' archive. Sizes: MicroLens-1M
+as published for the WWW 2025 MMCTR challenge (https://recsys.westlake.edu.cn/MicroLens_1M_MMCTR).
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ OPTIONAL = ("item_feature",)
 SPLITS = ("train", "valid", "test")
 PUBLISHED_ROWS = {"train": 3_600_000, "valid": 10_000, "test": 379_142, "item_info": 91_718}
 N_LEVELS = 11  # of likes and views: 1..10 by deciles, 0 for an unknown count
-PUBLISHED_TAGS = 11_740  # with 0, the padding
+PUBLISHED_TAGS = 11_740  # including 0, the padding
 PUBLISHED_SHA256 = {  # as hdu-yzl/MMCTR-Bench recorded its sources on GitHub
     "train": "182fba831484d931e3943557cdd1b791861b2f921d0a7ff66bb34d492be7d5b1",
     "item_feature": "a63d8cbe090a79ee18bdb51a4146a4205339cb4b3b81bcae26035c17a322fc65",
@@ -31,31 +31,31 @@ INT32, INT64 = np.iinfo(np.int32).max, np.iinfo(np.int64).max
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnSpec:
-    """What one column must look like, and how the store keeps it."""
+    """What values a column may have, and the dtype in which the store keeps it."""
 
     name: str
     kind: str  # INTEGER | LEVEL (whole numbers of any type) | INTEGERS | FLOATS (lists)
     dtype: type  # of the array that the store keeps
     low: int = 0  # smallest allowed value
     high: int = 0  # largest allowed value
-    width: int = 0  # elements in every list; 0 for columns that hold no lists
-    left_padded: bool = False  # zeros may only stand in front
+    width: int = 0  # elements of every list; 0 for a column without lists
+    left_padded: bool = False  # whether zeros are allowed in front only
 
 
 def files(folder: Path, url: str = "") -> dict[str, Path]:
-    """Paths by name: all of REQUIRED, and those of OPTIONAL that are there.
+    """Paths by name: all of REQUIRED, and those of OPTIONAL that exist.
 
-    Raises InputError with every required file that is missing.
+    Raises InputError that names every required file that is missing.
     """
-    places = {name: [folder / f"{name}.parquet"] for name in (*REQUIRED, *OPTIONAL)}
+    candidates = {name: [folder / f"{name}.parquet"] for name in (*REQUIRED, *OPTIONAL)}
     for name in OPTIONAL:
-        places[name].append(folder.resolve().parent / f"{name}.parquet")
-    found = {
+        candidates[name].append(folder.resolve().parent / f"{name}.parquet")
+    existing = {
         name: next(path for path in paths if path.is_file())
-        for name, paths in places.items()
+        for name, paths in candidates.items()
         if any(path.is_file() for path in paths)
     }
-    missing = [f"{name}.parquet" for name in REQUIRED if name not in found]
+    missing = [f"{name}.parquet" for name in REQUIRED if name not in existing]
     if missing:
         what = "has no" if folder.is_dir() else "does not exist; it should hold"
         raise InputError(
@@ -64,15 +64,15 @@ def files(folder: Path, url: str = "") -> dict[str, Path]:
             + f"; 00_data --download fetches them from {url}"
             * bool(url)
         )
-    return found
+    return existing
 
 
 def columns(
     name: str, *, n_items: int | None, width: int, published_sizes: bool
 ) -> tuple[ColumnSpec, ...]:
-    """What the store takes from the file `name`.
+    """The columns that the store reads from the file `name`.
 
-    `n_items` None leaves item ids without an upper end; `width` is that of the histories.
+    `n_items` None allows any item id; `width` is that of the histories.
     """
     last = INT32 if n_items is None else n_items - 1
     if name == "item_info":

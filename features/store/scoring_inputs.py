@@ -1,10 +1,8 @@
-"""Rows of any file in the challenge's schema, and its item table, for a network that is trained.
+"""Rows of any file in the challenge's schema, and the item table, for a trained network.
 
-Read and checked as features.store.prepare does it, but of a file of rows only what the network
-reads must
-be there, and it stands alone: ids must lie in the tables that the network holds. A file without ID
-(train, valid) numbers its rows from 0. Histories may come padded, all lists equally wide, or
-unpadded, lists as long as they are.
+Reading and checks are those of features.store.prepare, with three differences. A file of rows needs
+only the columns that the network reads. Ids must lie in the network's tables. A file without ID
+(train, valid) numbers its rows from 0. Histories may be padded to equal length, or not padded.
 """
 
 from collections.abc import Callable
@@ -24,27 +22,27 @@ from features.store.schema import ColumnSpec
 from features.store.store import Items, Split
 from features.store.validators import ViolationCallback, Violations
 
-REMEDY = "mend the files, or name others: --rows, --items"
+REMEDY = "fix the files, or name others: --rows, --items"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelVocab:
-    """What a network knows and reads: ids beyond its tables have no meaning to it."""
+    """The sizes of a network's tables, and which inputs it reads."""
 
     n_items: int
     n_tags: int
-    n_users: int  # 0: users are not read
+    n_users: int  # 0: it reads no users
     content_width: int
-    item_levels: bool  # whether the items' own levels are read
-    max_len: int  # most recent history items that are read
+    item_levels: bool  # whether it reads the levels in the item table
+    max_len: int  # it reads so many of the most recent history items
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scorable:
-    """Rows in the order of their file, with an id each, and their histories as in a store.
+class ScoringInputs:
+    """Rows in the order of their file, each with an id; their histories as in a store.
 
     width  of the file's longest history, padding included
-    items  None where only rows were read
+    items  None if only rows were read
     """
 
     rows: Split
@@ -55,21 +53,21 @@ class Scorable:
 
 
 def read(
-    rows: Path, item_info: Path | None, known: ModelVocab, progress: ProgressCallback | None = None
-) -> Scorable:
-    """The file `rows`, and `item_info` unless the items come from elsewhere.
+    rows: Path, item_info: Path | None, vocab: ModelVocab, progress: ProgressCallback | None = None
+) -> ScoringInputs:
+    """Read the file `rows`, and the file `item_info` if there is one.
 
-    Raises InputError with every violation of either.
+    Raises InputError with every violation of both.
     """
     violations, histories = Violations(), Histories()
     with memory_limit.bounded():
-        table = read_rows(rows, known, histories, violations, progress)
-        info = item_info and read_item_tables(item_info, known, violations, progress)
+        table = read_rows(rows, vocab, histories, violations, progress)
+        info = item_info and read_item_tables(item_info, vocab, violations, progress)
     violations.raise_if_any(REMEDY)
     n_rows = len(table["item"])
     width = table.pop("width")
     spare = {"id": np.arange(n_rows), "user": np.zeros(n_rows, np.int32)}
-    return Scorable(
+    return ScoringInputs(
         rows=Split(**spare | table),
         values=histories.values,
         offsets=histories.offsets,
@@ -79,11 +77,11 @@ def read(
 
 
 def read_items(
-    item_info: Path, known: ModelVocab, progress: ProgressCallback | None = None
+    item_info: Path, vocab: ModelVocab, progress: ProgressCallback | None = None
 ) -> Items:
-    """`item_info` alone. Raises InputError with every violation."""
+    """Read `item_info` alone. Raises InputError with every violation."""
     violations = Violations()
-    info = read_item_tables(item_info, known, violations, progress)
+    info = read_item_tables(item_info, vocab, violations, progress)
     violations.raise_if_any(REMEDY)
     return items_of(info)
 
@@ -95,30 +93,30 @@ def items_of(info: prepare.Tables) -> Items:
 
 def read_rows(
     path: Path,
-    known: ModelVocab,
+    vocab: ModelVocab,
     histories: Histories,
     violations: Violations,
     progress: ProgressCallback | None,
 ) -> dict[str, np.ndarray]:
-    """Columns by the names of a store's split, and the `width` of the lists."""
+    """The columns, named as in a store's split, and the `width` of the history lists."""
     file = parquet.open_files({"rows": path}, violations).get("rows")
     if file is None:
         return {}
     validators.check_row_count(violations, path.name, file.metadata.num_rows, None)
     width = longest(path.name, file, violations)
     usable = parquet.usable_columns(
-        path.name, file, row_columns(file.schema_arrow, known, width), violations
+        path.name, file, row_columns(file.schema_arrow, vocab, width), violations
     )
     pieces: dict[str, list[parquet.RowValues]] = {column.name: [] for column in usable}
     for start, batch in parquet.read_batches(path.name, file, list(pieces), violations):
         for column in usable:
             report = violations.column(path.name, column.name)
             if column.name == "item_seq":
-                at, recent = read_recent(column, batch["item_seq"], start, known, report)
+                at, recent = read_recent(column, batch["item_seq"], start, vocab, report)
                 values = histories.add(recent)
             else:
                 at, values = parquet.read_column(column, batch[column.name], start, report)
-            with np.errstate(over="ignore", invalid="ignore"):  # reported, and then not kept
+            with np.errstate(over="ignore", invalid="ignore"):  # such values have been reported
                 pieces[column.name].append((at, values.astype(column.dtype, copy=False)))
         if progress:
             progress(path.name, start + len(batch), file.metadata.num_rows)
@@ -129,19 +127,19 @@ def read_rows(
     return table | {"width": width}
 
 
-def row_columns(schema: pa.Schema, known: ModelVocab, width: int) -> tuple[ColumnSpec, ...]:
-    """What is read of a file of rows: levels, target and history; ID and user if need be."""
+def row_columns(schema: pa.Schema, vocab: ModelVocab, width: int) -> tuple[ColumnSpec, ...]:
+    """The columns to read: levels, target and history; ID if it exists, user if it is read."""
     read = {"item_seq", "item_id", "likes_level", "views_level", "ID"}
-    if known.n_users:
+    if vocab.n_users:
         read.add("user_id")
     columns = challenge.columns(
         "test" if "ID" in schema.names else "train",
-        n_items=known.n_items,
+        n_items=vocab.n_items,
         width=width,
         published_sizes=False,
     )
     return tuple(
-        replace(column, high=known.n_users - 1) if column.name == "user_id" else column
+        replace(column, high=vocab.n_users - 1) if column.name == "user_id" else column
         for column in columns
         if column.name in read
     )
@@ -152,8 +150,8 @@ def longest(name: str, file: pq.ParquetFile, violations: Violations) -> int:
     index = file.schema_arrow.get_field_index("item_seq")
     if index < 0 or not parquet.is_kind(challenge.INTEGERS, file.schema_arrow.field(index).type):
         return 1
-    if parquet.elements(file, "item_seq") > parquet.MOST:
-        return 1  # usable_columns says so
+    if parquet.elements(file, "item_seq") > parquet.MAX_ELEMENTS:
+        return 1  # usable_columns reports it
     found = 1
     for _, batch in parquet.read_batches(name, file, ["item_seq"], violations):
         found = max(found, pc.max(pc.list_value_length(batch["item_seq"])).as_py() or 1)
@@ -161,11 +159,11 @@ def longest(name: str, file: pq.ParquetFile, violations: Violations) -> int:
 
 
 def read_recent(
-    column: ColumnSpec, array: pa.Array, start: int, known: ModelVocab, report: ViolationCallback
+    column: ColumnSpec, array: pa.Array, start: int, vocab: ModelVocab, report: ViolationCallback
 ) -> parquet.RowValues:
-    """The last known.max_len entries of each list int32 (K, W), padded on the left, and its row.
+    """Each list's row, and its last vocab.max_len entries, int32 (K, W) padded on the left.
 
-    A 0 is padding. It may only stand in front, and only in lists of column.width, the longest.
+    A 0 is padding. It is allowed only in front, and only in lists of the full column.width.
     """
     rows = np.arange(start, start + len(array))
     valid = array.is_valid().to_numpy(zero_copy_only=False)
@@ -195,7 +193,7 @@ def read_recent(
     short = ~real & (length[of] < column.width)
     entries(ragged, short, lambda e: f"{length[of[e]]} elements")
 
-    width = min(known.max_len, column.width)
+    width = min(vocab.max_len, column.width)
     recent = np.zeros((len(rows), width), np.int32)
     kept = (age < width) & real & ~outside
     recent[of[kept], width - 1 - age[kept]] = values[kept]
@@ -203,25 +201,25 @@ def read_recent(
 
 
 def read_item_tables(
-    path: Path, known: ModelVocab, violations: Violations, progress: ProgressCallback | None
+    path: Path, vocab: ModelVocab, violations: Violations, progress: ProgressCallback | None
 ) -> prepare.Tables:
-    """item_info, and item_feature from beside it where the items' levels are read."""
+    """item_info, and for the items' levels item_feature from the same folder or its parent."""
     files = {"item_info": path}
-    if known.item_levels:
+    if vocab.item_levels:
         beside = [folder / "item_feature.parquet" for folder in path.resolve().parents[:2]]
         files["item_feature"] = next((file for file in beside if file.is_file()), beside[0])
     opened = parquet.open_files(files, violations)
     if "item_info" in opened:
         n_rows = opened["item_info"].metadata.num_rows
-        if n_rows != known.n_items:
-            expected = f"{known.n_items} rows, as the checkpoint's item table has"
+        if n_rows != vocab.n_items:
+            expected = f"{vocab.n_items} rows, as the checkpoint's item table has"
             violations.add(path.name, "", expected, f"{n_rows} rows")
     found = {}
-    limits = {"item_tags": {"high": known.n_tags - 1}}
-    limits["item_emb_d128"] = {"width": known.content_width}
+    limits = {"item_tags": {"high": vocab.n_tags - 1}}
+    limits["item_emb_d128"] = {"width": vocab.content_width}
     for name, file in opened.items():
         columns = challenge.columns(
-            name, n_items=known.n_items, width=known.max_len, published_sizes=False
+            name, n_items=vocab.n_items, width=vocab.max_len, published_sizes=False
         )
         columns = tuple(replace(c, **limits.get(c.name, {})) for c in columns)
         found[name] = parquet.read_table(name, file, columns, {}, violations, progress)

@@ -1,15 +1,15 @@
-"""Open what prepare wrote. numpy only, so that a machine without parquet can train.
+"""Open a store that features.store.prepare wrote. Needs numpy only: training reads no parquet.
 
     rows        user int32 (N,), item int32 (N,), likes uint8 (N,), views uint8 (N,),
                 history int32 (N,) -> which history; label uint8 (N,) or, in test, id int64 (N,)
     histories   values int32 (T,), offsets int64 (H + 1,); history h is
                 values[offsets[h] : offsets[h + 1]], oldest first, without padding
     items       tags int32 (I, 5), content float32 (I, D), row number == item id, row 0 padding;
-                likes and views uint8 (I,) where the source had them (0 for items it lacks);
-                codes int32 (I, K) where K > 0 were asked for: code c of level k is
-                1 + k * codebook + c, and 0 stands for none (items whose content is all zeros)
+                likes and views uint8 (I,) if the source has them (0 for items that it lacks);
+                codes int32 (I, K) if prepare.codes = K > 0: code c of level k is stored as
+                1 + k * codebook + c; 0 for items whose content is all zeros
 
-Arrays lie as <part>/<name>.npy beside manifest.json, which says what they were made from.
+An array is <part>/<name>.npy beside manifest.json, which names the files that they were made from.
 """
 
 import json
@@ -38,7 +38,7 @@ class Split:
         return len(self.user)
 
     def take(self, rows: np.ndarray) -> "Split":
-        """The rows of which `rows` (n,) are the indices, or the mask."""
+        """The rows at the indices `rows` (n,), or where the mask `rows` is true."""
         columns = {f.name: getattr(self, f.name) for f in fields(self)}
         return Split(**{name: None if a is None else a[rows] for name, a in columns.items()})
 
@@ -71,7 +71,7 @@ class Store:
 
 
 def open_store(folder: Path) -> Store:
-    """Map the arrays of a store, read-only; raises InputError where it is missing or damaged."""
+    """Map a store's arrays read-only. Raises InputError if the store is missing or damaged."""
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
     except (OSError, ValueError, RecursionError) as error:
@@ -80,7 +80,7 @@ def open_store(folder: Path) -> Store:
     try:
         for name, described in manifest["arrays"].items():
             part, field = name.split("/")
-            if not (part.isidentifier() and field.isidentifier()):  # a path out of the folder
+            if not (part.isidentifier() and field.isidentifier()):  # a path that leaves the folder
                 raise ValueError(f"array {name!r}")
             parts.setdefault(part, {})[field] = _load(folder / f"{name}.npy", described)
         splits = {name: Split(**parts[name]) for name in SPLITS}
@@ -98,15 +98,17 @@ REMEDY = "it is written by: python -m pipeline.10_prepare"
 
 def _load(path: Path, described: dict) -> np.ndarray:
     try:
-        array = np.lib.format.open_memmap(path, mode="r")  # no more than the file holds, no pickle
+        array = np.lib.format.open_memmap(
+            path, mode="r"
+        )  # reads no more than the file holds, and no pickle
     except Exception as error:  # whatever a damaged or hostile header makes numpy raise
         raise InputError(f"{path} cannot be read ({error}); {REMEDY}") from error
-    found = describe(array)
-    if found != described:
-        raise InputError(f"{path} holds {found}, the manifest says {described}; {REMEDY}")
+    actual = describe(array)
+    if actual != described:
+        raise InputError(f"{path} holds {actual}, the manifest says {described}; {REMEDY}")
     return array
 
 
 def describe(array: np.ndarray) -> dict:
-    """Shape and dtype, as the manifest has them."""
+    """Shape and dtype as they stand in the manifest."""
     return {"shape": list(array.shape), "dtype": str(array.dtype)}

@@ -1,7 +1,7 @@
-"""The checks on the challenge's values, one small function each, and the list of what they found.
+"""The checks on the challenge's values, one small function each, and the list of violations.
 
-A check gets the rows' numbers in their file (from 0) with the values, adds what it minds to a
-report, and never raises: every violation of every file ends in one InputError.
+A check gets values with their row numbers in the file (from 0), and reports violations; it never
+raises. In the end one InputError lists every violation of every file.
 """
 
 from collections.abc import Callable, Iterable
@@ -12,36 +12,36 @@ import numpy as np
 from features.errors import InputError
 
 EXAMPLES = 5  # offending rows shown per violation
-REMEDY = "mend the files, or name another folder: data.dir=FOLDER"
+REMEDY = "fix the files, or name another folder: data.dir=FOLDER"
 
 ViolationCallback = Callable[[str, np.ndarray, Iterable], None]  # (expected, rows (K,), found (K,))
 
 
 @dataclass
 class Violation:
-    """One broken expectation: how many rows break it, and the first of them in words."""
+    """One broken expectation: how many rows break it, and the first of them as text."""
 
     count: int = 0
     examples: list[str] = field(default_factory=list)
 
 
 class Violations:
-    """Everything that is wrong with the files, in the order in which it was found."""
+    """Everything that is wrong with the files, in the order in which it was added."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[str, str, str], Violation] = {}
+        self._entries: dict[tuple[str, str, str], Violation] = {}
 
     def add(self, file: str, column: str, expected: str, found: str) -> None:
-        """Add something wrong with a file or column as a whole."""
-        self._found[file, column, expected] = Violation(examples=[found])
+        """Add what is wrong with a file or a column as a whole."""
+        self._entries[file, column, expected] = Violation(examples=[found])
 
     def column(self, file: str, column: str) -> ViolationCallback:
-        """Return the report for one column; batches of one column add up."""
+        """The callback that reports violations of one column; batches of a column add up."""
 
         def report(expected: str, rows: np.ndarray, found: Iterable) -> None:
             if len(rows) == 0:
                 return
-            entry = self._found.setdefault((file, column, expected), Violation())
+            entry = self._entries.setdefault((file, column, expected), Violation())
             entry.count += len(rows)
             shown = zip(rows[: EXAMPLES - len(entry.examples)], found, strict=False)
             entry.examples += [f"{value} in row {row}" for row, value in shown]
@@ -49,10 +49,10 @@ class Violations:
         return report
 
     def raise_if_any(self, remedy: str = REMEDY) -> None:
-        """Raise one InputError with all that was added, if anything was; `remedy` ends it."""
-        if not self._found:
+        """Raise one InputError with all violations, if there are any; it ends with `remedy`."""
+        if not self._entries:
             return
-        lines = [_line(*where, entry) for where, entry in self._found.items()]
+        lines = [_line(*where, entry) for where, entry in self._entries.items()]
         raise InputError(
             f"the challenge's files break {len(lines)} expectation(s); nothing was written"
             " (rows count from 0):\n  " + "\n  ".join(lines) + f"\n{remedy}"
@@ -66,7 +66,7 @@ def _line(file: str, column: str, expected: str, entry: Violation) -> str:
 
 
 def check_row_count(violations: Violations, file: str, found: int, published: int | None) -> None:
-    """A file has rows, and as many as were published where `published` says how many."""
+    """A file has rows; if `published` is a number, exactly so many."""
     if published is not None and found != published:
         violations.add(file, "", f"the published {published} rows", f"{found} rows")
     elif found == 0:
@@ -76,7 +76,7 @@ def check_row_count(violations: Violations, file: str, found: int, published: in
 def check_range(
     report: ViolationCallback, rows: np.ndarray, values: np.ndarray, low: int, high: int
 ) -> None:
-    """Values (K,) or (K, W) lie in low..high; of a list, its first offending element is shown."""
+    """Values (K,) or (K, W) lie in low..high; for a list the first one outside is shown."""
     if values.size == 0 or (low <= values.min() and values.max() <= high):
         return
     outside = ((values < low) | (values > high)).reshape(len(values), -1)
@@ -86,7 +86,7 @@ def check_range(
 
 
 def whole_numbers(report: ViolationCallback, rows: np.ndarray, values: np.ndarray) -> tuple:
-    """Return (rows, values) without what is no whole number (fractions, NaN, infinities)."""
+    """(rows, values) without fractions, NaN and infinities, which are reported."""
     if values.dtype.kind != "f":
         return rows, values
     whole = np.isfinite(values) & (values == np.trunc(values))
@@ -95,7 +95,7 @@ def whole_numbers(report: ViolationCallback, rows: np.ndarray, values: np.ndarra
 
 
 def check_left_padding(report: ViolationCallback, rows: np.ndarray, values: np.ndarray) -> None:
-    """Lists (K, W) hold their zeros in front: none follows a non-zero."""
+    """Lists (K, W) have their zeros in front: none after a non-zero."""
     real = values != 0
     drops = real[:, :-1] > real[:, 1:]
     bad = np.flatnonzero(drops.any(axis=1))
@@ -104,7 +104,7 @@ def check_left_padding(report: ViolationCallback, rows: np.ndarray, values: np.n
 
 
 def check_finite(report: ViolationCallback, rows: np.ndarray, values: np.ndarray) -> None:
-    """Lists (K, W) of floats hold no NaN, and nothing that float32 cannot hold."""
+    """Lists (K, W) of floats hold finite numbers in the range of float32."""
     outside = ~(np.abs(values) <= np.finfo(np.float32).max)
     bad = np.flatnonzero(outside.any(axis=1))
     report("finite float32 numbers", rows[bad], values[bad, outside[bad].argmax(axis=1)])
@@ -113,12 +113,12 @@ def check_finite(report: ViolationCallback, rows: np.ndarray, values: np.ndarray
 def check_unique(report: ViolationCallback, rows: np.ndarray, values: np.ndarray) -> None:
     """No value (K,) occurs twice; the later occurrences are shown."""
     order = np.argsort(values, kind="stable")
-    again = np.sort(order[1:][values[order[1:]] == values[order[:-1]]])
-    report("each value once", rows[again], values[again])
+    repeated = np.sort(order[1:][values[order[1:]] == values[order[:-1]]])
+    report("each value once", rows[repeated], values[repeated])
 
 
 def check_both_labels(violations: Violations, file: str, labels: np.ndarray) -> None:
-    """Both labels occur, or nothing can be learned or scored."""
+    """Both labels occur; otherwise nothing can be trained or scored."""
     absent = [label for label in (0, 1) if len(labels) and not (labels == label).any()]
     for label in absent:
         violations.add(file, "label", "both 0 and 1 to occur", f"no {label} in {len(labels)} rows")

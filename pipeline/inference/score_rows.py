@@ -9,7 +9,7 @@ import torch
 from features.errors import InputError
 from features.store import scoring_inputs
 from features.store.atomic import atomic_file
-from features.store.scoring_inputs import Scorable
+from features.store.scoring_inputs import ScoringInputs
 from features.store.store import Items
 from models.batches.rows import Rows
 from models.network import Network
@@ -55,7 +55,7 @@ def network_alone(args: ScoreArgs) -> tuple[Network, NetworkSettings]:
     return checkpoint.network(items, cfg.max_len), cfg
 
 
-def read(args: ScoreArgs, checkpoint: Checkpoint) -> tuple[Scorable, Items]:
+def read(args: ScoreArgs, checkpoint: Checkpoint) -> tuple[ScoringInputs, Items]:
     """Rows and items, checked against the network's tables. Raises InputError."""
     vocab, bars = checkpoint.vocab, RowBars()
     if args.items.is_dir():

@@ -26,7 +26,7 @@ def vectors():
 
 
 @pytest.fixture(scope="module")
-def found(vectors):
+def quantised(vectors):
     return quantise(vectors, LEVELS, CODEBOOK, seed=0)
 
 
@@ -38,54 +38,56 @@ def store(tmp_path, **settings):
     return open_store(place)
 
 
-def test_every_code_is_the_centroid_nearest_to_what_the_levels_before_left(vectors, found):
+def test_every_code_is_the_centroid_nearest_to_what_the_levels_before_left(vectors, quantised):
     for item in np.setdiff1d(np.arange(60), ZERO):
         residual = vectors[item].astype(np.float64)
         for level in range(LEVELS):
-            distances = [np.sum((residual - e) ** 2) for e in found.centroids[level]]
-            code = found.codes[item, level] - 1 - level * CODEBOOK
+            distances = [np.sum((residual - e) ** 2) for e in quantised.centroids[level]]
+            code = quantised.codes[item, level] - 1 - level * CODEBOOK
             assert distances[code] <= min(distances) + 1e-4
-            residual = residual - found.centroids[level][code]
+            residual = residual - quantised.centroids[level][code]
 
 
-def test_a_centroid_is_the_mean_of_its_residuals_and_the_share_left_is_theirs(vectors, found):
+def test_a_centroid_is_the_mean_of_its_residuals_and_the_share_left_is_theirs(vectors, quantised):
     real = np.setdiff1d(np.arange(60), ZERO)
     residual = vectors[real].astype(np.float64)
     variance = np.mean(np.sum((residual - residual.mean(axis=0)) ** 2, axis=1))
     for level in range(LEVELS):
-        code = found.codes[real, level] - 1 - level * CODEBOOK
+        code = quantised.codes[real, level] - 1 - level * CODEBOOK
         for c in range(CODEBOOK):
             mean = residual[code == c].mean(axis=0)
-            np.testing.assert_allclose(found.centroids[level][c], mean, atol=1e-5)
-        residual -= found.centroids[level][code]
+            np.testing.assert_allclose(quantised.centroids[level][c], mean, atol=1e-5)
+        residual -= quantised.centroids[level][code]
         left = np.mean(np.sum(residual**2, axis=1)) / variance
-        assert found.left[level] == pytest.approx(left, abs=1e-6)
+        assert quantised.variance_left[level] == pytest.approx(left, abs=1e-6)
 
 
-def test_the_error_falls_from_level_to_level(found):
-    assert 1 > found.left[0] > found.left[1] > found.left[2] > 0
+def test_the_error_falls_from_level_to_level(quantised):
+    assert (
+        1 > quantised.variance_left[0] > quantised.variance_left[1] > quantised.variance_left[2] > 0
+    )
 
 
-def test_levels_are_distinct_and_zero_is_for_items_without_a_vector(found):
-    assert found.codes.dtype == np.int32
-    assert np.flatnonzero((found.codes == 0).any(axis=1)).tolist() == ZERO
-    assert not found.codes[ZERO].any()
-    for level, codes in enumerate(found.codes.T):
+def test_levels_are_distinct_and_zero_is_for_items_without_a_vector(quantised):
+    assert quantised.codes.dtype == np.int32
+    assert np.flatnonzero((quantised.codes == 0).any(axis=1)).tolist() == ZERO
+    assert not quantised.codes[ZERO].any()
+    for level, codes in enumerate(quantised.codes.T):
         first = 1 + level * CODEBOOK
         assert set(codes) == {0, *range(first, first + CODEBOOK)}
 
 
-def test_equal_vectors_and_seeds_give_equal_codes(vectors, found):
+def test_equal_vectors_and_seeds_give_equal_codes(vectors, quantised):
     again = quantise(vectors.copy(), LEVELS, CODEBOOK, seed=0)
-    np.testing.assert_array_equal(again.codes, found.codes)
+    np.testing.assert_array_equal(again.codes, quantised.codes)
     other = quantise(vectors, LEVELS, CODEBOOK, seed=1)
-    assert (other.codes != found.codes).any()
+    assert (other.codes != quantised.codes).any()
 
 
-def test_vectors_without_a_content_do_not_move_the_codes_of_the_others(vectors, found):
+def test_vectors_without_a_content_do_not_move_the_codes_of_the_others(vectors, quantised):
     real = np.setdiff1d(np.arange(60), ZERO)
     np.testing.assert_array_equal(
-        quantise(vectors[real], LEVELS, CODEBOOK, seed=0).codes, found.codes[real]
+        quantise(vectors[real], LEVELS, CODEBOOK, seed=0).codes, quantised.codes[real]
     )
 
 
@@ -102,7 +104,7 @@ def test_more_codes_than_distinct_vectors_is_refused():
     said = "prepare.codebook = 5, but there are 4 distinct content vectors that are not zero"
     with pytest.raises(InputError, match=said):
         quantise(vectors, 1, 5, seed=0)
-    assert quantise(vectors, 1, 4, seed=0).left == [pytest.approx(0, abs=1e-9)]
+    assert quantise(vectors, 1, 4, seed=0).variance_left == [pytest.approx(0, abs=1e-9)]
     with pytest.raises(InputError, match=r"1 distinct residuals after level 1.*fewer prepare.co"):
         quantise(vectors, 2, 4, seed=0)
 
@@ -115,7 +117,7 @@ def test_the_store_has_the_codes_of_its_content_and_the_manifest_what_they_leave
     assert opened.items.codes.shape == (40, 2)
     assert opened.items.codes.dtype == np.int32
     assert not opened.items.codes[0].any()
-    left = [round(share, 6) for share in expected.left]
+    left = [round(share, 6) for share in expected.variance_left]
     assert opened.manifest["found"]["codes"] == {"codebook": 8, "variance_left": left}
 
 

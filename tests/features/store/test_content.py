@@ -161,13 +161,16 @@ def test_a_missing_file_or_column_is_named_with_what_to_do(folder):
     change(folder, txt_emb_BERT=None)
     message = refusal(folder)
     assert "item_feature.parquet: txt_emb_BERT: found columns item_id, " in message
-    assert "expected what prepare.content=joint_pca is made of, or prepare.content=given" in message
+    assert (
+        "expected the vectors that prepare.content=joint_pca needs, or prepare.content=given"
+        in message
+    )
     assert "img_emb_CLIPRN50: found" not in message
     (folder / "item_feature.parquet").unlink()
     message = refusal(folder, MODALITY)
     for column in MODALITIES:
-        assert f"item_feature.parquet: {column}: found no file to read it from" in message
-    assert "expected what prepare.content=modality_pca is made of" in message
+        assert f"item_feature.parquet: {column}: found no such file" in message
+    assert "expected the vectors that prepare.content=modality_pca needs" in message
     (folder / "item_feature.parquet").write_text("item_id\n")
     assert "expected a parquet file" in refusal(folder)
 
