@@ -284,6 +284,11 @@ class NetworkSettings:
             parts |= keys
         return parts | (set() if self.final.block2 else {"final.activation2", "final.distillation"})
 
+    @property
+    def parts(self) -> str:
+        """What decides which settings it reads, for messages."""
+        return f"{self.interest} and {self.interaction}, its loss {self.fit.loss}"
+
     def reads(self, key: str) -> bool:
         """Whether one of its parts, or its loss, reads the setting `key`, such as `qnn.rows`."""
         return not {key, key.split(".")[0]} & self.unread

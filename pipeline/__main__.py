@@ -11,16 +11,19 @@ if __name__ == "__main__":
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
 from features.errors import InputError
+from models.settings import NetworkSettings
 from pipeline import graph
 from pipeline.artifacts import spec
 from pipeline.artifacts.json_files import read_json
 from pipeline.artifacts.spec import ArtifactSpec
+from pipeline.config import listing
 from pipeline.config.settings import Settings
 from pipeline.reporting import leaderboard
 from pipeline.reporting.scores import submitted_row
@@ -38,6 +41,13 @@ def main() -> None:
     parser.add_argument("--from", dest="first", choices=names, default=names[0], metavar="STAGE")
     parser.add_argument("--to", dest="last", choices=names, default=LAST, metavar="STAGE")
     parser.add_argument("--dry-run", action="store_true", help="print which stages would run")
+    parser.add_argument(
+        "--settings",
+        nargs="?",
+        const="",
+        metavar="PREFIX",
+        help="print every setting of this run, or those below PREFIX, such as qin.fit",
+    )
     parser.add_argument("--download", action="store_true", help="fetch the competition's files")
     parser.epilog = f"stages: {' '.join(names)}"
     cli.main(parser, work)
@@ -46,6 +56,10 @@ def main() -> None:
 def work(arguments) -> None:
     started = time.perf_counter()
     s = cli.load(arguments)
+    if arguments.settings is not None:
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        print(listing.text(s, arguments.settings, studied(s), width))
+        return
     if arguments.download:
         run(s, "00_data", False, "--download")
     chosen = selected(s, arguments.first, arguments.last)
@@ -60,6 +74,15 @@ def work(arguments) -> None:
         run(s, stage, stage in again)
     if arguments.last == LAST:
         print(summary(s, time.perf_counter() - started))
+
+
+def studied(s: Settings) -> dict[str, NetworkSettings | None]:
+    """What the studies of train.settings=tuned have found; None where one is not finished."""
+    try:
+        found = graph.networks(s)
+    except spec.MissingArtifact:
+        return dict.fromkeys(s.tuned)
+    return {model: found[model] for model in s.tuned}
 
 
 def selected(s: Settings, first: str, last: str) -> list[str]:

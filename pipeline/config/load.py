@@ -55,8 +55,9 @@ def load_with_sources(profile: str, overrides: list[str]) -> tuple[Settings, Val
     layers = [(Source("profile", file.name), table) for file, table in _with_bases(path)]
     layers += [(Source("typed", override), read_override(override)) for override in overrides]
     problems: list[str] = []
+    sections = ["data", ALL, *networks.model_names()]
     for layer in layers:
-        _refuse_unknown(layer, problems)
+        _refuse_unknown(layer, sections, problems)
 
     values = _section(RunSettings, "", [(s, _pick(table, RUN)) for s, table in layers], problems)
     run = assemble(RunSettings, networks.plain(values), "", problems) or RunSettings()
@@ -118,7 +119,7 @@ def _with_bases(path: Path) -> list[tuple[Path, Table]]:
         path = beside if beside.is_file() else profile_path(base)
 
 
-def _refuse_unknown(layer: Layer, problems: list[str]) -> None:
+def _refuse_unknown(layer: Layer, sections: list[str], problems: list[str]) -> None:
     """Take out of the layer what is no section and no key, or a key by its old name."""
     source, table = layer
     start = "" if source.level == "typed" else f"{source.detail}: "
@@ -128,7 +129,6 @@ def _refuse_unknown(layer: Layer, problems: list[str]) -> None:
         if isinstance(inner, dict) and key in inner:
             del inner[key]
             problems.append(f"{start}{old} was renamed: write {new}=...")
-    sections = ["data", ALL, *networks.model_names()]
     for key in list(table):
         if key not in (*RUN, *sections):
             problems.append(f"{start}unknown key {key!r}{near(key, [*RUN, *sections])}")

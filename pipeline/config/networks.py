@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 from features.errors import InputError
 from models.settings import NetworkSettings
 from pipeline.config import paths
-from pipeline.config.schema import checked, near, values_of
-from pipeline.config.tables import Table, nested, read_toml
+from pipeline.config.schema import assemble, near, values_of
+from pipeline.config.tables import Table, read_toml
 
 ALL = "network"  # the section whose settings hold for every network
 
@@ -66,7 +66,7 @@ class Changes:
 
 def model_paths() -> dict[str, Path]:
     """The TOML of every network that can be trained, the papers' ablations among them."""
-    found = paths.MODELS.rglob("*.toml")
+    found = [*paths.MODELS.glob("*.toml"), *paths.MODELS.glob("*/*.toml")]
     return {path.stem: path for path in sorted(found) if path.parent.name != paths.SPACES}
 
 
@@ -80,8 +80,11 @@ def model_path(name: str) -> Path:
 
 def paper_settings(model: str) -> NetworkSettings:
     """A network as its own TOML has it, whatever a profile and a command line change."""
-    values = resolve(model, Changes(), [])
-    return checked(NetworkSettings, nested(plain(values)), model)
+    problems: list[str] = []
+    network = assemble(NetworkSettings, plain(resolve(model, Changes(), problems)), model, problems)
+    if problems or network is None:
+        raise InputError("; ".join(problems))
+    return network
 
 
 def plain(values: Values) -> dict[str, Any]:
@@ -146,23 +149,18 @@ def sourced(cls: type, table: Table, source: Source, where: str, problems: list[
 def not_in_force(
     changes: Changes, networks: Mapping[str, NetworkSettings], resolved: Mapping[str, Values]
 ) -> list[str]:
-    """A message for every typed setting of a network that no network of the run reads."""
+    """A message for every typed setting that no network of the run reads."""
     problems = []
     for section, values in changes.typed.items():
+        reached = [n for n in networks if section == ALL or section in dict(lineage(n))]
         for key, (_, source) in values.items():
-            reached = [n for n in networks if section == ALL or section in dict(lineage(n))]
-            holding = [n for n in reached if resolved[n][key].source == source]
-            if any(networks[n].reads(key) for n in holding):
-                continue
+            typed = [n for n in reached if resolved[n][key].source.level == "typed"]
+            if any(networks[n].reads(key) for n in typed):
+                continue  # in force, or replaced by what was typed for a network of its own
             if not reached:
                 reason = f"{section} is not among models={','.join(networks)}"
-            elif holding:
-                parts = [
-                    f"the parts of {n} are {networks[n].interest} and {networks[n].interaction},"
-                    f" its loss {networks[n].fit.loss}"
-                    for n in holding
-                ]
-                reason = "; ".join(parts)
+            elif typed:
+                reason = "; ".join(f"the parts of {n} are {networks[n].parts}" for n in typed)
             else:
                 n = reached[0]
                 reason = f"{n} has {n}.{key} from {resolved[n][key].source}; write {n}.{key}=..."

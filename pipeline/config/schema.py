@@ -82,20 +82,27 @@ class Setting:
 
     def _checked(self, value: Any, start: str, problems: list[str]) -> Any:
         value = _converted(value, self.kind, self.is_list)
+        kind: object = self.kind
         start = f"{start} {one_line(repr(value))} must be"
-        if type(value) is not self.kind:
-            problems.append(f"{start} {self.expected}")
+        if type(value) is not kind:
+            problems.append(f"{start} {self._element}")
         elif self.choices and value not in self.choices:
-            problems.append(f"{start} {self.expected}{near(value, self.choices)}")
+            problems.append(f"{start} {self._element}{near(value, self.choices)}")
         elif self.interval and not self.interval.holds(value):
-            problems.append(f"{start} {self.expected}")
+            problems.append(f"{start} {self._element}")
         elif isinstance(value, str) and not _is_plain(value):
             problems.append(f"{start} plain UTF-8 text, without NUL")
         return value
 
     @property
     def expected(self) -> str:
-        """What a value must be: `a number in (0, 1]`, `one of relu, silu`."""
+        """What may be written: `a number in (0, 1]`, `one of relu, silu`, `a list, each text`."""
+        if not self.is_list:
+            return self._element
+        return f"a list{' of one or more' * self.one_or_more}, each {self._element}"
+
+    @property
+    def _element(self) -> str:
         if self.choices:
             return f"one of {', '.join(self.choices)}"
         name = TYPE_NAMES.get(self.kind, self.kind.__name__)
@@ -122,7 +129,8 @@ def settings_of(cls: type) -> dict[str, Setting]:
 
 
 def _setting(field: "dataclasses.Field[Any]") -> Setting:
-    kind, texts = field.type, ()
+    kind: Any = field.type
+    texts: list[str] = []
     if get_origin(kind) is Annotated:
         kind, *texts = get_args(kind)
     *limits, meaning = texts or [""]
@@ -134,7 +142,7 @@ def _setting(field: "dataclasses.Field[Any]") -> Setting:
     choices = get_args(element) if get_origin(element) is Literal else ()
     return Setting(
         key=field.name,
-        kind=str if choices else element,
+        kind=str if choices else get_origin(element) or element,
         default=field.default,
         is_list=is_list,
         one_or_more=limit["one_or_more"] is not None,
@@ -168,7 +176,7 @@ def values_of(
     """
     values: dict[str, Any] = {}
     settings = settings_of(cls)
-    fields = {field.name: field.type for field in dataclasses.fields(cls)}
+    fields: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(cls)}
     for key, value in tree.items():
         name = f"{where}.{key}" if where else key
         if key not in fields:

@@ -65,7 +65,7 @@ class Int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Categorical:
-    choices: list
+    choices: list[Any]
 
     def __post_init__(self) -> None:
         if len(self.choices) < 2:
@@ -77,7 +77,7 @@ class Categorical:
             raise ValueError(f'a choice {odd[0]} must be plain; write several widths as "256,128"')
 
     @property
-    def ends(self) -> tuple:
+    def ends(self) -> tuple[Any, ...]:
         return tuple(self.choices)
 
     def holds(self, value: Any) -> bool:
@@ -158,7 +158,7 @@ def _parameters(table: Table, above: str, problems: list[str]) -> Iterator[tuple
 def _impossible(network: NetworkSettings, key: str, parameter: Parameter) -> list[str]:
     """What the schema says of the parameter's ends, or of each of its choices."""
     if not network.reads(key):
-        return [f"{key}: not read, the parts are {network.interest} and {network.interaction}"]
+        return [f"{key}: not read, the parts are {network.parts}"]
     problems: list[str] = []
     for value in parameter.ends:
         build(NetworkSettings, nested(flat(asdict(network)) | {key: value}), "", problems)
