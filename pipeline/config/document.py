@@ -8,13 +8,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from features.settings import ChallengeSettings, ReleaseSettings, SampleSettings
 from models.settings import NetworkSettings
 from pipeline.config import paths
 from pipeline.config.listing import data_source, shown
 from pipeline.config.load import RENAMED
 from pipeline.config.schema import MISSING, Setting, settings_of
-from pipeline.config.settings import RunSettings
+from pipeline.config.settings import DATA_SETTINGS, RunSettings
 
 PAGE = paths.REPOSITORY / "docs" / "configuration.md"
 INTRODUCTION = Path(__file__).with_name("introduction.md")
@@ -31,11 +30,6 @@ SECTIONS = {
     "tune": "Search for better settings: `tune`",
     "blend": "Blending: `blend`",
 }
-SOURCES = {
-    "sample": ("a generated world", SampleSettings),
-    "release": ("a public MicroLens release", ReleaseSettings),
-    "challenge": ("a folder in the challenge's schema", ChallengeSettings),
-}
 
 
 def text() -> str:
@@ -47,16 +41,20 @@ def text() -> str:
         table(s for key, s in run.items() if "." not in key),
     ]
     parts += ["## Data: `data`\n", table([data_source()])]
-    for name, (what, cls) in SOURCES.items():
-        parts += [f'`data.source = "{name}"`, {what}:\n', table(settings_of(cls).values(), "data.")]
+    for name, cls in DATA_SETTINGS.items():
+        title = f'`data.source = "{name}"`: {_about(cls)}\n'
+        parts += [title, table(settings_of(cls).values(), "data.")]
     for section, title in SECTIONS.items():
         parts += [f"## {title}\n", table(_below(section, run))]
     declared = settings_of(NetworkSettings)
     parts += [NETWORK, table(s for key, s in declared.items() if "." not in key)]
     sections: dict[str, Any] = {field.name: field.type for field in fields(NetworkSettings)}
     for section in dict.fromkeys(key.partition(".")[0] for key in declared if "." in key):
-        about = " ".join(sections[section].__doc__.split())
-        parts += [f"### `{section}`\n", f"{about}\n", table(_below(section, declared))]
+        parts += [
+            f"### `{section}`\n",
+            f"{_about(sections[section])}\n",
+            table(_below(section, declared)),
+        ]
     parts += ["## Renamed keys\n", "The old key is refused with its new name.\n"]
     parts.append("| was | is |\n| --- | --- |\n" + _rows(RENAMED))
     return "\n".join(parts)
@@ -69,6 +67,10 @@ def table(settings: Iterable[Setting], above: str = "") -> str:
         cells = (f"`{above}{setting.key}`", _values(setting), default, setting.meaning)
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def _about(cls: type) -> str:
+    return " ".join((cls.__doc__ or "").split())
 
 
 def _values(setting: Setting) -> str:

@@ -16,7 +16,7 @@ from pipeline.config.load import load_with_sources
 from pipeline.config.networks import ALL, DEFAULT, Source
 from pipeline.config.redact import without_secrets
 from pipeline.config.schema import Setting, near, settings_of
-from pipeline.config.settings import SOURCES, RunSettings, Settings
+from pipeline.config.settings import DATA_SETTINGS, RunSettings, Settings
 from pipeline.config.tables import flat
 
 STUDY = Source("study", "40_tune")
@@ -91,7 +91,7 @@ def data_source() -> Setting:
         key="data.source",
         kind=str,
         default=dataclasses.MISSING,
-        choices=tuple(SOURCES),
+        choices=tuple(DATA_SETTINGS),
         meaning="Where the data come from: a generated world, a public MicroLens release that is"
         " converted, or a folder in the challenge's schema.",
     )
