@@ -97,7 +97,7 @@ def test_present_settings_outside_the_space_are_named_and_not_tried(own, capsys)
 
 
 def test_missing_or_negative_numbers_are_refused(untuned):
-    with pytest.raises(InputError, match=r"tune\.trials = 0: say how many trials"):
+    with pytest.raises(InputError, match=r"tune\.trials = 0: set the number of trials"):
         stage.work(load("sample", untuned), False)
     with pytest.raises(InputError, match=r"--workers -1 must be at least 0"):
         stage.work(load("sample", [*untuned, "tune.trials=1"]), False, -1)
