@@ -77,3 +77,11 @@ def tiny_store(folder: Path, **sizes: int) -> Store:
     files = schema.files(tiny_challenge(folder / "challenge", **sizes))
     prepare.write_store(folder / "store", files, published_sizes=False)
     return open_store(folder / "store")
+
+
+def replace_column(folder: Path, file: str, column: str, array: pa.Array) -> None:
+    """Write `file`.parquet again with another array in a column."""
+    path = folder / f"{file}.parquet"
+    table = pq.read_table(path)
+    index = table.schema.get_field_index(column)
+    pq.write_table(table.set_column(index, column, array), path)
