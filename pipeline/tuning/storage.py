@@ -61,7 +61,7 @@ def has_journal(study: Study) -> bool:
     """Whether `study` lies in a journal, which knows no heartbeats.
 
     Optuna has no public name for a study's storage: this is the only use of `Study._storage`. Held
-    by tests/pipeline/tuning/test_stale_trials.py, for journals and for databases.
+    by tests/pipeline/tuning/test_storage.py, for a journal and for a database.
     """
     return isinstance(study._storage, JournalStorage)
 
