@@ -1,4 +1,4 @@
-"""Fixtures of what the published implementations computed: one .npz, read and ticked off.
+"""Fixtures: results of the published implementations, one .npz each, every array of which is read.
 
 PARITY_FIXTURES names their folder (default ../shared/parity); its README.md holds the maths. Arrays
 are named w/ (weights), in/, out_<mode>/, grad_<mode>/, after_train/, after_2_steps/. A network runs
@@ -25,8 +25,8 @@ from models.settings import NetworkSettings
 ROOT = Path(__file__).resolve().parents[2]
 FIXTURES = Path(os.environ.get("PARITY_FIXTURES", ROOT.parent / "shared" / "parity"))
 if "PARITY_FIXTURES" in os.environ and not FIXTURES.is_dir():
-    raise RuntimeError(f"PARITY_FIXTURES={FIXTURES} is no folder")  # a misspelt one would skip all
-FAMILIES = set()  # those that tests take; a test of their own holds the files against them
+    raise RuntimeError(f"PARITY_FIXTURES={FIXTURES} is no folder")  # or all would be skipped
+FAMILIES = set()  # those that tests read; one test compares them with the files
 marks = [
     pytest.mark.parity,
     pytest.mark.skipif(not FIXTURES.is_dir(), reason="no PARITY_FIXTURES, no ../shared/parity"),
@@ -34,7 +34,7 @@ marks = [
 
 
 class Fixture:
-    """One .npz, in one precision. `finish` fails on arrays that nothing has read."""
+    """One .npz, in one precision. `finish` fails where an array was not read."""
 
     def __init__(self, path: Path, dtype: torch.dtype) -> None:
         self.arrays = dict(np.load(path))
@@ -63,8 +63,8 @@ class Fixture:
         if self.dtype == torch.float32:
             rtol, atol = 1e-4, max(1e-4 * want.abs().max().item(), 1e-6)
         got = got.detach().double().reshape(want.shape)
-        said = f"{key}: {{}}".format
-        torch.testing.assert_close(got, want, rtol=rtol, atol=atol, msg=said)
+        message = f"{key}: {{}}".format
+        torch.testing.assert_close(got, want, rtol=rtol, atol=atol, msg=message)
 
     def close_gradients(self, module: nn.Module, prefix: str, weights: str = "w") -> None:
         """The gradient of every parameter, under prefix/."""
@@ -83,13 +83,13 @@ class Fixture:
         return [k.removeprefix(f"{weights}/") for k in self.arrays if k.startswith(f"{weights}/")]
 
     def load(self, module: nn.Module, weights: str = "w", tables: str = "") -> None:
-        """Load weights/; tables begins the names of those that the module does not hold."""
+        """Load weights/, without those whose names begin with `tables`: the module lacks them."""
         state = self.under(weights)
         held = {k: w for k, w in state.items() if not tables or not k.startswith(tables)}
         module.load_state_dict(as_ours(module, held))
 
     def finish(self) -> None:
-        assert not self.unread, f"never compared: {sorted(self.unread)}"
+        assert not self.unread, f"arrays never compared: {sorted(self.unread)}"
 
 
 def fixtures(family: str):

@@ -32,7 +32,7 @@ def rows(seed: int = 0, n_rows: int = 8) -> tuple[Rows, torch.Tensor]:
     """`n_rows` rows over five shared histories, and their labels (both classes)."""
     g = torch.Generator().manual_seed(seed)
     offsets = torch.tensor([0, *torch.tensor(LENGTHS).cumsum(0).tolist()])
-    made = Rows(
+    data = Rows(
         user=torch.arange(n_rows, dtype=torch.int32) // 2,
         item=torch.randint(1, N_ITEMS, (n_rows,), generator=g, dtype=torch.int32),
         likes=torch.randint(0, 11, (n_rows,), generator=g).to(torch.uint8),
@@ -43,25 +43,25 @@ def rows(seed: int = 0, n_rows: int = 8) -> tuple[Rows, torch.Tensor]:
         n_items=N_ITEMS,
         max_len=4,
     )
-    return made, (torch.arange(n_rows) % 3 == 0).double()
+    return data, (torch.arange(n_rows) % 3 == 0).double()
 
 
 def network(settings: NetworkSettings, seed: int = 0) -> Network:
-    """A network in float64 with weights large enough for mistakes to show."""
+    """A network in float64, whose weights are large enough to show mistakes."""
     torch.manual_seed(seed)
-    made = Network(settings, items(), N_USERS).double()
+    net = Network(settings, items(), N_USERS).double()
     with torch.no_grad():
-        for weight in made.parameters():
+        for weight in net.parameters():
             weight.copy_(torch.randn_like(weight) * 0.5)
-        for module in made.modules():
+        for module in net.modules():
             if isinstance(module, torch.nn.Embedding):
                 module.weight[0] = 0
-    return made
+    return net
 
 
 def settings(**changed) -> NetworkSettings:
-    given = {"interest": "asta", "interaction": "qnn", "embedding_dim": 4, "max_len": 4}
-    return NetworkSettings(**given | {"fit": FitSettings(batch_size=4, max_epochs=3)} | changed)
+    defaults = {"interest": "asta", "interaction": "qnn", "embedding_dim": 4, "max_len": 4}
+    return NetworkSettings(**defaults | {"fit": FitSettings(batch_size=4, max_epochs=3)} | changed)
 
 
 def history(lengths: tuple[int, ...], n_items: int, seed: int = 0) -> History:

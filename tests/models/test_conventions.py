@@ -45,7 +45,7 @@ def test_initial_weights_are_the_published_ones(s):
         if isinstance(module, nn.Embedding):
             assert not module.weight[0].any()
             assert 0.7e-4 < module.weight[1:].std() < 1.3e-4
-        if type(module) in (nn.Linear, Linear):  # what torch derives from it keeps its own
+        if type(module) in (nn.Linear, Linear):  # classes that torch derives from it keep their own
             spread = (2 / sum(module.weight.shape)) ** 0.5
             assert module.bias is None or not module.bias.any()
             if module.weight.numel() > 500:
@@ -57,8 +57,8 @@ def test_initial_weights_are_the_published_ones(s):
 
 @pytest.mark.parametrize("s", [QIN, DCN], ids=["qin", "dcn"])
 def test_the_padding_item_never_trains_although_an_empty_history_may_read_it(s):
-    net, (made, _) = network(s), rows()
-    net(made.batch(torch.arange(8))).sum().backward()
+    net, (data, _) = network(s), rows()
+    net(data.batch(torch.arange(8))).sum().backward()
     tables = [m for m in net.modules() if isinstance(m, nn.Embedding)]
     assert all(not table.weight.grad[0].any() for table in tables)
     assert all(table.weight.grad[1:].any() for table in tables)
@@ -92,7 +92,7 @@ def test_running_statistics_move_a_tenth_and_hold_the_unbiased_variance(part):
     torch.testing.assert_close(norm.running_mean, 0.1 * x.mean(0))
 
 
-DROPPING = {  # a part, and how often a pass drops
+DROPPING = {  # a part: settings, and the number of dropouts in a pass
     "qnn": (settings(qnn=QnnSettings(layers=2, dropout=0.5)), 4),
     "asta": (settings(asta=AstaSettings(dropout=0.5), qnn=QnnSettings(layers=2, dropout=0.0)), 1),
     "mlp": (settings(interest="mean", interaction="mlp", mlp=MlpSettings(hidden=(6, 4))), 2),
@@ -117,7 +117,7 @@ def test_dropout_is_where_it_is_published_and_as_strong_as_set(part):
     own = {part: replace(getattr(s, part), dropout=0.5)}
     if part != "qnn":
         own["qnn"] = replace(s.qnn, dropout=0.0)
-    net, (made, _), drops = network(replace(s, **own)).train(), rows(), []
+    net, (data, _), drops = network(replace(s, **own)).train(), rows(), []
 
     def note(module, inputs, output):
         if module.p:
@@ -128,9 +128,9 @@ def test_dropout_is_where_it_is_published_and_as_strong_as_set(part):
             module.register_forward_hook(note)
     torch.manual_seed(0)
     for _ in range(20):
-        net(made.batch(torch.arange(8)))
+        net(data.batch(torch.arange(8)))
     assert len(drops) == 20 * times
     assert 0.4 < torch.cat(drops).mean() < 0.6
     n = len(drops)
-    net.eval()(made.batch(torch.arange(8)))
+    net.eval()(data.batch(torch.arange(8)))
     assert not torch.cat(drops[n:]).any()

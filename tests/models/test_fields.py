@@ -39,7 +39,7 @@ def settings(explicit="none", deep="mlp", **changed):
 
 
 def network(s):
-    """Of float64 and with weights that are large enough to tell formulas apart."""
+    """In float64, with weights that are large enough to tell formulas apart."""
     torch.manual_seed(1)
     net = FieldNetwork(s, SIZES).double().eval()
     for table in net.embedding_tables():
@@ -83,13 +83,13 @@ def test_cross_layers_are_those_of_the_first_version():
 def test_the_logit_is_the_deep_part_plus_the_explicit_one(explicit, deep):
     net = network(settings(explicit, deep))
     for row, logit in zip(BATCH, net(BATCH), strict=True):
-        place = [begin + int(value) for begin, value in zip(FIRST, row, strict=True)]
-        fields = torch.stack([net.embedding.weight[p] for p in place])
+        index = [first + int(value) for first, value in zip(FIRST, row, strict=True)]
+        fields = torch.stack([net.embedding.weight[p] for p in index])
         want = net.deep(fields.reshape(1, -1))
         if explicit != "none":
             want = want + net.explicit(fields[None])
         if explicit in ("fm", "cin"):
-            want = want + sum(net.first_order.weight[p] for p in place)
+            want = want + sum(net.first_order.weight[p] for p in index)
         close(logit, want[0, 0])
 
 
@@ -124,10 +124,10 @@ def test_embeddings_begin_small_with_zero_padding_and_all_are_under_l2(explicit,
         assert others.all()
 
 
-def test_values_become_rows_of_their_own_field_and_strangers_the_last_row():
-    known = [torch.tensor([3, 7, 9]), torch.tensor([0, 7])]
+def test_values_become_rows_of_their_own_field_and_unseen_ones_the_last_row():
+    vocabularies = [torch.tensor([3, 7, 9]), torch.tensor([0, 7])]
     values = torch.tensor([[3, 7], [9, 0], [7, 3], [4, 9], [99, -1], [0, 7]])
-    got = encode(values, known)
+    got = encode(values, vocabularies)
     assert got.tolist() == [[1, 2], [3, 1], [2, 3], [4, 3], [4, 3], [4, 2]]
     assert got.dtype == torch.int64
 
@@ -141,7 +141,9 @@ def test_a_batch_holds_the_rows_asked_for():
 
 @pytest.mark.parametrize("explicit", ["none", "fm", "cin", "cross"])
 @pytest.mark.parametrize("final", [settings().final, TWO_BLOCKS])
-def test_every_part_learns_in_the_one_loop_and_padding_and_strangers_only_shrink(explicit, final):
+def test_every_part_learns_in_the_one_loop_and_padding_and_unseen_values_only_shrink(
+    explicit, final
+):
     s = settings(explicit, "final", final=final)
     torch.manual_seed(0)
     net = FieldNetwork(s, (5, 7, 6))  # the last row of each field is not in BATCH

@@ -46,7 +46,7 @@ EACH = pytest.mark.parametrize(("s", "published"), FAMILIES.values(), ids=FAMILI
 
 
 @EACH
-def test_a_published_state_comes_home_whole(s, published):
+def test_a_published_state_loads_whole(s, published):
     net = randomised(network(s))
     translated = as_ours(network(s, seed=1), saved(net, published))
     state = net.state_dict()
@@ -55,7 +55,7 @@ def test_a_published_state_comes_home_whole(s, published):
 
 
 @EACH
-def test_what_does_not_fit_is_listed_in_the_published_names(s, published):
+def test_weights_that_do_not_fit_are_listed_in_the_published_names(s, published):
     state = saved(network(s), published)
     absent, reshaped = published[-1], published[0]  # the output's bias; likes
     del state[absent]
@@ -71,11 +71,11 @@ def test_what_does_not_fit_is_listed_in_the_published_names(s, published):
 @pytest.mark.parametrize("dropout", [True, False])
 def test_a_layer_too_few_is_missing_under_the_number_it_would_have(dropout):
     state = saved(network(DIN), checkpoints.din(dropout))
-    place = "dnn.mlp.8" if dropout else "dnn.mlp.6"
-    del state[f"{place}.weight"], state[f"{place}.bias"]
+    layer = "dnn.mlp.8" if dropout else "dnn.mlp.6"
+    del state[f"{layer}.weight"], state[f"{layer}.bias"]
     with pytest.raises(ValueError, match="missing") as refused:
         as_ours(network(DIN), state)
-    assert str(refused.value) == f"missing: {place}.weight; {place}.bias"
+    assert str(refused.value) == f"missing: {layer}.weight; {layer}.bias"
 
 
 def test_an_mlp_with_dropout_after_some_layers_only_is_read_in_order():
@@ -90,7 +90,7 @@ def test_another_familys_checkpoint_is_refused_with_both_lists():
 
 
 @pytest.mark.parametrize("added", ["user_id", "item_codes"])
-def test_what_no_published_network_has_is_refused_by_name(added):
+def test_weights_that_no_published_network_has_are_refused_by_name(added):
     net = network(settings(qnn=QnnSettings(layers=2, rows=3), **{added: True}))
     with pytest.raises(ValueError, match=r"no published network has (user|item\.code)\.weight"):
         names(net, checkpoints.qin(2))
@@ -106,7 +106,7 @@ def test_parts_alone_have_the_names_of_their_own_modules():
 
 
 @pytest.mark.parametrize("activation", ["none", "relu"])
-def test_final_blocks_are_numbered_layer_by_layer_whatever_stands_between(activation):
+def test_final_blocks_are_numbered_layer_by_layer_whatever_lies_between(activation):
     s = FinalSettings(block1=(8, 4), block2=(6,), activation1=activation, gating=True)
     net = FinalNetwork(6, s, field_dim=2)
     published = [

@@ -45,16 +45,14 @@ def test_a_batch_holds_the_last_items_of_every_history_in_order(max_len):
     index = torch.tensor([7, 0, 3, 3])
     batch = ROWS.cut(max_len).batch(index)
     for b, r in enumerate(index.tolist()):
-        found = batch.history.position[batch.history.offsets[b] : batch.history.offsets[b + 1]]
-        assert batch.items[found].tolist() == ids_of(r, max_len)
+        entries = batch.history.position[batch.history.offsets[b] : batch.history.offsets[b + 1]]
+        assert batch.items[entries].tolist() == ids_of(r, max_len)
         assert (
             batch.history.row[batch.history.offsets[b] : batch.history.offsets[b + 1]] == b
         ).all()
         assert batch.items[batch.target[b]] == ROWS.item[r]
         assert (batch.likes[b], batch.views[b]) == (ROWS.likes[r], ROWS.views[r])
-    assert (
-        batch.items.unique().tolist() == batch.items.tolist()
-    )  # each item once, and only these and the padding
+    assert batch.items.unique().tolist() == batch.items.tolist()  # each item once
     used = {0, *ROWS.item[index].tolist(), *(i for r in index.tolist() for i in ids_of(r, max_len))}
     assert set(batch.items.tolist()) == used
 
@@ -70,15 +68,15 @@ def test_an_item_is_its_id_the_mean_of_its_tags_and_its_mapped_content():
     assert got.shape == (N_ITEMS, 2 * 4 + CONTENT)
 
 
-def test_levels_and_codes_of_an_item_follow_what_is_known_of_it():
+def test_levels_and_codes_of_an_item_follow_its_id_tags_and_content():
     net, table = network(RICH), items()
-    got, known = net.represent(torch.arange(N_ITEMS)), net.item(torch.arange(N_ITEMS))
+    got, own = net.represent(torch.arange(N_ITEMS)), net.item(torch.arange(N_ITEMS))
     for i in range(N_ITEMS):
         levels = net.likes.weight[table.likes[i]], net.views.weight[table.views[i]]
         codes = [net.item.code.weight[c] for c in table.codes[i].tolist() if c]
         mean = torch.stack(codes).mean(0) if codes else torch.zeros(4, dtype=torch.float64)
-        torch.testing.assert_close(known[i, -4:], mean)
-        torch.testing.assert_close(got[i], torch.cat((known[i], *levels)))
+        torch.testing.assert_close(own[i, -4:], mean)
+        torch.testing.assert_close(got[i], torch.cat((own[i], *levels)))
 
 
 @ALL

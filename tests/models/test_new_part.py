@@ -72,6 +72,6 @@ def test_training_imports_nothing_of_serving():
 
 
 def test_it_is_named_where_it_would_be_served(toy):
-    said = "the interaction part ToyInteraction has no serving form: give it a method fused"
-    with pytest.raises(NoServingForm, match=said):
+    message = "the interaction part ToyInteraction has no serving form: give it a method fused"
+    with pytest.raises(NoServingForm, match=message):
         ServingNetwork(toy, 4)

@@ -1,4 +1,4 @@
-"""Against what the published implementations computed.
+"""Against the results of the published implementations.
 
 Every array of every fixture is compared, or is an input. What the families compute is tested
 without fixtures too: test_interest, test_interaction, test_transformer, test_network, test_fit.
@@ -217,10 +217,10 @@ def test_transformer_dcn_with_the_published_mask_and_with_the_mask_put_right(pat
     z.finish()
 
 
-def activation(given: str | list[str | None] | None) -> str:
+def activation(names: str | list[str | None] | None) -> str:
     """One name for all layers of a block, ours of FuxiCTR's."""
-    each = {str(name).lower() for name in (given if isinstance(given, list) else [given])}
-    assert len(each) == 1, f"a block has one activation: {given}"
+    each = {str(name).lower() for name in (names if isinstance(names, list) else [names])}
+    assert len(each) == 1, f"a block has one activation: {names}"
     assert each <= set(ACTIVATIONS)
     return each.pop()
 

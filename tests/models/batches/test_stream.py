@@ -37,9 +37,9 @@ def world(tmp_path_factory) -> SimpleNamespace:
     )  # fmt: skip
     folder = tmp_path_factory.mktemp("store")
     label, fold = draw(0, 2).to(torch.uint8), draw(0, 5).to(torch.int8)
-    given = {name: getattr(rows, name) for name in (*COLUMNS, "values", "offsets")}
+    arrays = {name: getattr(rows, name) for name in (*COLUMNS, "values", "offsets")}
     mapped = SimpleNamespace()
-    for name, values in (given | {"label": label, "fold": fold}).items():
+    for name, values in (arrays | {"label": label, "fold": fold}).items():
         np.save(folder / f"{name}.npy", values.numpy())
         setattr(mapped, name, np.load(folder / f"{name}.npy", mmap_mode="r"))
     on_disk = stream.StreamRows.of_split(
@@ -52,7 +52,7 @@ def world(tmp_path_factory) -> SimpleNamespace:
 
 
 def of_epoch(world, rows, seed=0, shuffled=True):
-    """The batches of a pass and their labels; and the numbers of its rows."""
+    """The batches of a pass with their labels; and the row numbers of each batch."""
     shuffle = torch.Generator().manual_seed(seed) if shuffled else None
     fed = list(batches_on_device(rows, world.disk_label, rows.plan(BATCH, shuffle), CPU))
     return fed, [batch.user for batch, _ in fed]
@@ -100,13 +100,13 @@ def test_the_order_follows_from_the_generators_state_and_is_another_every_epoch(
 
 def test_rows_are_shuffled_within_windows_of_blocks_from_anywhere(world):
     order = world.disk.plan(BATCH, torch.Generator().manual_seed(0))
-    spread, sizes, block = [], [], world.disk.block
+    ranges, sizes, block = [], [], world.disk.block
     for rows, _, _ in world.disk.windows(order, None):
         in_window = rows.user.unique()
         sizes.append(len(in_window))
-        spread.append(int(in_window.max() - in_window.min()))
+        ranges.append(int(in_window.max() - in_window.min()))
     assert max(sizes) < N_ROWS / 3  # several windows
-    assert np.mean(spread) > N_ROWS / 2
+    assert np.mean(ranges) > N_ROWS / 2
     assert len((torch.cat(of_epoch(world, world.disk)[1])[:BATCH] // block).unique()) >= 8
 
 
@@ -181,16 +181,16 @@ def test_a_fit_reads_from_disk_and_repeats_itself(world):
     s = small.settings()
     s = replace(s, fit=replace(s.fit, batch_size=BATCH, max_epochs=1))
     held = torch.arange(200)
-    made = []
+    logits = []
     for seed in (1, 1, 2):
         net = small.network(s)
         report = fit(
             net, outside(world, 0), world.disk_label, world.rows.take(held), world.label[held],
             s.fit, seed=seed, score=lambda label, logits: -float((logits - label).abs().mean()),
         )  # fmt: skip
-        made.append(report.held_logits)
-    assert torch.equal(made[0], made[1])
-    assert not torch.equal(made[0], made[2])
+        logits.append(report.held_logits)
+    assert torch.equal(logits[0], logits[1])
+    assert not torch.equal(logits[0], logits[2])
 
 
 def test_a_single_row_at_the_end_joins_the_batch_before_in_training_alone(world):
@@ -218,18 +218,18 @@ def test_memory_that_may_not_hold_a_batch_is_refused(world):
         replace(world.disk, memory=LEAST - 1).plan(BATCH)
 
 
-def test_scattered_elements_are_gathered_a_few_places_at_a_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(disk_array, "REGION_BITS", 4)  # bits: places of four elements
+def test_scattered_elements_are_gathered_a_few_regions_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(disk_array, "REGION_BITS", 4)  # bits: regions of four elements
     monkeypatch.setattr(disk_array, "REGIONS", 3)
     np.save(tmp_path / "a.npy", np.arange(1000, dtype=np.int32)[::-1])
-    found = DiskArray.of(np.load(tmp_path / "a.npy", mmap_mode="r"))
+    array = DiskArray.of(np.load(tmp_path / "a.npy", mmap_mode="r"))
     maps, memmap = [], np.memmap
-    monkeypatch.setattr(np, "memmap", lambda *given: maps.append(given) or memmap(*given))
+    monkeypatch.setattr(np, "memmap", lambda *args: maps.append(args) or memmap(*args))
     index = np.sort(np.random.default_rng(0).integers(0, 1000, 200))
-    assert found.gather(index).tolist() == (999 - index).tolist()
-    places = len(np.unique(index // 4))
-    assert len(maps) == -(-places // 3)
-    assert found.gather(index[:0]).tolist() == []
-    assert found.max() == 999
+    assert array.gather(index).tolist() == (999 - index).tolist()
+    regions = len(np.unique(index // 4))
+    assert len(maps) == -(-regions // 3)
+    assert array.gather(index[:0]).tolist() == []
+    assert array.max() == 999
     with pytest.raises(IndexError):
-        found.gather(np.array([1000]))
+        array.gather(np.array([1000]))

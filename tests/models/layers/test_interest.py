@@ -41,10 +41,10 @@ def test_sparse_target_attention_matches_the_equation_written_as_loops(case, wei
     layer = SparseTargetAttention(D, 10, weights).double()
     want = target.clone()
     for b in range(1, len(target)):  # row 0 has no history
-        found = entries(items, h, b)
-        scores = [layer.query(target[b]) @ layer.key(s) / math.sqrt(10) for s in found]
+        history_items = entries(items, h, b)
+        scores = [layer.query(target[b]) @ layer.key(s) / math.sqrt(10) for s in history_items]
         total = torch.zeros(10, dtype=torch.float64)
-        for weight, s in zip(WEIGHTS[weights](torch.stack(scores)), found, strict=True):
+        for weight, s in zip(WEIGHTS[weights](torch.stack(scores)), history_items, strict=True):
             total = total + weight * layer.value(s)
         want[b] = target[b] + layer.out(total)
     close(layer(target, items, h), want, rtol=0, atol=1e-12)
@@ -72,13 +72,13 @@ def test_din_attention_matches_the_equation_written_as_loops(case, softmax):
     layer = DinAttention(D, (5, 3), dropout=0.0, softmax=softmax).double()
     want = torch.zeros_like(target)
     for b in range(len(target)):
-        t, found = target[b], entries(items, h, b)
-        weights = [layer.rest(layer.first(torch.cat((t, s, t - s, t * s)))) for s in found]
-        if softmax and found:
+        t, history_items = target[b], entries(items, h, b)
+        weights = [layer.rest(layer.first(torch.cat((t, s, t - s, t * s)))) for s in history_items]
+        if softmax and history_items:
             weights = torch.softmax(torch.stack(weights), dim=0)
-        if softmax and not found:  # the padding item, alone
+        if softmax and not history_items:  # the padding item, alone
             want[b] = items[0]
-        for w, s in zip(weights, found, strict=True):
+        for w, s in zip(weights, history_items, strict=True):
             want[b] += w * s
     close(layer(target, items, h), want, rtol=0, atol=1e-12)
 
@@ -132,15 +132,15 @@ OURS = {
 @pytest.mark.parametrize("name", PLAIN)
 @pytest.mark.parametrize("lengths", [LENGTHS, (0, 0), (2, 3, 0)])
 def test_ragged_products_and_their_gradients_are_the_plain_ones(name, lengths):
-    h, made = history(lengths, U), []
+    h, results = history(lengths, U), []
     for formula in (PLAIN[name], OURS[name]):
         torch.manual_seed(3)
         n = len(h.row) if name == "pool" else len(lengths)
         shapes = (n,) if name == "pool" else (n, D), (U, D)
         leaves = [torch.randn(s, dtype=torch.float64, requires_grad=True) for s in shapes]
         out = formula(*leaves, h)
-        made.append([out, *torch.autograd.grad((out * out.detach().cos()).sum(), leaves)])
-    for ours, plain in zip(*made, strict=True):
+        results.append([out, *torch.autograd.grad((out * out.detach().cos()).sum(), leaves)])
+    for ours, plain in zip(*results, strict=True):
         close(ours, plain, rtol=1e-13, atol=1e-13)
 
 

@@ -56,7 +56,7 @@ def test_wide_float32_products_are_onednn_s_and_equal_but_for_rounding():
     bias = torch.randn(260, requires_grad=True)
     weight, toward = bank.chunk(4, dim=1)[2], torch.randn(260, 70).T
 
-    def made(product) -> list[torch.Tensor]:
+    def results(product) -> list[torch.Tensor]:
         x.grad = bank.grad = bias.grad = None
         y = product(x, weight, bias)
         y.backward(toward)
@@ -64,7 +64,7 @@ def test_wide_float32_products_are_onednn_s_and_equal_but_for_rounding():
 
     assert onednn_takes(x)
     assert is_wide(x, weight)
-    for got, want in zip(made(linear), made(torch.nn.functional.linear), strict=True):
+    for got, want in zip(results(linear), results(torch.nn.functional.linear), strict=True):
         torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-4)
 
 
@@ -101,8 +101,8 @@ def test_a_network_in_bf16_is_near_the_exact_one_and_its_gradients_are_float32(
 ):
     net = network(settings(interest=interest, interaction=interaction)).float().eval()
     net.item.content = net.item.content.float()
-    made, _ = rows()
-    batch = made.batch(torch.arange(8))
+    data, _ = rows()
+    batch = data.batch(torch.arange(8))
     exact = net(batch)
     with matmul_precision("bf16", CPU):
         rounded = net(batch)

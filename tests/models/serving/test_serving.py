@@ -1,4 +1,4 @@
-"""Folded networks score as the networks do."""
+"""Serving networks score as the networks do."""
 
 import copy
 import itertools
@@ -115,13 +115,13 @@ def directly(net: Network, asked: Request, max_len: int) -> torch.Tensor:
 
 
 @ALL
-def test_a_folded_network_scores_as_the_network_does(s):
+def test_a_serving_network_scores_as_the_network_does(s):
     net = trained(s)
-    folded, scores = ServingNetwork(net, s.max_len, torch.float64), []
+    serving, scores = ServingNetwork(net, s.max_len, torch.float64), []
     for history, n in itertools.product(HISTORIES.values(), (1, 4)):
         asked = request(history, n)
         want = directly(net, asked, s.max_len)
-        torch.testing.assert_close(folded.score(asked), want, rtol=1e-11, atol=1e-11)
+        torch.testing.assert_close(serving.score(asked), want, rtol=1e-11, atol=1e-11)
         scores.append(want)
     assert torch.cat(scores).std() > 1e-6
 
@@ -129,10 +129,10 @@ def test_a_folded_network_scores_as_the_network_does(s):
 @ALL
 def test_it_does_so_in_float32_to_a_hundred_thousandth(s):
     net = trained(s, torch.float32)
-    folded = ServingNetwork(net, s.max_len)
+    serving = ServingNetwork(net, s.max_len)
     for history in HISTORIES.values():
         asked = request(history)
-        got, want = folded.score(asked), directly(net, asked, s.max_len)
+        got, want = serving.score(asked), directly(net, asked, s.max_len)
         assert got.dtype == torch.float32
         torch.testing.assert_close(got.sigmoid(), want.sigmoid(), rtol=0, atol=1e-5)
 
@@ -148,47 +148,47 @@ def test_rounded_factors_change_a_little(s):
 
 @ALL
 def test_padding_in_front_changes_nothing(s):
-    folded = ServingNetwork(trained(s), s.max_len, torch.float64)
+    serving = ServingNetwork(trained(s), s.max_len, torch.float64)
     for history in ([], [3], [3, 4]):
-        (piece,) = request(history).pieces(folded.shortest, folded.longest)
-        (want,) = (folded(*piece),)
-        longest = request(history).pieces(folded.longest, folded.longest)
+        (piece,) = request(history).pieces(serving.shortest, serving.longest)
+        (want,) = (serving(*piece),)
+        longest = request(history).pieces(serving.longest, serving.longest)
         for padded in longest:
-            assert len(padded[0]) == folded.longest >= len(piece[0])
-            torch.testing.assert_close(folded(*padded), want, rtol=1e-11, atol=1e-11)
+            assert len(padded[0]) == serving.longest >= len(piece[0])
+            torch.testing.assert_close(serving(*padded), want, rtol=1e-11, atol=1e-11)
 
 
 @pytest.mark.parametrize("s", [PAIRS["asta, qnn"], PAIRS["din, mlp"]], ids=["qin", "din"])
 def test_many_candidates_are_scored_piece_by_piece(s):
     net, asked = trained(s), request([1, 2, 3], n=2 * CANDIDATES_AT_ONCE + 1)
-    folded = ServingNetwork(net, s.max_len, torch.float64)
-    torch.testing.assert_close(folded.score(asked), directly(net, asked, s.max_len))
+    serving = ServingNetwork(net, s.max_len, torch.float64)
+    torch.testing.assert_close(serving.score(asked), directly(net, asked, s.max_len))
     sizes = [len(piece[1]) for piece in asked.pieces(1, s.max_len)]
     assert sizes == [CANDIDATES_AT_ONCE, CANDIDATES_AT_ONCE, 1]
 
 
 @pytest.mark.parametrize("s", [PAIRS["asta, qnn"], PAIRS["transformer, cross"]])
-def test_folding_leaves_the_network_alone_and_does_not_follow_it(s):
+def test_it_leaves_the_network_alone_and_does_not_follow_it(s):
     net, asked = trained(s).train(), request([1, 2, 3])
     before = copy.deepcopy(net.state_dict())
-    folded = ServingNetwork(net, s.max_len, torch.float64)
-    scored = folded.score(asked)
+    serving = ServingNetwork(net, s.max_len, torch.float64)
+    scored = serving.score(asked)
     assert net.training
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
     with torch.no_grad():
         for weight in net.parameters():
             weight.mul_(2)
-    assert torch.equal(folded.score(asked), scored)
+    assert torch.equal(serving.score(asked), scored)
 
 
 @pytest.mark.parametrize("interaction", ["qnn", "mlp", "final", "cross"])
 def test_nothing_of_training_is_left(interaction):
-    folded = ServingNetwork(trained(of(interaction=interaction)), 4)
+    serving = ServingNetwork(trained(of(interaction=interaction)), 4)
     left = [
-        m for m in folded.modules() if isinstance(m, nn.BatchNorm1d | nn.Dropout | nn.Embedding)
+        m for m in serving.modules() if isinstance(m, nn.BatchNorm1d | nn.Dropout | nn.Embedding)
     ]
     assert left == []
-    assert all(not weight.requires_grad for weight in folded.parameters())
+    assert all(not weight.requires_grad for weight in serving.parameters())
 
 
 def test_batch_norm_goes_into_the_linear_map_before_it_and_only_there():
@@ -201,7 +201,7 @@ def test_batch_norm_goes_into_the_linear_map_before_it_and_only_there():
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"candidates": [1, N_ITEMS]}, f"candidates: ids 1 to {N_ITEMS}, expected 0 to 11"),
         ({"history": [-1, 2]}, "history: ids -1 to 2, expected 0 to 11"),
@@ -210,15 +210,15 @@ def test_batch_norm_goes_into_the_linear_map_before_it_and_only_there():
         ({"user": N_USERS}, f"user: id {N_USERS}, expected 0 to {N_USERS - 1}"),
     ],
 )
-def test_ids_outside_the_tables_are_refused_by_name(changed, said):
-    given = {"history": [1], "candidates": [1, 2], "likes": [0, 1], "views": [0, 1]}
-    tensors = {k: torch.tensor(v) if k != "user" else v for k, v in (given | changed).items()}
-    folded = ServingNetwork(trained(of(user_id=True)), 4)
-    with pytest.raises(ValueError, match=said):
-        folded.score(Request(**tensors))
+def test_ids_outside_the_tables_are_refused_by_name(changed, message):
+    fields = {"history": [1], "candidates": [1, 2], "likes": [0, 1], "views": [0, 1]}
+    tensors = {k: torch.tensor(v) if k != "user" else v for k, v in (fields | changed).items()}
+    serving = ServingNetwork(trained(of(user_id=True)), 4)
+    with pytest.raises(ValueError, match=message):
+        serving.score(Request(**tensors))
 
 
-def test_users_are_not_looked_at_by_networks_that_do_not_read_them():
+def test_networks_that_do_not_read_users_take_any():
     asked = Request(torch.tensor([1]), *torch.ones(3, 2, dtype=torch.int64), user=10**9)
     assert len(ServingNetwork(trained(of()), 4).score(asked)) == 2
 

@@ -1,8 +1,8 @@
 """One fit over several processes, against one process.
 
-In float64 nothing but the order of additions differs: what is wrong by more than rounding shows.
-Adam divides by the size of a gradient, so a weight whose true gradient is zero (a bias in front of
-batch norm) moves by rounding alone; logits do not depend on it, and they are what is compared.
+In float64 only the order of additions differs, so that an error larger than rounding shows. Adam
+divides by the size of a gradient, so that a weight whose true gradient is zero (a bias in front of
+batch norm) moves by rounding alone; logits do not depend on it, and the tests compare logits.
 """
 
 import os
@@ -57,25 +57,25 @@ SIZES = (2, 3)
 
 
 def trained(s, score=auc) -> dict:
-    """What a fit ends with. Weights are half of what tests.helpers.small has, or logits
-    saturate."""
-    made, label = rows(n_rows=17)
+    """The curve, logits and weights at the end of a fit. It starts from half the weights of
+    tests.helpers.small, because logits saturate with those."""
+    data, label = rows(n_rows=17)
     net = network(s)
     with torch.no_grad():
         for weight in net.parameters():
             weight.mul_(0.5)
-    report = fit(net, made, label, made, label, s.fit, seed=0, score=score)
+    report = fit(net, data, label, data, label, s.fit, seed=0, score=score)
     curve = [(record["loss"], record["score"]) for record in report.epochs]
     state = {name: value.double() for name, value in net.state_dict().items()}
-    return {"curve": curve, "logits": report.held_logits, "again": predict(net, made), **state}
+    return {"curve": curve, "logits": report.held_logits, "again": predict(net, data), **state}
 
 
 def every_network() -> dict:
     return {name: trained(s) for name, s in NETWORKS.items()}
 
 
-def stubborn() -> dict:
-    """Processes that score differently: the first one's scores decide."""
+def scored_apart() -> dict:
+    """A fit whose processes get different scores: the first one's decide."""
     scores = iter([0.5, 0.6, 0.4, 0.3] if distributed.rank() == 0 else [0.9, 0.1, 0.95, 0.2])
     s = NETWORKS["qin"]
     return trained(replace(s, fit=replace(s.fit, patience=2)), lambda *_: next(scores))
@@ -86,16 +86,16 @@ def process(rank: int, size: int, port: int, folder: str) -> None:
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(size)}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     distributed.init_process_group("gloo")
-    found = {"networks": every_network(), "stubborn": stubborn()}
+    results = {"networks": every_network(), "scored_apart": scored_apart()}
     torch.manual_seed(distributed.rank_seed(5))
-    torch.save(found | {"random": torch.rand(3)}, f"{folder}/{size}-{rank}.pt")
+    torch.save(results | {"random": torch.rand(3)}, f"{folder}/{size}-{rank}.pt")
     distributed.destroy_process_group()
 
 
 def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return server.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
@@ -104,48 +104,48 @@ def alone():
 
 
 @pytest.fixture(scope="module")
-def teams(tmp_path_factory):
-    """By how many they were, what each process ended with."""
-    folder = tmp_path_factory.mktemp("teams")
+def groups(tmp_path_factory):
+    """By number of processes, the results of each process."""
+    folder = tmp_path_factory.mktemp("groups")
     for size in SIZES:
-        given = (size, free_port(), str(folder))
-        torch.multiprocessing.start_processes(process, given, size, start_method="fork")
+        args = (size, free_port(), str(folder))
+        torch.multiprocessing.start_processes(process, args, size, start_method="fork")
     return {n: [torch.load(folder / f"{n}-{r}.pt") for r in range(n)] for n in SIZES}
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("size", SIZES)
-def test_several_processes_end_where_one_does(alone, teams, size, name):
-    one, team = alone[name], teams[size][0]["networks"][name]
-    np.testing.assert_allclose(team["curve"], one["curve"], rtol=1e-9)
-    torch.testing.assert_close(team["logits"], one["logits"], rtol=1e-7, atol=1e-7)
+def test_several_processes_end_where_one_does(alone, groups, size, name):
+    one, group = alone[name], groups[size][0]["networks"][name]
+    np.testing.assert_allclose(group["curve"], one["curve"], rtol=1e-9)
+    torch.testing.assert_close(group["logits"], one["logits"], rtol=1e-7, atol=1e-7)
     assert 0.01 < one["logits"].std() < 10  # neither all alike nor saturated
-    assert torch.equal(team["again"], team["logits"])
+    assert torch.equal(group["again"], group["logits"])
     for key in one:
         if "running" in key or "embedding" in key or "item." in key:
-            torch.testing.assert_close(team[key], one[key], rtol=1e-5, atol=1e-5)
+            torch.testing.assert_close(group[key], one[key], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_all_processes_end_with_the_same_bits(teams, size):
-    first, *others = teams[size]
+def test_all_processes_end_with_the_same_bits(groups, size):
+    first, *others = groups[size]
     for other in others:
-        for name, ended in first["networks"].items():
-            for key, value in ended.items():
+        for name, result in first["networks"].items():
+            for key, value in result.items():
                 same = value == other["networks"][name][key]
                 assert same if isinstance(same, bool) else same.all(), (name, key)
 
 
-def test_the_first_process_decides_when_to_stop(teams):
-    for team in teams.values():
-        curves = [ended["stubborn"]["curve"] for ended in team]
+def test_the_first_process_decides_when_to_stop(groups):
+    for group in groups.values():
+        curves = [result["scored_apart"]["curve"] for result in group]
         assert [score for _, score in curves[0]] == [0.5, 0.6, 0.4, 0.3]
         assert all(curve == curves[0] for curve in curves)
 
 
-def test_every_process_drops_out_on_its_own_and_the_first_as_one_alone(teams):
+def test_every_process_has_its_own_dropout_and_the_first_that_of_one_alone(groups):
     torch.manual_seed(5)
     alone = torch.rand(3)
-    first, second = (ended["random"] for ended in teams[2])
+    first, second = (result["random"] for result in groups[2])
     assert torch.equal(first, alone)
     assert not torch.equal(second, alone)

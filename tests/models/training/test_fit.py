@@ -42,8 +42,8 @@ STATES = itertools.count()
 def run(s=S, seed=0, score=auc, **changed):
     net = network(s)
     torch.manual_seed(next(STATES))  # a fit depends on no other seed than its own
-    chosen = replace(s.fit, **changed)
-    report = fit(net, ROWS, LABEL, ROWS, LABEL, chosen, seed=seed, score=score)
+    cfg = replace(s.fit, **changed)
+    report = fit(net, ROWS, LABEL, ROWS, LABEL, cfg, seed=seed, score=score)
     return net, report
 
 
@@ -115,28 +115,28 @@ FINAL = settings(interest="din", interaction="final", final=FinalSettings(block1
 
 
 def rough(label, logits):
-    """A score that rises and falls for no reason, and depends on nothing but the logits."""
+    """A score that rises and falls at random, and depends on the logits alone."""
     return math.sin(1e4 * logits.double().sum().item())
 
 
-def course(s, state=None, until=99, score=rough):
-    """A fit's weights and report, and what was kept after every epoch; ended after `until`."""
-    kept = []
+def fit_and_save(s, state=None, until=99, score=rough):
+    """A fit's weights and report, and the state saved after every epoch; stopped after `until`."""
+    states = []
 
     def save(state):
-        kept.append(io.BytesIO())
-        torch.save(state(), kept[-1])
-        if len(kept) == until:
+        states.append(io.BytesIO())
+        torch.save(state(), states[-1])
+        if len(states) == until:
             raise KeyboardInterrupt
 
     net, report = network(s), None
     torch.manual_seed(next(STATES))
-    chosen = replace(s.fit, max_epochs=12, patience=4, decay_patience=2, decay=0.5, batch_size=8)
+    cfg = replace(s.fit, max_epochs=12, patience=4, decay_patience=2, decay=0.5, batch_size=8)
     with contextlib.suppress(KeyboardInterrupt):
         report = fit(
-            net, ROWS, LABEL, ROWS, LABEL, chosen, seed=3, score=score, state=state, save=save
+            net, ROWS, LABEL, ROWS, LABEL, cfg, seed=3, score=score, state=state, save=save
         )
-    return net.state_dict(), report, kept
+    return net.state_dict(), report, states
 
 
 def loaded(file):
@@ -155,21 +155,21 @@ def same(a, b) -> bool:
 
 @pytest.mark.parametrize("s", [DROPS, FINAL], ids=["qin", "final"])
 def test_a_fit_that_was_stopped_after_any_epoch_ends_as_one_that_was_not(s):
-    weights, report, kept = course(s)
-    n = len(kept)
+    weights, report, states = fit_and_save(s)
+    n = len(states)
     assert n > 5
     assert len({record["learning_rate"] for record in report.epochs}) > 1
     assert report.best_epoch < n
     for stop in range(1, n + 1):
-        *_, before = course(s, until=stop)
-        again, resumed, after = course(s, loaded(before[-1]))
+        *_, before = fit_and_save(s, until=stop)
+        again, resumed, after = fit_and_save(s, loaded(before[-1]))
         assert len(after) == n - stop
         assert same(weights, again)
         assert same(asdict(report), asdict(resumed))
         seconds = [record["seconds"] for record in loaded(before[-1])["report"]["epochs"]]
         assert [record["seconds"] for record in resumed.epochs][:stop] == seconds
         if after:
-            assert same(loaded(kept[-1]), loaded(after[-1]))
+            assert same(loaded(states[-1]), loaded(after[-1]))
 
 
 PARTS = ("network", "optimiser", "best", "stale", "report", "shuffle", "random")
@@ -177,23 +177,23 @@ PARTS = ("network", "optimiser", "best", "stale", "report", "shuffle", "random")
 
 @pytest.mark.parametrize("part", PARTS)
 def test_whatever_a_state_leaves_out_changes_the_fit(part):
-    weights, report, kept = course(DROPS)
-    state, fresh = loaded(kept[report.best_epoch]), loaded(kept[0])  # an epoch after the best
+    weights, report, states = fit_and_save(DROPS)
+    state, fresh = loaded(states[report.best_epoch]), loaded(states[0])  # an epoch after the best
     assert state.keys() == {*PARTS, "random_gpu"}
-    again, resumed, _ = course(DROPS, state | {part: fresh[part]})
+    again, resumed, _ = fit_and_save(DROPS, state | {part: fresh[part]})
     assert not (same(weights, again) and same(asdict(report), asdict(resumed)))
 
 
 def test_a_state_of_another_fit_is_refused():
-    *_, kept = course(FINAL, until=1)
+    *_, states = fit_and_save(FINAL, until=1)
     with pytest.raises(CheckpointMismatch, match=r"RuntimeError: Error.* in loading state_dict"):
-        course(DROPS, loaded(kept[0]))
-    *_, kept = course(DROPS, until=1)
+        fit_and_save(DROPS, loaded(states[0]))
+    *_, states = fit_and_save(DROPS, until=1)
     for part in PARTS:
-        state = loaded(kept[0])
+        state = loaded(states[0])
         del state[part]
         with pytest.raises(CheckpointMismatch, match=f"KeyError: '{part}'"):
-            course(DROPS, state)
+            fit_and_save(DROPS, state)
 
 
 def test_a_stale_score_lowers_the_learning_rate_and_then_ends_the_fit():
