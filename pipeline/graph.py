@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from features.errors import InputError
 from features.settings import ChallengeSettings
@@ -154,7 +155,7 @@ def mask(s: Settings) -> ArtifactSpec:
 def blend(s: Settings) -> ArtifactSpec:
     """60_blend."""
     inputs = {spec.name: digest(spec) for spec in fits(s).values()} | _rows(s)
-    settings = {"method": s.blend.method, "rules": s.rules, "models": s.models}
+    settings: dict[str, Any] = {"method": s.blend.method, "rules": s.rules, "models": s.models}
     if not s.official:
         inputs["features"] = digest(features(s))
     if s.blend.external:
@@ -187,7 +188,7 @@ def report(s: Settings, public_scores: Mapping[str, str]) -> ArtifactSpec:
     if hidden is not None:
         inputs["hidden_labels"] = sha256(hidden)
     settings = {"tuned": s.tune.models} if s.train.settings == "tuned" else {}
-    return _spec(s, "80_report", "report", settings, inputs | public_scores)
+    return _spec(s, "80_report", "report", settings, {**inputs, **public_scores})
 
 
 def optional_results(s: Settings) -> dict[str, list[Path]]:
@@ -231,7 +232,7 @@ def _data(s: Settings) -> list[ArtifactSpec]:
 
 
 def _spec(
-    s: Settings, stage: str, name: str, settings: dict, inputs: dict[str, str]
+    s: Settings, stage: str, name: str, settings: dict[str, Any], inputs: dict[str, str]
 ) -> ArtifactSpec:
     return ArtifactSpec(stage, name, Path(s.artifacts) / s.profile / stage, settings, inputs)
 

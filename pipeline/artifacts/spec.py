@@ -31,11 +31,9 @@ class ArtifactSpec:
     stage: str
     name: str
     folder: Path  # that holds it
-    settings: dict = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
     inputs: dict[str, str] = field(default_factory=dict)  # name -> digest
-    min_finished: int = (
-        0  # of one that grows under its name: `finished` in its report must reach it
-    )
+    min_finished: int = 0  # trials that the `finished` of a study's report must reach
 
     @property
     def hash(self) -> str:
@@ -80,8 +78,10 @@ def digest(place: ArtifactSpec) -> str:
     return record(require(place))["digest"]
 
 
-def record(path: Path) -> dict:
-    return json.loads((path / RECORD).read_text())
+def record(path: Path) -> dict[str, Any]:
+    """The record of the artifact in the folder `path`."""
+    found: dict[str, Any] = json.loads((path / RECORD).read_text())
+    return found
 
 
 def refuse_old_record(folder: Path) -> None:
