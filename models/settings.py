@@ -184,12 +184,8 @@ class FitSettings:
     decay_patience: Annotated[
         int, "[1, inf) epochs", "Epochs without a better AUC before the learning rate decays."
     ] = 1
-    min_learning_rate: Annotated[
-        float, "[0, inf)", "The learning rate does not decay below this value."
-    ] = 1e-6
-    patience: Annotated[
-        int, "[1, inf) epochs", "Epochs without a better AUC before the fit ends."
-    ] = 3
+    min_learning_rate: Annotated[float, "[0, inf)", "The decay stops at this value."] = 1e-6
+    patience: Annotated[int, "[1, inf) epochs", "Epochs without a better AUC that end a fit."] = 3
     max_epochs: Annotated[int, "[1, inf) epochs", "The fit ends after so many epochs."] = 100
     embedding_l2: Annotated[
         float,
@@ -197,9 +193,7 @@ class FitSettings:
         "lambda of the penalty (lambda / 2) sum w^2 over whole embedding tables at every step; the"
         " fewer rows an item has, the stronger it should be.",
     ] = 1e-6
-    clip_norm: Annotated[
-        float, "(0, inf)", "Largest norm of the gradient of all parameters together."
-    ] = 10.0
+    clip_norm: Annotated[float, "(0, inf)", "Largest norm of all gradients together."] = 10.0
     loss: Annotated[
         Literal["bce", "bce_bpr", "focal", "contrastive"],
         "What training minimises: the log loss (bce), the log loss mixed with a pairwise one"
@@ -211,12 +205,8 @@ class FitSettings:
     focal_gamma: Annotated[
         float, "[0, inf)", "How much less the focal loss counts rows that are already right."
     ] = 2.0
-    contrastive_weight: Annotated[
-        float, "[0, inf)", "Weight of the contrastive term beside the log loss."
-    ] = 0.1
-    contrastive_temperature: Annotated[
-        float, "(0, inf)", "Temperature of the contrastive term's softmax."
-    ] = 0.1
+    contrastive_weight: Annotated[float, "[0, inf)", "Weight of the contrastive term."] = 0.1
+    contrastive_temperature: Annotated[float, "(0, inf)", "Temperature of its softmax."] = 0.1
     precision: Annotated[
         Literal["auto", "float32", "bf16"],
         "Precision of matrix products in training; auto takes bf16 where the device computes it in"

@@ -1,4 +1,4 @@
-"""Profiles and key=value words."""
+"""Profiles and key=value overrides: what loads, and what is refused with which message."""
 
 import dataclasses
 import shutil
@@ -12,9 +12,9 @@ from pipeline.config.load import load
 from pipeline.config.networks import model_names
 
 
-def refused(profile, *words) -> str:
+def refused(profile, *overrides) -> str:
     with pytest.raises(InputError) as error:
-        load(str(profile), list(words))
+        load(str(profile), list(overrides))
     return str(error.value)
 
 
@@ -23,7 +23,7 @@ def test_every_profile_loads(profile):
     assert load(profile, []).networks.keys() == {"qin", "final", "din"}
 
 
-def test_words_change_what_they_name_and_nothing_else():
+def test_overrides_change_what_they_name_and_nothing_else():
     plain = load("sample", [])
     changed = load("sample", ["qin.qnn.layers=3", "network.max_len=5", "train.seeds=0,1,2"])
     assert changed.networks["qin"].qnn.layers == 3
@@ -33,7 +33,7 @@ def test_words_change_what_they_name_and_nothing_else():
     assert changed.networks["din"] == dataclasses.replace(plain.networks["din"], max_len=5)
 
 
-def test_a_models_own_word_wins_over_the_networks():
+def test_an_override_for_one_network_wins_over_one_for_all():
     s = load("sample", ["network.embedding_dim=8", "qin.embedding_dim=4"])
     assert {n: net.embedding_dim for n, net in s.networks.items()} == {
         "qin": 4,
@@ -49,18 +49,18 @@ def test_lists_and_whole_numbers_are_read_as_meant():
 
 
 def test_every_problem_is_reported_at_once_with_the_nearest_key():
-    said = refused(
+    message = refused(
         "sample", "fold.n=3", "qin.embeding_dim=4", "folds.seed=x", "data.user=5", "models=qin,dinn"
     )
-    assert "unknown key 'fold', did you mean 'folds'?" in said
-    assert "unknown key 'qin.embeding_dim', did you mean 'embedding_dim'?" in said
-    assert "folds.seed = 'x' must be a whole number" in said
-    assert "unknown key 'data.user', did you mean 'users'?" in said
-    assert "no model 'dinn', did you mean 'din'?" in said
+    assert "unknown key 'fold', did you mean 'folds'?" in message
+    assert "unknown key 'qin.embeding_dim', did you mean 'embedding_dim'?" in message
+    assert "folds.seed = 'x' must be a whole number" in message
+    assert "unknown key 'data.user', did you mean 'users'?" in message
+    assert "no model 'dinn', did you mean 'din'?" in message
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("overrides", "message"),
     [
         (["folds"], "expected key=value"),
         (["folds=3"], "folds = 3 must be a section"),
@@ -118,13 +118,13 @@ def test_every_problem_is_reported_at_once_with_the_nearest_key():
         (["qin.item_codes=true"], "qin.item_codes=true needs semantic codes: add prepare.codes=3"),
     ],
 )
-def test_what_cannot_be_is_refused_by_name(words, said):
-    assert said in refused("sample", *words)
+def test_an_impossible_value_is_refused_by_name(overrides, message):
+    assert message in refused("sample", *overrides)
 
 
 def test_an_ablation_is_what_the_run_makes_of_its_base_with_one_thing_changed():
-    words = ["models=qin,qin_softmax", "network.max_len=7", "qin.qnn.layers=3"]
-    networks = load("sample", [*words, "qin_softmax.embedding_dim=8"]).networks
+    overrides = ["models=qin,qin_softmax", "network.max_len=7", "qin.qnn.layers=3"]
+    networks = load("sample", [*overrides, "qin_softmax.embedding_dim=8"]).networks
     qin, softmax = networks["qin"], networks["qin_softmax"]
     assert (softmax.qnn.layers, softmax.max_len, softmax.asta.weights) == (3, 7, "softmax")
     same = {"asta": qin.asta, "embedding_dim": qin.embedding_dim}
@@ -137,14 +137,14 @@ def test_every_network_can_be_built_at_the_published_sizes(model):
     assert load("microlens_1m", [f"models={model}"]).networks.keys() == {model}
 
 
-def test_words_for_networks_that_do_not_run_are_checked_all_the_same():
-    said = refused("sample", "models=qin", "din.embeding_dim=3", "final.final.block1=7")
-    assert "unknown key 'din.embeding_dim', did you mean 'embedding_dim'?" in said
-    assert "final.final: block1 and block2 must be even" in said
+def test_overrides_for_networks_that_do_not_run_are_checked_too():
+    message = refused("sample", "models=qin", "din.embeding_dim=3", "final.final.block1=7")
+    assert "unknown key 'din.embeding_dim', did you mean 'embedding_dim'?" in message
+    assert "final.final: block1 and block2 must be even" in message
     load("sample", ["models=qin", "network.max_len=3"])  # too short for a network that is not run
 
 
-def test_a_word_may_change_a_networks_parts_whatever_the_profile_sets():
+def test_an_override_may_change_a_networks_parts_whatever_the_profile_sets():
     s = load("sample", ["qin.interaction=mlp", "qin.mlp.hidden=[8]"])
     assert s.networks["qin"].mlp.hidden == (8,)
 
@@ -175,17 +175,32 @@ def test_broken_profiles_are_refused(tmp_path):
 def test_a_network_that_extends_nonsense_is_refused_by_name(tmp_path, monkeypatch):
     shutil.copytree(paths.MODELS, tmp_path / "models", ignore=shutil.ignore_patterns("*.py"))
     monkeypatch.setattr(paths, "MODELS", tmp_path / "models")
-    for base, said in (
+    for base, message in (
         ('"qinn"', "mine.toml: extends = 'qinn' must be the name of another network, did you"),
         ("5", "extends = 5 must be the name"),
         ('"mine"', "extends = 'mine' must be the name of another"),
     ):
         (tmp_path / "models" / "mine.toml").write_text(f"extends = {base}\n")
-        assert said in refused("sample", "models=mine")
-        load_config.load("sample", [])  # a network that nobody chose hurts nobody
+        assert message in refused("sample", "models=mine")
+        load_config.load("sample", [])  # no error: this run does not use the network
 
 
-def test_a_mistake_in_a_network_is_not_said_of_all_that_extend_it():
-    said = refused("sample", "qin.qnn.rows=0")
-    assert "qin.qnn.rows = 0 must be" in said
-    assert "qin_softmax" not in said
+def test_a_mistake_in_a_network_is_not_reported_for_all_that_extend_it():
+    message = refused("sample", "qin.qnn.rows=0")
+    assert "qin.qnn.rows = 0 must be" in message
+    assert "qin_softmax" not in message
+
+
+def test_a_problem_of_a_profile_names_its_file(tmp_path):
+    (tmp_path / "mine.toml").write_text('extends = "sample"\nartefacts = "x"\n[folds]\nm = 3\n')
+    message = refused(tmp_path / "mine.toml", "folds.n=x")
+    assert "mine.toml: unknown key 'folds.m'; there are mode, n, seed" in message
+    assert "mine.toml: artefacts was renamed: write artifacts=..." in message
+    assert "; folds.n = 'x' must be a whole number" in message
+
+
+def test_what_was_typed_repeats_the_run(tmp_path):
+    (tmp_path / "mine.toml").write_text('extends = "sample"\n')
+    settings = load(str(tmp_path / "mine.toml"), ["folds.n=3"])
+    assert (settings.profile, settings.overrides) == ("mine", ("folds.n=3",))
+    assert load(settings.arguments[0], list(settings.arguments[1:])) == settings
