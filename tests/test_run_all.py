@@ -13,8 +13,10 @@ import pytest
 
 from pipeline import graph
 from pipeline.artifacts import spec, store
+from pipeline.artifacts.json_files import read_json
 from pipeline.config import load as load_config
-from pipeline.reporting import leaderboard
+from pipeline.reporting import compute_scores, leaderboard, report
+from pipeline.reporting.run import gather
 from submissions.check import check
 from tests.helpers.worlds import tiny_challenge
 
@@ -243,6 +245,21 @@ def test_an_outsiders_submission_is_mixed_in_and_judged_by_nothing(first, words,
     assert "values in [0, 1]" in run("pipeline.60_blend", "sample", *mixed, code=2, shell=False)
     theirs.unlink()
     assert "no such file" in run("pipeline.60_blend", "sample", *mixed, code=2, shell=False)
+
+
+def test_the_page_is_made_from_scores_and_opens_no_hidden_labels(first, words):
+    s = load_config.load("sample", words)
+    hidden, folder = graph.hidden_labels(s), leaderboard.report_spec(s).path
+    labels, scores = hidden.read_bytes(), read_json(folder / "scores.json")
+    try:
+        hidden.write_bytes(bytes(len(labels)))  # of the recorded size, so that 00_data stays done
+        page = report.build(gather(s, scores))
+        with pytest.raises(pl.exceptions.ComputeError):  # who opens them does not get far
+            compute_scores.compute(graph.blend(s).path, graph.hidden_labels(s))
+    finally:
+        hidden.write_bytes(labels)
+    assert page == (folder / "report.html").read_text()
+    assert f"{last_line(first)['hidden']:.5f}" in page
 
 
 def test_the_public_score_is_noted_in_the_row_that_is_there(first, words):
