@@ -54,7 +54,7 @@ class Batch:
         return Batch(**{k: change(v) for k, v in tensors.items()}, history=History(*parts))
 
 
-class BatchSize(NamedTuple):
+class BatchCounts(NamedTuple):
     """T history entries and U distinct items of a batch."""
 
     n_entries: int
@@ -166,18 +166,18 @@ class Rows:
 
     def batches(self, indices: Sequence[Tensor]) -> Iterator[Batch]:
         """`batch` of each of `indices`. The host waits for a GPU twice, before the first one."""
-        sizes = repeat(None) if self.device.type == "cpu" else self.sizes(indices)
-        return map(self.batch, indices, sizes)
+        counts = repeat(None) if self.device.type == "cpu" else self.counts(indices)
+        return map(self.batch, indices, counts)
 
-    def batch(self, index: Tensor, size: BatchSize | None = None) -> Batch:
+    def batch(self, index: Tensor, counts: BatchCounts | None = None) -> Batch:
         """Rows `index` (B,) int64, each history cut to its last `max_len` items.
 
-        size  of the batch; where it is None, the host must wait for the device to count it
+        counts  of the batch; where they are None, the host must wait for the device
         """
-        entries, row, offsets = self.entries(index, size and size.n_entries)
+        entries, row, offsets = self.entries(index, counts and counts.n_entries)
         target = self.item[index].long()
         seen = self.seen(target, entries)
-        items = torch.nonzero_static(seen, size=size.n_distinct) if size else seen.nonzero()
+        items = torch.nonzero_static(seen, size=counts.n_distinct) if counts else seen.nonzero()
         items = items.squeeze(1)
         position = torch.empty(self.n_items, dtype=torch.int64, device=index.device)
         position[items] = torch.arange(len(items), device=index.device)
@@ -186,14 +186,14 @@ class Rows:
             items, position[target], user, likes, views, History(position[entries], row, offsets)
         )
 
-    def sizes(self, indices: Sequence[Tensor]) -> list[BatchSize]:
-        """The size of the batch of each of `indices`."""
+    def counts(self, indices: Sequence[Tensor]) -> list[BatchCounts]:
+        """BatchCounts of the batch of each of `indices`."""
         lengths = [self.lengths(self.history[index].long()).sum() for index in indices]
         n_entries, n_distinct = torch.stack(lengths).tolist(), []
         for index, n in zip(indices, n_entries, strict=True):
             entries, _, _ = self.entries(index, n)
             n_distinct.append(self.seen(self.item[index].long(), entries).sum())
-        return list(map(BatchSize, n_entries, torch.stack(n_distinct).tolist()))
+        return list(map(BatchCounts, n_entries, torch.stack(n_distinct).tolist()))
 
     def entries(self, index: Tensor, n_entries: int | None) -> tuple[Tensor, Tensor, Tensor]:
         """The last `max_len` history items of rows `index` (B,), T = `n_entries` in all.

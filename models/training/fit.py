@@ -39,7 +39,7 @@ PREDICT_ROWS = {"cpu": 1024, "cuda": 8192}  # in a batch; so few that a CPU's ca
 
 @dataclass(slots=True)
 class FitReport:
-    """What a fit did.
+    """The result of a fit.
 
     best_epoch   counted from 1
     best_score   on the held-out rows, which also chose the epoch: it flatters a little

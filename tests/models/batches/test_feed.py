@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from models.batches.feed import batches_on_device
-from models.batches.rows import BatchSize
+from models.batches.rows import BatchCounts
 from models.training.fit import fit, predict, train_epoch
 from pipeline.training.row_placement import stay_on_host
 from tests.helpers.small import network, rows, settings
@@ -70,14 +70,14 @@ def test_a_fit_from_the_host_is_the_fit_from_the_device_bit_for_bit():
     assert all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))
 
 
-def test_batches_of_known_size_are_the_same_batches():
+def test_batches_of_known_counts_are_the_same_batches():
     indices = torch.randperm(9).split(4)
-    for index, size in zip(indices, ON_DEVICE.sizes(indices), strict=True):
-        with_size, waited = ON_DEVICE.batch(index, size), ON_DEVICE.batch(index)
+    for index, counts in zip(indices, ON_DEVICE.counts(indices), strict=True):
+        counted, waited = ON_DEVICE.batch(index, counts), ON_DEVICE.batch(index)
         for column in ("items", "target", "user", "likes", "views"):
-            assert torch.equal(getattr(with_size, column), getattr(waited, column))
+            assert torch.equal(getattr(counted, column), getattr(waited, column))
         for column in ("position", "row", "offsets"):
-            assert torch.equal(getattr(with_size.history, column), getattr(waited.history, column))
+            assert torch.equal(getattr(counted.history, column), getattr(waited.history, column))
 
 
 @pytest.mark.parametrize(
@@ -91,13 +91,13 @@ def test_no_step_of_an_epoch_waits_for_the_device(interest, interaction):
     adam, index = torch.optim.Adam(net.parameters()), torch.arange(4, device="meta")
     taken = []
 
-    def steps(size):
+    def steps(counts):
         for step in range(2):
-            yield data.batch(index, size), label[index]
+            yield data.batch(index, counts), label[index]
             taken.append(step)
 
     with pytest.raises(RuntimeError, match="item\\(\\) cannot be called on meta tensors"):
-        train_epoch(net, steps(BatchSize(9, 7)), adam, s.fit)
+        train_epoch(net, steps(BatchCounts(9, 7)), adam, s.fit)
     assert taken == [0, 1]  # only the epoch's mean loss waited, at its end
     with pytest.raises(RuntimeError, match="without output_size"):
         train_epoch(net, steps(None), adam, s.fit)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from models.layers import precision
+from models.layers import onednn, precision
 from models.layers.precision import (
     Linear,
     is_wide,
@@ -66,6 +66,15 @@ def test_wide_float32_products_are_onednn_s_and_equal_but_for_rounding():
     assert is_wide(x, weight)
     for got, want in zip(results(linear), results(torch.nn.functional.linear), strict=True):
         torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("biased", [True, False])
+def test_torchs_private_operators_are_its_linear_map_packed_or_not(biased):
+    torch.manual_seed(0)
+    x, weight, bias = torch.randn(7, 30), torch.randn(5, 30), torch.randn(5) if biased else None
+    want = torch.nn.functional.linear(x, weight, bias)
+    torch.testing.assert_close(onednn.product(x, weight, bias), want)
+    torch.testing.assert_close(onednn.product(x, onednn.pack(weight), bias), want)
 
 
 @pytest.mark.parametrize(
