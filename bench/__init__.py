@@ -1,1 +1,1 @@
-
+"""Measurements of time, memory and quality, for bench/RESULTS.md."""

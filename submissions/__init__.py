@@ -1,1 +1,1 @@
-
+"""Submissions: write a file for the leaderboard, and check any."""

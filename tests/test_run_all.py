@@ -18,6 +18,7 @@ from pipeline.config import load as load_config
 from pipeline.reporting import compute_scores, leaderboard, report
 from pipeline.reporting.run import gather
 from submissions.check import check
+from tests.helpers.file_watch import watched
 from tests.helpers.worlds import tiny_challenge
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -118,19 +119,22 @@ def test_one_seed_gives_equal_bytes_and_no_stage_before_the_report_opens_hidden_
     first, words, tmp_path
 ):
     elsewhere = [*TINY, f"artifacts={tmp_path}", f"submissions={tmp_path}/s"]
-    run("sample", *elsewhere, "--to", "00_data")
+    run("pipeline.00_data", "sample", *elsewhere, shell=False)
     (hidden,) = tmp_path.glob("sample/00_data/*/hidden_labels.parquet")
-    hidden.write_text("whoever reads this fails")
-    assert "epochs=" in run("sample", *elsewhere, "--to", "70_submit")
-    s = load_config.load("sample", words)
-    for place in graph.fits(s).values():
-        (other,) = (tmp_path / "sample" / "50_train").glob(place.path.name)
+    s, opens = load_config.load("sample", words), {}
+    with watched(hidden) as opened:
+        for stage in graph.stages(s)[1:]:
+            run(f"pipeline.{stage}", "sample", *elsewhere, shell=False)
+            opens[stage] = opened()
+    assert [stage for stage, yes in opens.items() if yes] == ["80_report"]
+    for fit in graph.fits(s).values():
+        (other,) = (tmp_path / "sample" / "50_train").glob(fit.path.name)
         for file in ("held.parquet", "test.parquet", "model.pt"):
-            assert (other / file).read_bytes() == (place.path / file).read_bytes()
-    shipped = graph.submission(s).path
+            assert (other / file).read_bytes() == (fit.path / file).read_bytes()
+    submission = graph.submission(s).path
     (other,) = (tmp_path / "s" / "sample").iterdir()
-    assert other.name == shipped.name
-    assert (other / "prediction.csv").read_bytes() == (shipped / "prediction.csv").read_bytes()
+    assert other.name == submission.name
+    assert (other / "prediction.csv").read_bytes() == (submission / "prediction.csv").read_bytes()
 
 
 def test_data_do_not_depend_on_the_number_of_threads(tmp_path):
