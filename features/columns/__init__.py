@@ -1,1 +1,1 @@
-"""Tabular features for the stacker, one idea a file."""
+"""Tabular features for the stacker, one idea per file; features/table.py lists them."""

@@ -1,6 +1,6 @@
-"""Cosine of the target's content with the history's: largest, mean, last and recent.
+"""Cosine of the target's content with that of history items: largest, mean, last and recent.
 
-Null for an empty history; 0 against an item whose content vector is zero.
+Null for an empty history; 0 for an item whose content vector is all zeros.
 """
 
 import numpy as np

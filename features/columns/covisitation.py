@@ -2,13 +2,13 @@
 
     together_ij = users with i and j        cosine_ij = together_ij / sqrt(users_i users_j)
 
-ui_together_*: cosine, summed up over the history; ui_pairs: ln(1 + Σ_j together_ij). Null for an
-empty history. A user's clicks are the items of the longest of their histories and the targets of
-rows with label 1.
+ui_together_*: the cosine's largest, mean, last and recent over the history; ui_pairs: ln(1 + Σ_j
+together_ij). Null for an empty history. A user's clicks are the items of the longest of their
+histories and the targets of their rows with label 1.
 
-Counts never come from the row's own fold. This is not for its labels alone: where a user has
-several rows (a converted release makes two positives a train user), the history of the later row
-holds the target of the earlier one, and counting it would give the answer away.
+Counts never come from the row's own fold, and not only because of its labels: if a user has several
+rows (a converted release makes two positives per train user), the history of the later row holds
+the target of the earlier one, and a count of it would reveal the label.
 
 Sarwar et al. 2001, "Item-based collaborative filtering recommendation algorithms".
 """
@@ -24,7 +24,7 @@ COLUMNS = history_ops.columns("ui_together") | {"ui_pairs": pl.Float32}
 
 
 def fit(store: Store, rows: np.ndarray) -> sparse.csr_array:
-    """together (I, I) int32, its diagonal the users of each item; from the train rows `rows`."""
+    """together (I, I) int32 from the train rows `rows`; on the diagonal, the users of each item."""
     clicked = clicks(store, rows)
     together = sparse.csr_array(clicked.T @ clicked)
     together.sort_indices()
@@ -32,7 +32,7 @@ def fit(store: Store, rows: np.ndarray) -> sparse.csr_array:
 
 
 def clicks(store: Store, rows: np.ndarray) -> sparse.csr_array:
-    """Who clicked what: ones (users of `rows`, I) int32."""
+    """1 where a user clicked an item: (users of `rows`, I) int32."""
     train = store.train.take(rows)
     n_items = len(store.items)
     users, user = np.unique(train.user, return_inverse=True)
@@ -50,12 +50,12 @@ def clicks(store: Store, rows: np.ndarray) -> sparse.csr_array:
 
 def describe(store: Store, split: Split, fitted: sparse.csr_array) -> pl.DataFrame:
     """One row for each row of `split`: COLUMNS."""
-    spread = np.sqrt(np.maximum(fitted.diagonal(), 1)).astype(np.float32)
+    root_users = np.sqrt(np.maximum(fitted.diagonal(), 1)).astype(np.float32)
     parts = []
     for target, entries, starts in history_ops.blocks(store, split):
-        ours = np.repeat(target, np.diff(starts))
-        together = fitted[ours, entries].astype(np.float32)
-        cosine = together / (spread[ours] * spread[entries])
+        targets = np.repeat(target, np.diff(starts))
+        together = fitted[targets, entries].astype(np.float32)
+        cosine = together / (root_users[targets] * root_users[entries])
         pairs = np.log1p(history_ops.reduce(np.add, together, starts))
         parts.append(history_ops.summary("ui_together", cosine, starts) | {"ui_pairs": pairs})
     return history_ops.table(parts, COLUMNS)

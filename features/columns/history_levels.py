@@ -1,7 +1,8 @@
-"""Likes and views levels of the history's items, beside the row's own.
+"""Likes and views levels of the history's items, and of the target against them.
 
-h_likes_mean, h_likes_last (and views): of the items' levels; ui_likes_gap: the row's level less the
-mean. Null for an empty history, and everywhere where the store's item table has no levels.
+h_likes_mean, h_likes_last: of the items' likes levels; ui_likes_gap: the row's own level minus the
+mean; the same for views. Null for an empty history, and in every row if the store's item table has
+no levels.
 """
 
 import numpy as np
@@ -20,7 +21,7 @@ COLUMNS = {
 
 def describe(store: Store, split: Split) -> pl.DataFrame:
     """One row for each row of `split`: COLUMNS."""
-    found = {name: np.full(len(split), np.nan, np.float32) for name in COLUMNS}
+    columns = {name: np.full(len(split), np.nan, np.float32) for name in COLUMNS}
     for level in LEVELS:
         of_items = getattr(store.items, level)
         if of_items is None:
@@ -30,6 +31,6 @@ def describe(store: Store, split: Split) -> pl.DataFrame:
             for _, entries, starts in history_ops.blocks(store, split)
         ]
         for name in (f"h_{level}_mean", f"h_{level}_last"):
-            found[name] = np.concatenate([part[name] for part in parts])
-        found[f"ui_{level}_gap"] = getattr(split, level) - found[f"h_{level}_mean"]
-    return history_ops.table([found], COLUMNS)
+            columns[name] = np.concatenate([part[name] for part in parts])
+        columns[f"ui_{level}_gap"] = getattr(split, level) - columns[f"h_{level}_mean"]
+    return history_ops.table([columns], COLUMNS)

@@ -1,6 +1,6 @@
-"""Rows of a split joined to their history entries, a block of rows at a time, and summed up again.
+"""Values of a row's history entries, summed up into columns of the row.
 
-A value of every entry becomes four of the row:
+Rows are joined to their entries in blocks. A value of every entry becomes four columns of the row:
 
     max     the largest            mean    the mean
     last    of the newest entry    recent  the mean weighted by 2^(-age / 3), the newest of age 0
@@ -30,34 +30,34 @@ def blocks(store: Store, split: Split) -> Iterator[tuple[np.ndarray, np.ndarray,
 
 
 def histories(store: Store, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Entries (t,) int32 of the histories `which` (b,), one after the other; starts (b + 1,)."""
+    """Entries (t,) int32 of the histories `which` (b,), concatenated; starts (b + 1,) int64."""
     length = store.offsets[which + 1] - store.offsets[which]
     starts = np.concatenate(([0], np.cumsum(length)))
-    place = np.arange(starts[-1]) + np.repeat(store.offsets[which] - starts[:-1], length)
-    return store.values[place], starts
+    index = np.arange(starts[-1]) + np.repeat(store.offsets[which] - starts[:-1], length)
+    return store.values[index], starts
 
 
 def columns(prefix: str) -> dict[str, pl.DataType]:
-    """Names and types of `summary`."""
+    """COLUMNS of `summary`."""
     return {f"{prefix}_{name}": pl.Float32 for name in SUMMARIES}
 
 
 def summary(prefix: str, values: np.ndarray, starts: np.ndarray) -> dict[str, np.ndarray]:
-    """`values` (t,) of the entries of each row (b,), summed up; NaN for an empty row."""
+    """The four columns (b,) of `values` (t,) of the entries; NaN for a row without entries."""
     count = np.diff(starts)
     age = np.repeat(starts[1:], count) - 1 - np.arange(len(values))
     weight = np.exp2(-age / HALF_LIFE).astype(np.float32)
-    found = (
+    summaries = (
         reduce(np.maximum, values, starts),
         reduce(np.add, values, starts) / np.maximum(count, 1),
         last(values, starts),
         reduce(np.add, weight * values, starts) / reduce(np.add, weight, starts),
     )
-    return dict(zip(columns(prefix), found, strict=True))
+    return dict(zip(columns(prefix), summaries, strict=True))
 
 
 def last(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """The last of `values` (t,) in each row (b,); NaN for an empty row."""
+    """The last of the `values` (t,) of each row: (b,) float32; NaN for a row without entries."""
     filled = starts[1:] > starts[:-1]
     out = np.full(len(filled), np.nan, np.float32)
     out[filled] = values[starts[1:][filled] - 1]
@@ -65,7 +65,7 @@ def last(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
 
 
 def reduce(ufunc: np.ufunc, values: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """`ufunc` over `values` (t,) of each row (b,) float32; NaN for an empty row."""
+    """`ufunc` over the `values` (t,) of each row: (b,) float32; NaN for a row without entries."""
     filled = starts[1:] > starts[:-1]
     out = np.full(len(filled), np.nan, np.float32)
     if filled.any():
@@ -73,6 +73,6 @@ def reduce(ufunc: np.ufunc, values: np.ndarray, starts: np.ndarray) -> np.ndarra
     return out
 
 
-def table(parts: list[dict[str, np.ndarray]], promised: dict) -> pl.DataFrame:
-    """Blocks of columns, one under the other; what is NaN becomes null."""
-    return pl.concat(pl.DataFrame(part, schema=promised) for part in parts).fill_nan(None)
+def table(parts: list[dict[str, np.ndarray]], columns: dict) -> pl.DataFrame:
+    """Blocks of `columns` one below the other; NaN becomes null."""
+    return pl.concat(pl.DataFrame(part, schema=columns) for part in parts).fill_nan(None)

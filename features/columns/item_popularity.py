@@ -1,9 +1,9 @@
-"""How often an item is shown and clicked, seen from the training rows of the other folds.
+"""How often an item is shown and clicked in the train rows of the other folds.
 
     i_popularity = ln(1 + shows)       shows: rows with the item as target; clicks: with label 1
     i_rate = (clicks + m r) / (shows + m)                          r: the mean label of all rows
 
-The strength m of the smoothing is fitted to how much items differ beyond chance: with τ² the
+The strength m of the smoothing follows from how much items differ beyond chance: with τ² the
 variance of the items' true rates, m = r (1 - r) / τ² - 1. τ² by moments, DerSimonian & Laird 1986:
 
     τ² = (Q - (I - 1) r (1 - r)) / (N - Σ shows² / N)      Q = Σ shows (clicks / shows - r)²
@@ -15,7 +15,7 @@ import polars as pl
 from features.store.store import Split, Store
 
 COLUMNS = {"i_shows": pl.UInt32, "i_popularity": pl.Float32, "i_rate": pl.Float32}
-STRONGEST = 1e6  # m where items differ by no more than chance
+MAX_STRENGTH = 1e6  # m if items differ by no more than chance
 
 
 def fit(store: Store, rows: np.ndarray) -> dict[str, np.ndarray]:
@@ -41,4 +41,4 @@ def prior(shows: np.ndarray, clicks: np.ndarray) -> tuple[float, float]:
     chance, shown = mean * (1 - mean), shows[shows > 0]
     apart = (shown * (clicks[shows > 0] / shown - mean) ** 2).sum() - (len(shown) - 1) * chance
     variance = apart / max(n - (shown.astype(float) ** 2).sum() / n, 1)
-    return mean, float(np.clip(chance / max(variance, 1e-12) - 1, 0, STRONGEST))
+    return mean, float(np.clip(chance / max(variance, 1e-12) - 1, 0, MAX_STRENGTH))

@@ -1,7 +1,7 @@
-"""Tags that the target shares with the history.
+"""Which history items share a tag with the target.
 
     ui_tag_items  share of history items with at least one tag of the target
-    ui_tag_last   1 where the last history item has one
+    ui_tag_last   1 if the last history item has one, else 0
 
 Null for an empty history; tag 0 is padding and matches nothing.
 """
@@ -21,8 +21,8 @@ def describe(store: Store, split: Split) -> pl.DataFrame:
     parts = []
     for target, entries, starts in history_ops.blocks(store, split):
         count = np.diff(starts)
-        theirs, ours = tags[entries], tags[np.repeat(target, count)]  # (t, 5) each
-        shared = (theirs[:, :, None] == ours[:, None, :]) & (theirs[:, :, None] > 0)
+        entry_tags, target_tags = tags[entries], tags[np.repeat(target, count)]  # (t, 5) each
+        shared = (entry_tags[:, :, None] == target_tags[:, None, :]) & (entry_tags[:, :, None] > 0)
         match = shared.any((1, 2)).astype(np.float32)
         share = history_ops.reduce(np.add, match, starts) / np.maximum(count, 1)
         columns = (share, history_ops.last(match, starts))

@@ -1,1 +1,1 @@
-"""Columns that only 15_probe looks at."""
+"""Columns that only 15_probe reads."""

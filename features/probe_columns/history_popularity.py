@@ -1,10 +1,9 @@
-"""How popular an item is by the histories, which are clicks too and show no row's label.
+"""How popular an item is in the histories, which are clicks too but hold no row's label.
 
-    i_clicked           ln(1 + times the item stands in a distinct history of the store)
-    i_clicked_per_show  ln((1 + that) / (1 + rows of train, valid and test that have it as target))
+    i_clicked           ln(1 + n), n: entries of the item in the store's distinct histories
+    i_clicked_per_show  ln((1 + n) / (1 + rows of train, valid and test with the item as target))
 
-Items that users prefer stand in histories more often than they are shown: see
-cv/leak_statistics.py.
+Items that users like are in histories more often than they are shown: see cv/leak_statistics.py.
 """
 
 import numpy as np

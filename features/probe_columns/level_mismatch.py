@@ -1,7 +1,7 @@
-"""Whether a row's level is another than its item's: r_likes_mismatch, r_views_mismatch, 0 or 1.
+"""Whether a row's level differs from its item's: r_likes_mismatch, r_views_mismatch, 0 or 1.
 
-An item's level is that of the item table or, where the table has none for it, the level that most
-rows of train, valid and test show with it (the lower of two that are equally frequent).
+An item's level is that of the item table. If the table has none for it, it is the commonest level
+of the item's rows in train, valid and test (the lower of two that are equally common).
 """
 
 import numpy as np
@@ -24,10 +24,10 @@ def describe(store: Store, split: Split) -> pl.DataFrame:
 
 
 def expected(store: Store, level: str) -> np.ndarray:
-    """The level (I,) of every item, as the module docstring has it."""
+    """The level (I,) of every item, by the module docstring."""
     counts = np.zeros(len(store.items) * N_LEVELS, np.int64)
     for split in (getattr(store, name) for name in SPLITS):
         cell = np.asarray(split.item, np.int64) * N_LEVELS + getattr(split, level)
         counts += np.bincount(cell, minlength=len(counts))
-    usual, given = counts.reshape(-1, N_LEVELS).argmax(axis=1), getattr(store.items, level)
-    return usual if given is None else np.where(given > 0, given, usual)
+    usual, listed = counts.reshape(-1, N_LEVELS).argmax(axis=1), getattr(store.items, level)
+    return usual if listed is None else np.where(listed > 0, listed, usual)

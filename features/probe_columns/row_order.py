@@ -1,10 +1,10 @@
-"""Where a row stands in its file, which should tell nothing.
+"""The position of a row in its file, which should not predict the label.
 
-r_place        its number over the rows of the file, in [0, 1)
-r_place_mod_k  remainder of its number by k: rows that take turns
-r_turn         rows of the same user before it
-r_since        rows since the same user's row before it; null for the first
-r_until        rows to the same user's row after it; null for the last
+r_place        row number / number of rows, in [0, 1)
+r_place_mod_k  row number modulo k: finds rows that take turns
+r_turn         number of the same user's rows before it
+r_since        rows since the same user's previous row; null for the first
+r_until        rows until the same user's next row; null for the last
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ COLUMNS |= {"r_turn": pl.Int32, "r_since": pl.Int32, "r_until": pl.Int32}
 
 
 def describe(store: Store, split: Split) -> pl.DataFrame:
-    """One row for each row of `split`: COLUMNS. `split` must be a whole file, not a part of it."""
+    """One row for each row of `split`: COLUMNS. `split` must be a whole split."""
     place, of_user = pl.int_range(pl.len()), pl.int_range(pl.len()).over("user")
     before, after = pl.col("place").shift(1), pl.col("place").shift(-1)
     return (

@@ -1,4 +1,4 @@
-"""Whether the target stands in the row's own history: ui_in_history, 0 or 1."""
+"""Whether the target is in the row's own history: ui_in_history, 0 or 1."""
 
 import numpy as np
 import polars as pl
@@ -11,8 +11,8 @@ COLUMNS = {"ui_in_history": pl.UInt8}
 
 def describe(store: Store, split: Split) -> pl.DataFrame:
     """One row for each row of `split`: COLUMNS."""
-    found = []
+    parts = []
     for target, entries, starts in history_ops.blocks(store, split):
         row = np.repeat(np.arange(len(target)), np.diff(starts))
-        found.append(np.bincount(row, entries == target[row], minlength=len(target)) > 0)
-    return pl.DataFrame({"ui_in_history": np.concatenate(found)}, schema=COLUMNS)
+        parts.append(np.bincount(row, entries == target[row], minlength=len(target)) > 0)
+    return pl.DataFrame({"ui_in_history": np.concatenate(parts)}, schema=COLUMNS)

@@ -1,4 +1,4 @@
-"""The user id as a number, which should tell nothing: u_number, and its remainders by k."""
+"""The user id as a number, which should not predict the label: u_number, u_number_mod_k."""
 
 import numpy as np
 import polars as pl

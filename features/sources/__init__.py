@@ -1,1 +1,1 @@
-"""Data sources: the generated sample and public MicroLens releases."""
+"""Sources of rows: the generated sample and public MicroLens releases."""

@@ -1,8 +1,8 @@
-"""A public MicroLens release to the challenge's schema.
+"""A public MicroLens release is converted to the challenge's schema.
 
-release_files reads it, release_items makes the item table, release_rows makes rows of its events;
-this file writes them. How the challenge drew its negatives and set its level borders is not
-published: these are look-alikes. Same seed, same bytes.
+files.py reads the release, items.py makes the item table, rows.py makes rows from events; this file
+writes them. How the challenge drew its negatives and set the borders of its levels is not
+published: ours are look-alikes. Equal settings and files give equal bytes.
 """
 
 from functools import partial
@@ -27,14 +27,14 @@ from features.sources.microlens_release.rows import (
 from features.store.arrow_lists import lists
 from features.store.schema import MODALITIES, SPLITS
 
-BATCH_ITEMS = 10_000_000  # of padded histories that are in memory at once
+BATCH_ITEMS = 10_000_000  # history items, with padding, in memory at once
 
 
 def write(settings: ReleaseSettings, folder: Path) -> dict[str, int]:
-    """Write folder/challenge/*.parquet and folder/hidden_labels.parquet; same seed, same bytes.
+    """Write folder/challenge/*.parquet and folder/hidden_labels.parquet.
 
     Returns counts: rows of each split, `items` (of the release), `users` (with rows), `left_out`
-    (users without a positive). Raises InputError where the release cannot be read, or is too small.
+    (users without a positive). Raises InputError if the release cannot be read or is too small.
     """
     pairs_path, titles_path, counts_path, *array_paths = find(settings.dir, settings.embeddings)
     (pairs, n_users), titles, counts = gather(
@@ -58,9 +58,9 @@ def write(settings: ReleaseSettings, folder: Path) -> dict[str, int]:
     pq.write_table(
         pa.table({"ID": np.arange(len(label)), "label": label}), folder / "hidden_labels.parquet"
     )
-    n_kept = len(np.unique(np.concatenate([events.user[r.target] for r in rows.values()])))
+    n_with_rows = len(np.unique(np.concatenate([events.user[r.target] for r in rows.values()])))
     sizes = {split: len(rows[split].item) for split in SPLITS}
-    return sizes | {"items": len(listed), "users": n_kept, "left_out": n_users - n_kept}
+    return sizes | {"items": len(listed), "users": n_with_rows, "left_out": n_users - n_with_rows}
 
 
 def _write_rows(
@@ -87,7 +87,7 @@ def _write_rows(
 
 
 def _write_items(items: ReleaseItems, folder: Path) -> None:
-    """item_info has row 0, item_feature has not, as in the challenge."""
+    """item_info with row 0, item_feature without it, as in the challenge."""
     ids = np.arange(len(items.title))
     tags = lists(items.tags)
     info = {"item_id": ids, "item_tags": tags, "item_emb_d128": lists(items.content)}

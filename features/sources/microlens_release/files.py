@@ -13,18 +13,18 @@ import polars as pl
 
 from features.errors import InputError
 
-LIMITS = {  # the item table has a row per id up to the largest, so ids may not run wild
+LIMITS = {  # the item table has a row for each id up to the largest, so ids are limited
     "user": (0, 2**31 - 1),
     "item": (1, 10_000_000),
     "timestamp": (0, 2**63 - 1),
     "likes": (0, 2**63 - 1),
     "views": (0, 2**63 - 1),
 }
-OPTIONAL = ("likes", "views")  # may be missing
+OPTIONAL = ("likes", "views")  # a value may be missing
 
 
 def read_pairs(path: Path) -> tuple[pl.DataFrame, int]:
-    """Events (user, item, time as Int64, exact repetitions once), and the number of users."""
+    """Distinct events (user, item, time, all Int64), and the number of users."""
     pairs, n_users = (_pairs_csv if path.suffix == ".csv" else _pairs_tsv)(path)
     if pairs.is_empty():
         raise InputError(f"{path}: found no events; expected users with items")
@@ -49,22 +49,24 @@ def _pairs_tsv(path: Path) -> tuple[pl.DataFrame, int]:
 
 
 def read_titles(path: Path) -> pl.DataFrame:
-    """item Int64 (each once), title String (null: none)."""
+    """item Int64 (unique), title String (null if there is none)."""
     return _checked(_table(path, "item,title"), path, unique="item")
 
 
 def read_counts(path: Path) -> pl.DataFrame:
-    """item Int64 (each once), likes and views Int64 (null: unknown)."""
+    """item Int64 (unique), likes and views Int64 (null if unknown)."""
     return _checked(_table(path, "item\tlikes\tviews", header=False), path, unique="item")
 
 
 def read_array(path: Path, n_rows: int) -> np.ndarray:
-    """One modality float32 (1 + n_rows, width): row 0 zeros, row i the array's row i - 1."""
+    """One modality float32 (1 + n_rows, width): row 0 is zeros, row i is row i - 1 of the array."""
     try:
-        array = np.lib.format.open_memmap(path, mode="r")  # no more than the file holds, no pickle
+        array = np.lib.format.open_memmap(
+            path, mode="r"
+        )  # reads no more than the file holds, and no pickle
     except Exception as error:  # whatever a damaged or hostile header makes numpy raise
-        found = str(error).partition("\n")[0][:200]
-        raise InputError(f"{path}: found no plain .npy array ({found})") from error
+        reason = str(error).partition("\n")[0][:200]
+        raise InputError(f"{path}: found no plain .npy array ({reason})") from error
     if array.ndim != 2 or len(array) != n_rows or array.dtype.kind != "f":
         raise InputError(
             f"{path}: found {array.dtype} {array.shape}; expected floats ({n_rows}, width),"
@@ -76,7 +78,7 @@ def read_array(path: Path, n_rows: int) -> np.ndarray:
 
 
 def gather(*calls: Callable) -> list:
-    """What every call returns; or one InputError with the messages of all that raised one."""
+    """The results of all calls; if some raise InputError, one InputError with all messages."""
     results, problems = [], []
     for call in calls:
         try:
@@ -89,10 +91,10 @@ def gather(*calls: Callable) -> list:
 
 
 def _table(path: Path, columns: str, *, header: bool = True) -> pl.DataFrame:
-    """Text columns and `line` (of the file), without blank lines. `columns`: as a header has them.
+    """The file as text columns and `line`, its line number, without blank lines.
 
-    Every line is parsed as if there were no header and one more column than expected, so that a
-    wrong header and a line with too many values can be shown.
+    `columns` is the header that the file has, or would have. Every line is parsed as if there were
+    no header and one column more, so that a message can show a wrong header and a value too many.
     """
     separator = "\t" if "\t" in columns else ","
     names, data = columns.split(separator), _utf8(path)
@@ -108,31 +110,33 @@ def _table(path: Path, columns: str, *, header: bool = True) -> pl.DataFrame:
             extra_columns="ignore",
         )
     except pl.exceptions.ComputeError as error:
-        found = ascii(str(error).partition("\n")[0])[1:-1]
-        raise InputError(f"{path}: {found}; expected closed quotes") from error
+        reason = ascii(str(error).partition("\n")[0])[1:-1]
+        raise InputError(f"{path}: {reason}; expected closed quotes") from error
     breaks = pl.sum_horizontal(pl.col(names).str.count_matches("\n").fill_null(0))
     table = table.with_columns(line=pl.int_range(1, pl.len() + 1) + breaks.cum_sum() - breaks)
     if header:
-        found = table[:1].select(pl.concat_str(names, separator=separator, ignore_nulls=True))
-        if found.to_series().to_list() != [columns]:
+        first = table[:1].select(pl.concat_str(names, separator=separator, ignore_nulls=True))
+        if first.to_series().to_list() != [columns]:
             raise InputError(f"{path}: line 1 is not the header; expected {columns!r}")
         table = table[1:]
-    problems = _fault(path, table, "extra", pl.col("extra").is_not_null(), f"{len(names)} columns")
+    problems = _problem(
+        path, table, "extra", pl.col("extra").is_not_null(), f"{len(names)} columns"
+    )
     line = _overfull(data, separator, len(names), quotes=header)
     if line is not None and not problems:
-        problems = [f"{path}: line {line} holds something behind its {len(names)} columns"]
+        problems = [f"{path}: line {line} has text after its {len(names)} columns"]
     if problems:
         raise InputError(*problems)
     return table.drop("extra").filter(~pl.all_horizontal(pl.col(names).is_null()))
 
 
 def _overfull(data: bytes, separator: str, n_columns: int, quotes: bool) -> int | None:
-    """The line of the first row with text further behind than the one more column that is read."""
-    if quotes:  # of quoted text, a letter and its line ends are enough
-        data = re.sub(rb'"[^"]*"', lambda found: b"q" + b"\0" * found[0].count(b"\n"), data)
+    """The first line with text beyond the one extra column that `_table` reads; or None."""
+    if quotes:  # a letter and the line ends of a quoted text are enough here
+        data = re.sub(rb'"[^"]*"', lambda match: b"q" + b"\0" * match[0].count(b"\n"), data)
     cell, gap = f"[^{separator}\n]*".encode(), separator.encode()
-    found = re.search(b"^(?:" + cell + gap + b"){%d}[^\n]*[^\\s%b]" % (n_columns, gap), data, re.M)
-    return found and 1 + sum(data.count(end, 0, found.start()) for end in (b"\n", b"\0"))
+    match = re.search(b"^(?:" + cell + gap + b"){%d}[^\n]*[^\\s%b]" % (n_columns, gap), data, re.M)
+    return match and 1 + sum(data.count(end, 0, match.start()) for end in (b"\n", b"\0"))
 
 
 def _utf8(path: Path) -> bytes:
@@ -146,7 +150,7 @@ def _utf8(path: Path) -> bytes:
 
 
 def _checked(table: pl.DataFrame, path: Path, unique: str = "") -> pl.DataFrame:
-    """Cast the columns of LIMITS to Int64; raises with all that are outside, or not `unique`."""
+    """Cast the columns of LIMITS to Int64; raises InputError with all values that do not fit."""
     problems = []
     for name in LIMITS.keys() & set(table.columns):
         low, high = LIMITS[name]
@@ -154,17 +158,19 @@ def _checked(table: pl.DataFrame, path: Path, unique: str = "") -> pl.DataFrame:
         wrong = ~number.is_between(low, high).fill_null(False)
         if name in OPTIONAL:
             wrong &= pl.col(name).is_not_null()
-        problems += _fault(path, table, name, wrong, f"a whole number from {low} to {high}")
+        problems += _problem(path, table, name, wrong, f"a whole number from {low} to {high}")
         if name == unique:
             doubled = ~number.is_first_distinct() & number.is_not_null()
-            problems += _fault(path, table, name, doubled, f"every {name} once")
+            problems += _problem(path, table, name, doubled, f"every {name} once")
     if problems:
         raise InputError("\n".join(sorted(problems)))
     return table.cast({name: pl.Int64 for name in table.columns if name in LIMITS})
 
 
-def _fault(path: Path, table: pl.DataFrame, name: str, wrong: pl.Expr, expected: str) -> list[str]:
-    """One message with the first three wrong values of a column and their lines; or none."""
+def _problem(
+    path: Path, table: pl.DataFrame, name: str, wrong: pl.Expr, expected: str
+) -> list[str]:
+    """A message with the first three wrong values of a column and their lines; or none."""
     bad = table.filter(wrong)
     if bad.is_empty():
         return []

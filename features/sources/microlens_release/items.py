@@ -1,9 +1,10 @@
 """The item table of a MicroLens release: tags, levels and content of every item.
 
-tags     hashtags of the title, the most frequent kept
-levels   1 + number of the nine decile borders (over items) below the count; 0: unknown
+tags     hashtags of the title, if they are among the most frequent
+levels   1 + how many of the nine decile borders (over items) are below the count; 0: unknown
 content  SVD of the titles' TF-IDF, or PCA of standardised arrays side by side (the challenge's
-         recipe, see content); 128 numbers, scaled by one factor to a mean squared length of 1
+         recipe, see features/store/content.py); 128 numbers, scaled by one factor to a mean squared
+         length of 1
 """
 
 from typing import NamedTuple
@@ -21,7 +22,7 @@ CONTENT_WIDTH = 128
 
 
 class ReleaseItems(NamedTuple):
-    """The item table: row number == id, and zeros in row 0 and wherever nothing is known."""
+    """The item table: row number == id; zeros in row 0 and for everything unknown."""
 
     title: pl.Series  # (I,) String
     tags: np.ndarray  # (I, 5) int64, left-padded; 1: the most frequent
@@ -39,7 +40,7 @@ def item_table(
     n_tags: int,
     seed: int,
 ) -> ReleaseItems:
-    """Rows 0 to the largest of `listed`, the ids (ascending) that occur anywhere in the release."""
+    """Rows 0 .. listed[-1]; `listed` are the ids, ascending, that occur anywhere in the release."""
     table = pl.DataFrame({"item": np.arange(listed[-1] + 1)})
     for more in (titles.drop("line"), counts.drop("line")):
         table = table.join(more, on="item", how="left", validate="1:1", maintain_order="left")
@@ -57,16 +58,16 @@ def item_table(
 def tag_table(titles: pl.Series, n_tags: int) -> np.ndarray:
     """int64 (I, 5): each title's first five hashtags among the `n_tags` that most titles have.
 
-    A hashtag reaches from # to the next # or the end; case and white space do not tell two apart.
+    A hashtag reaches from # to the next # or the end; case and white space do not matter.
     """
     hashtag = titles.alias("tag").str.to_lowercase().str.extract_all("#[^#]+")
     tags = hashtag.to_frame().with_row_index("item").explode("tag")
     clean = pl.col("tag").str.strip_prefix("#").str.replace_all(r"\s+", " ").str.strip_chars()
     tags = tags.with_columns(clean).filter(pl.col("tag") != "").unique(maintain_order=True)
-    kept = tags.group_by("tag").len().sort("len", "tag", descending=[True, False]).head(n_tags)
+    frequent = tags.group_by("tag").len().sort("len", "tag", descending=[True, False]).head(n_tags)
     place = pl.int_range(pl.len()).over("item")
     tags = (
-        tags.join(kept.with_row_index("id", 1), on="tag", validate="m:1", maintain_order="left")
+        tags.join(frequent.with_row_index("id", 1), on="tag", validate="m:1", maintain_order="left")
         .filter(place < TAG_SLOTS)
         .with_columns(slot=TAG_SLOTS - pl.len().over("item").cast(pl.Int64) + place)
     )
@@ -77,26 +78,26 @@ def tag_table(titles: pl.Series, n_tags: int) -> np.ndarray:
 
 def decile_levels(counts: pl.Series) -> np.ndarray:
     """int64 (I,) in 1..10 by the deciles of the known counts; 0 where the count is null."""
-    known = counts.drop_nulls().to_numpy()
+    values = counts.drop_nulls().to_numpy()
     levels = np.zeros(len(counts), np.int64)
-    if len(known):
-        borders = np.quantile(known, np.arange(1, 10) / 10)
-        levels[counts.is_not_null().to_numpy()] = 1 + np.searchsorted(borders, known)
+    if len(values):
+        borders = np.quantile(values, np.arange(1, 10) / 10)
+        levels[counts.is_not_null().to_numpy()] = 1 + np.searchsorted(borders, values)
     return levels
 
 
 def content_vectors(
     titles: pl.Series, arrays: list[np.ndarray], listed: np.ndarray, seed: int
 ) -> np.ndarray:
-    """float32 (I, 128): components of the listed items; zeros for other ids and past the rank."""
+    """float32 (I, 128): components of the listed items; zeros for other ids and beyond the rank."""
     if arrays:
         method = PCA
         features = standardised(np.hstack([array[listed] for array in arrays]))
     else:
         method, features = TruncatedSVD, _tf_idf(titles.gather(listed))
     width = min(CONTENT_WIDTH, *features.shape)
-    found = method(width, random_state=seed).fit_transform(features)
-    return item_vectors(found, listed, len(titles), CONTENT_WIDTH)
+    components = method(width, random_state=seed).fit_transform(features)
+    return item_vectors(components, listed, len(titles), CONTENT_WIDTH)
 
 
 def _tf_idf(titles: pl.Series):

@@ -1,8 +1,8 @@
-"""Rows of a MicroLens release, made of its events.
+"""Rows of a MicroLens release, made from its events.
 
-positives  a user's last event (train: last `train_targets`), if anything came strictly before it
-history    all events strictly before the positive, for its negatives as well
-negatives  items that the user has no event with, no two alike for one positive
+positives  a user's last event (train: last `train_targets`), if an event came strictly before it
+history    all events strictly before the positive; its negatives have the same history
+negatives  items that the user has no event with; those of one positive are distinct
 """
 
 from typing import NamedTuple
@@ -15,7 +15,11 @@ from features.settings import ReleaseSettings
 from features.store.histories import mix
 from features.store.schema import SPLITS
 
-NEGATIVES = {"popularity": 1.0, "mixed": 0.5, "uniform": 0.0}  # share drawn by popularity
+NEGATIVES = {
+    "popularity": 1.0,
+    "mixed": 0.5,
+    "uniform": 0.0,
+}  # by settings: the share drawn by popularity
 
 
 class Events(NamedTuple):
@@ -38,7 +42,7 @@ class ReleaseRows(NamedTuple):
 
 
 def user_split(user: np.ndarray, settings: ReleaseSettings) -> np.ndarray:
-    """Index into SPLITS int64 (N,), by a hash of the user id and the seed alone."""
+    """Index into SPLITS int64 (N,), by a hash of the user id and the seed only."""
     hashed = mix(user.astype(np.uint64) + mix(np.array([settings.seed + 1], np.uint64)))
     uniform = (hashed >> np.uint64(11)) * 2.0**-53  # in [0, 1)
     borders = 1 - settings.valid_share - settings.test_share, 1 - settings.test_share
@@ -65,10 +69,10 @@ def sort_events(pairs: pl.DataFrame, settings: ReleaseSettings) -> Events:
 
 
 def split_rows(events: Events, split: str, settings: ReleaseSettings) -> ReleaseRows:
-    """Positives of one split's users and their negatives, in an order that tells nothing."""
+    """Positives of one split's users and their negatives, in random order."""
     number, last = SPLITS.index(split), settings.train_targets if split == "train" else 1
-    wanted = (events.split == number) & (events.later < last) & (events.end > events.start)
-    target = np.flatnonzero(wanted)
+    positive = (events.split == number) & (events.later < last) & (events.end > events.start)
+    target = np.flatnonzero(positive)
     if not len(target):
         raise InputError(
             f"no user of {split} has an event with another strictly before it;"
@@ -87,9 +91,9 @@ def split_rows(events: Events, split: str, settings: ReleaseSettings) -> Release
 def draw_negatives(
     events: Events, target: np.ndarray, settings: ReleaseSettings, rng: np.random.Generator
 ) -> np.ndarray:
-    """Item ids int64 (T, K) for T events: none of the event's user, no two alike in a row.
+    """Item ids int64 (T, K) for T events: distinct in a row, none with an event of its user.
 
-    What breaks that is drawn again. Raises InputError where a user leaves fewer than K items.
+    Items that break this are drawn again. Raises InputError if a user leaves fewer than K items.
     """
     popular = events.item[events.split == SPLITS.index("train")]  # each as often as it occurs
     share, listed = NEGATIVES[settings.negatives], np.unique(events.item)
@@ -116,7 +120,7 @@ def draw_negatives(
 def _check_choice(
     owned: np.ndarray, user: np.ndarray, scale: int, choice: np.ndarray, settings: ReleaseSettings
 ) -> None:
-    """Refuse to draw for ever: every user must leave enough of the items in `choice`."""
+    """Every user must leave enough of the items in `choice`, or drawing would never end."""
     of_choice = owned[np.isin(owned % scale, choice)] // scale
     n_owned = np.searchsorted(of_choice, user, "right") - np.searchsorted(of_choice, user)
     left = len(choice) - n_owned
@@ -129,16 +133,16 @@ def _check_choice(
 
 
 def _repeated(values: np.ndarray) -> np.ndarray:
-    """Bool (T, K): True where the value stands further left in its row as well."""
+    """Bool (T, K): True where the row has the same value further left."""
     order = np.argsort(values, axis=1, kind="stable")
     ordered = np.take_along_axis(values, order, axis=1)
-    again = np.zeros(values.shape, bool)
-    np.put_along_axis(again, order[:, 1:], ordered[:, 1:] == ordered[:, :-1], axis=1)
-    return again
+    repeated = np.zeros(values.shape, bool)
+    np.put_along_axis(repeated, order[:, 1:], ordered[:, 1:] == ordered[:, :-1], axis=1)
+    return repeated
 
 
 def padded_history(events: Events, target: np.ndarray, width: int) -> np.ndarray:
-    """int32 (T, width): items strictly before each target event, left-padded, newest last."""
+    """int32 (T, width): items strictly before each target event, left-padded, most recent last."""
     place = events.end[target, None] + np.arange(-width, 0)
     real = place >= events.start[target, None]
     return np.where(real, events.item[np.maximum(place, 0)], 0).astype(np.int32)
