@@ -4,19 +4,19 @@ tables  qin      QIN's Tables 2 and 3 (Li et al. 2025, arXiv:2504.17699), and ne
         rows     the rows of QIN's bank, whose authors warn of unstable training at four
         final    FINAL's Table 1 (Zhu et al. 2023): one block, two, two that teach each other
         inputs   inputs beyond the paper, each added to QIN alone
-        content  content made anew from raw text and image vectors, where the data has them
+        content  content recomputed from raw text and image vectors, where the data has them
         losses   the losses of QIN's section 2.3
         speed    arithmetic that is faster than the published one
-reads   what 00_data to 20_folds write for PROFILE, and makes it where it is missing
-writes  the fits, as 50_train does and in the same place: run it again to go on
+reads   what 00_data to 20_folds write for PROFILE; runs them where it is missing
+writes  the fits, as 50_train does and in the same folder: run it again to resume
 run     python -m bench.ablation PROFILE [key=value ...] [--tables qin,final] [--seeds 0,1,2]
         [--folds 0,1]
 
-AUC of a seed: the mean over its folds. `held` is the fold that also chose the epoch; `valid` is the
-official split, which chose nothing. Differences are taken seed by seed against the table's first
-row; `95 %` is the paired bootstrap interval of valid's: users drawn, the fits as they are.
-Published: AUC on official valid of MicroLens-1M, of DIN by the organisers' baseline, of QIN by its
-authors' public training logs; a dash where no public source that we could read states it.
+The AUC of a seed is the mean over its folds. `held` is the fold that also chose the epoch; `valid`
+is the official split, on which no choice depends. Differences to the table's first row are taken
+seed by seed; `95 %` is the paired bootstrap interval of the one on valid, over users, with the fits
+fixed. Published: AUC on official valid of MicroLens-1M, for DIN of the organisers' baseline, for
+QIN of its authors' public training logs; a dash where we found no public source.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from bench.tables import spread
+from bench.output import mean_and_sd, table_header, table_row
 from cv.auc import auc
 from cv.bootstrap import paired_bootstrap
 from features.errors import InputError
@@ -48,211 +48,217 @@ from pipeline.training.context import FitKey
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One line of a table: a network by name, and the words that the run needs besides."""
+class AblationRow:
+    """One row of a table: a network by name, and the overrides of its run."""
 
     label: str
     model: str
-    words: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
     published: float | None = None
 
 
-def full(model: str, *words: str) -> tuple[str, ...]:
-    """`words`, and the bank as published."""
-    return (f"{model}.qnn.bank=full", *words)
+def full(model: str, *overrides: str) -> tuple[str, ...]:
+    """`overrides`, and the bank as published."""
+    return (f"{model}.qnn.bank=full", *overrides)
 
 
 CODES = ("prepare.codes=3",)
 TABLES = {
     "qin": (
-        Row("QIN", "qin", full("qin"), published=0.9701),
-        Row("DIN", "din", published=0.8655),
-        Row("without QNN: MLP", "qin_without_qnn"),
-        Row("without ASTA: mean pooling", "qin_without_asta", full("qin_without_asta")),
-        Row("softmax instead of ReLU scores", "qin_softmax", full("qin_softmax")),
-        Row("ReLU² scores", "qin_relu2", full("qin_relu2")),
-        Row("SiLU scores", "qin_silu", full("qin_silu")),
-        Row("attention dropout 0.1", "qin_attention_dropout", full("qin_attention_dropout")),
-        Row("ReLU instead of PReLU", "qin_relu_activation", full("qin_relu_activation")),
-        Row("mid-activation", "qin_mid_activation", full("qin_mid_activation")),
+        AblationRow("QIN", "qin", full("qin"), published=0.9701),
+        AblationRow("DIN", "din", published=0.8655),
+        AblationRow("without QNN: MLP", "qin_without_qnn"),
+        AblationRow("without ASTA: mean pooling", "qin_without_asta", full("qin_without_asta")),
+        AblationRow("softmax instead of ReLU scores", "qin_softmax", full("qin_softmax")),
+        AblationRow("ReLU² scores", "qin_relu2", full("qin_relu2")),
+        AblationRow("SiLU scores", "qin_silu", full("qin_silu")),
+        AblationRow(
+            "attention dropout 0.1", "qin_attention_dropout", full("qin_attention_dropout")
+        ),
+        AblationRow("ReLU instead of PReLU", "qin_relu_activation", full("qin_relu_activation")),
+        AblationRow("mid-activation", "qin_mid_activation", full("qin_mid_activation")),
     ),
     "rows": (
-        Row("4 rows", "qin", full("qin", "qin.qnn.rows=4"), 0.9701),
-        Row("3 rows", "qin", full("qin", "qin.qnn.rows=3"), 0.9695),
-        Row("2 rows", "qin", full("qin", "qin.qnn.rows=2")),
-        Row("1 row", "qin", full("qin", "qin.qnn.rows=1")),
+        AblationRow("4 rows", "qin", full("qin", "qin.qnn.rows=4"), 0.9701),
+        AblationRow("3 rows", "qin", full("qin", "qin.qnn.rows=3"), 0.9695),
+        AblationRow("2 rows", "qin", full("qin", "qin.qnn.rows=2")),
+        AblationRow("1 row", "qin", full("qin", "qin.qnn.rows=1")),
     ),
     "final": (
-        Row("2B + KD", "final"),
-        Row("2B, the mean alone learns", "final_2b_without_distillation"),
-        Row("1B", "final_1b"),
+        AblationRow("2B + KD", "final"),
+        AblationRow("2B, the mean alone learns", "final_2b_without_distillation"),
+        AblationRow("1B", "final_1b"),
     ),
     "inputs": (
-        Row("QIN", "qin", full("qin"), published=0.9701),
-        Row("+ levels of history items", "qin", full("qin", "qin.item_levels=true"), 0.9838),
-        Row("+ semantic codes", "qin", full("qin", "qin.item_codes=true", *CODES)),
-        Row("+ user id", "qin", full("qin", "qin.user_id=true")),
+        AblationRow("QIN", "qin", full("qin"), published=0.9701),
+        AblationRow(
+            "+ levels of history items", "qin", full("qin", "qin.item_levels=true"), 0.9838
+        ),
+        AblationRow("+ semantic codes", "qin", full("qin", "qin.item_codes=true", *CODES)),
+        AblationRow("+ user id", "qin", full("qin", "qin.user_id=true")),
     ),
     "content": (
-        Row("content as released", "qin", full("qin"), published=0.9701),
-        Row("content: joint PCA", "qin", full("qin", "prepare.content=joint_pca")),
-        Row("content: PCA per modality", "qin", full("qin", "prepare.content=modality_pca")),
+        AblationRow("content as released", "qin", full("qin"), published=0.9701),
+        AblationRow("content: joint PCA", "qin", full("qin", "prepare.content=joint_pca")),
+        AblationRow(
+            "content: PCA per modality", "qin", full("qin", "prepare.content=modality_pca")
+        ),
     ),
     "losses": (
-        Row("bce", "qin", full("qin"), published=0.9701),
-        Row("bce_bpr", "qin", full("qin", "qin.fit.loss=bce_bpr")),
-        Row("focal", "qin", full("qin", "qin.fit.loss=focal")),
-        Row("contrastive", "qin", full("qin", "qin.fit.loss=contrastive")),
+        AblationRow("bce", "qin", full("qin"), published=0.9701),
+        AblationRow("bce_bpr", "qin", full("qin", "qin.fit.loss=bce_bpr")),
+        AblationRow("focal", "qin", full("qin", "qin.fit.loss=focal")),
+        AblationRow("contrastive", "qin", full("qin", "qin.fit.loss=contrastive")),
     ),
     "speed": (
-        Row("QIN, as published", "qin", full("qin"), 0.9701),
-        Row("bf16", "qin", full("qin", "qin.fit.precision=bf16")),
-        Row("collapsed bank", "qin"),
-        Row("collapsed bank, bf16", "qin", ("qin.fit.precision=bf16",)),
+        AblationRow("QIN, as published", "qin", full("qin"), 0.9701),
+        AblationRow("bf16", "qin", full("qin", "qin.fit.precision=bf16")),
+        AblationRow("collapsed bank", "qin"),
+        AblationRow("collapsed bank, bf16", "qin", ("qin.fit.precision=bf16",)),
     ),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """What the fits of one row reached, a number a seed; and the rows of valid that judged them."""
+class AblationResult:
+    """The AUCs of one row's fits, one per seed, and their logits on the V rows of valid."""
 
     held: list[float]
     valid: list[float]
     epochs: float  # mean over the fits
-    logits: np.ndarray  # (rows of valid, fits) float32
-    label: np.ndarray  # (rows of valid,), and their users
-    user: np.ndarray
+    logits: np.ndarray  # (V, fits) float32
+    label: np.ndarray  # (V,)
+    user: np.ndarray  # (V,)
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = cli.parser(__doc__)
-    parser.add_argument("--tables", default="qin", help=f"of {', '.join(TABLES)}")
+    parser.add_argument("--tables", default="qin", help=f"comma-separated: {', '.join(TABLES)}")
     parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--folds", default="", help="which of the profile's folds; all by default")
+    parser.add_argument("--folds", default="", help="comma-separated; all by default")
     arguments = parser.parse_intermixed_args(argv)
     return cli.exit_code(lambda: run(arguments))
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Train what is missing, then print every table that was asked for."""
+    """Train the missing fits, then print the tables of --tables."""
     names = arguments.tables.split(",")
     unknown = [name for name in names if name not in TABLES]
     if unknown:
         raise InputError(f"--tables: no {unknown[0]!r}; there are {', '.join(TABLES)}")
-    check_words(arguments)
+    check_overrides(arguments)
     fits = {row: fits_of(row, arguments) for name in names for row in TABLES[name]}
-    known = {  # rows of different tables may share a fit
-        place.path: (s, key, place) for s, row in fits.values() for key, place in row.items()
+    by_path = {  # rows of different tables may share a fit
+        fit.path: (s, key, fit) for s, specs in fits.values() for key, fit in specs.items()
     }
-    todo = [
-        (s, key) for s, key, place in known.values() if not is_up_to_date(place, arguments.force)
-    ]
+    todo = [(s, key) for s, key, fit in by_path.values() if not is_up_to_date(fit, arguments.force)]
     if todo:
         training.run(todo, arguments.force)
     for name in names:
         print(f"\n{name}, {arguments.profile}, seeds {arguments.seeds}\n")
-        measured = {row: measure(*fits[row]) for row in TABLES[name]}
-        print("\n".join(markdown(measured)), flush=True)
+        results = {row: read_result(*fits[row]) for row in TABLES[name]}
+        print("\n".join(markdown(results)), flush=True)
 
 
-def check_words(arguments: argparse.Namespace) -> None:
-    """Name the profile, and refuse words that the tables themselves say."""
+def check_overrides(arguments: argparse.Namespace) -> None:
+    """Fill in the default profile, and refuse overrides of what the tables set themselves."""
     if arguments.profile is not None and "=" in arguments.profile:
         arguments.overrides.insert(0, arguments.profile)
         arguments.profile = None
     if arguments.profile is None:
         arguments.profile, why = load_config.default_profile()
         print(f"profile {arguments.profile}: {why}", flush=True)
-    for word in arguments.overrides:
-        for key, instead in (("models", "--tables"), ("train.seeds", "--seeds")):
-            if word.startswith(f"{key}="):
-                raise InputError(f"{word}: the tables name their own {key}; see {instead}")
-    every = dict.fromkeys(row.model for table in TABLES.values() for row in table)
+    for override in arguments.overrides:
+        for key, option in (("models", "--tables"), ("train.seeds", "--seeds")):
+            if override.startswith(f"{key}="):
+                raise InputError(f"{override}: the tables set {key}; use {option}")
+    models = dict.fromkeys(row.model for table in TABLES.values() for row in table)
     if load_config.load(
-        arguments.profile, [*arguments.overrides, f"models={','.join(every)}"]
+        arguments.profile, [*arguments.overrides, f"models={','.join(models)}"]
     ).official:
         raise InputError(
             "on the official split one AUC would both choose the epoch and be reported; use"
-            " folds.mode=kfold, and --folds 0 for one fold alone"
+            " folds.mode=kfold, and --folds 0 for a single fold"
         )
 
 
-def fits_of(row: Row, arguments: argparse.Namespace) -> tuple[Settings, dict[FitKey, ArtifactSpec]]:
-    """The settings of `row` and its fits, on the chosen folds; makes what they are trained on."""
-    typed = [word for word in arguments.overrides if concerns(word, row.model)]
-    words = [*typed, *row.words, f"models={row.model}", f"train.seeds={arguments.seeds}"]
-    s = load_config.load(arguments.profile, words)
-    make_folds(s)
+def fits_of(
+    row: AblationRow, arguments: argparse.Namespace
+) -> tuple[Settings, dict[FitKey, ArtifactSpec]]:
+    """The settings of `row` and its fits on the chosen folds; runs the stages before them."""
+    typed = [override for override in arguments.overrides if applies_to(override, row.model)]
+    overrides = [*typed, *row.overrides, f"models={row.model}", f"train.seeds={arguments.seeds}"]
+    s = load_config.load(arguments.profile, overrides)
+    build_folds(s)
     folds = chosen_folds(arguments.folds, s)
-    return s, {key: place for key, place in graph.fits(s).items() if key[2] in folds}
+    return s, {key: fit for key, fit in graph.fits(s).items() if key[2] in folds}
 
 
-def concerns(word: str, model: str) -> bool:
-    """Whether an override is not one of a network that has no part in the row of `model`."""
-    section = word.partition("=")[0].partition(".")[0]
+def applies_to(override: str, model: str) -> bool:
+    """False for an override of another network, unless `model` extends that one."""
+    section = override.partition("=")[0].partition(".")[0]
     return section not in networks.model_names() or section in dict(networks.lineage(model))
 
 
-def measure(s: Settings, fits: dict[FitKey, ArtifactSpec]) -> Measured:
-    """What finished fits reached."""
+def read_result(s: Settings, fits: dict[FitKey, ArtifactSpec]) -> AblationResult:
+    """AUCs and logits of finished fits."""
     split = open_store(spec.require(graph.store(s))).valid
     label, user = np.array(split.label), np.array(split.user)
     held, valid, epochs, logits = defaultdict(list), defaultdict(list), [], []
-    for (_, seed, _), place in fits.items():
-        report = spec.record(spec.require(place))["report"]
-        logit = pl.read_parquet(place.path / "valid.parquet").sort("row_id")["logit"].to_numpy()
+    for (_, seed, _), fit in fits.items():
+        report = spec.record(spec.require(fit))["report"]
+        logit = pl.read_parquet(fit.path / "valid.parquet").sort("row_id")["logit"].to_numpy()
         held[seed].append(report["auc"])
         valid[seed].append(auc(label, logit))
         epochs.append(len(report["epochs"]))
         logits.append(logit)
-    means = [[statistics.fmean(of[seed]) for seed in s.train.seeds] for of in (held, valid)]
-    return Measured(*means, statistics.fmean(epochs), np.stack(logits, axis=1), label, user)
+    means = [[statistics.fmean(aucs[seed]) for seed in s.train.seeds] for aucs in (held, valid)]
+    return AblationResult(*means, statistics.fmean(epochs), np.stack(logits, axis=1), label, user)
 
 
-def make_folds(s: Settings) -> None:
-    """Run the stages before training, where what they write is not there."""
+def build_folds(s: Settings) -> None:
+    """Run the stages before training where their results are missing."""
     with contextlib.suppress(spec.MissingArtifact):
         if graph.folds(s).done:
             return
-    run_stages = [sys.executable, "-m", "pipeline", *s.arguments, "--to", "20_folds"]
-    done = subprocess.run(run_stages, stderr=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        raise InputError(done.stderr.strip().removeprefix("error: ") or "stopped")
+    command = [sys.executable, "-m", "pipeline", *s.arguments, "--to", "20_folds"]
+    completed = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    if completed.returncode:
+        raise InputError(completed.stderr.strip().removeprefix("error: ") or "stopped")
 
 
 def chosen_folds(text: str, s: Settings) -> list[int]:
-    there = list(graph.fold_numbers(s))
+    """The folds that `text` lists; all of the profile's where it is empty."""
+    available = list(graph.fold_numbers(s))
     if not text:
-        return there
+        return available
     folds = [int(part) if part.strip().isdigit() else None for part in text.split(",")]
-    if not set(folds) <= set(there):
-        raise InputError(f"--folds {text}: there are {', '.join(map(str, there))}")
+    if not set(folds) <= set(available):
+        raise InputError(f"--folds {text}: there are {', '.join(map(str, available))}")
     return folds
 
 
-def markdown(measured: dict[Row, Measured]) -> list[str]:
-    """The lines of a table."""
-    reference = next(iter(measured.values()))
-    lines = [
-        "| | published | held AUC | difference | valid AUC | difference | 95 % | epochs |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for row, got in measured.items():
+def markdown(results: dict[AblationRow, AblationResult]) -> list[str]:
+    """A header, then one line per row."""
+    reference = next(iter(results.values()))
+    names = ("published", "held AUC", "difference", "valid AUC", "difference", "95 %", "epochs")
+    lines = table_header(("", *names)).splitlines()
+    for row, result in results.items():
         cells = [row.label, f"{row.published:.4f}" if row.published else "—"]
-        for ours, theirs in ((got.held, reference.held), (got.valid, reference.valid)):
-            cells.append(spread(ours, 5))
-            apart = [a - b for a, b in zip(ours, theirs, strict=True)]
-            cells.append(spread(apart, 5, "+") if got is not reference else "—")
-        cells.append("—" if got is reference else interval(got, reference))
-        lines.append(f"| {' | '.join([*cells, f'{got.epochs:.1f}'])} |")
+        pairs = ((result.held, reference.held), (result.valid, reference.valid))
+        for aucs, reference_aucs in pairs:
+            cells.append(mean_and_sd(aucs, 5))
+            differences = [a - b for a, b in zip(aucs, reference_aucs, strict=True)]
+            cells.append(mean_and_sd(differences, 5, "+") if result is not reference else "—")
+        cells.append("—" if result is reference else interval(result, reference))
+        lines.append(table_row([*cells, f"{result.epochs:.1f}"]))
     return lines
 
 
-def interval(got: Measured, reference: Measured) -> str:
-    """Of the difference between two rows' AUC on valid."""
-    found = paired_bootstrap(got.label, got.logits, reference.logits, got.user)
-    return f"{found.low:+.5f} to {found.high:+.5f}"
+def interval(result: AblationResult, reference: AblationResult) -> str:
+    """95 % interval of the difference between two rows' AUC on valid."""
+    difference = paired_bootstrap(result.label, result.logits, reference.logits, result.user)
+    return f"{difference.low:+.5f} to {difference.high:+.5f}"
 
 
 if __name__ == "__main__":

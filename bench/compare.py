@@ -5,8 +5,8 @@ reads   STORE: the run's store of artifacts/<profile>/10_prepare/; BEFORE and AF
 run     python -m bench.compare STORE BEFORE AFTER
 
 For every network and blend of both: AUC after, AUC before, and the difference with its 95 %
-interval by paired bootstrap, users drawn with replacement. The fits are taken as they are: the
-interval does not hold what another seed would change.
+interval by paired bootstrap over users, drawn with replacement. The interval leaves out the
+variation between seeds, since the fits are fixed.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from bench.report import head, line
+from bench.output import table_header, table_row
 from cv.auc import auc
 from cv.bootstrap import paired_bootstrap
 from features.errors import InputError
@@ -33,37 +33,40 @@ def main(argv: list[str] | None = None) -> int:
     for name in ("store", "before", "after"):
         parser.add_argument(name, type=Path)
     arguments = parser.parse_args(argv)
-    return exit_code(lambda: work(arguments))
+    return exit_code(lambda: compare(arguments))
 
 
-def work(arguments: argparse.Namespace) -> None:
+def compare(arguments: argparse.Namespace) -> None:
     """Print the table."""
     user = np.array(open_store(arguments.store).valid.user)
     tables = {name: read(getattr(arguments, name), len(user)) for name in ("before", "after")}
     before, after = tables.values()
     if not before["label"].equals(after["label"]):
-        raise InputError(f"{arguments.before} and {arguments.after} were made on different rows")
+        raise InputError(f"{arguments.before} and {arguments.after} score different rows")
     both = [name for name in after.columns if name in before.columns and name not in KEYS]
     if not both:
         raise InputError(f"{arguments.before} and {arguments.after} have no network in common")
     label = after["label"].to_numpy()
-    print(head(("valid AUC", "after", "before", "difference", "95 %")))
+    print(table_header(("valid AUC", "after", "before", "difference", "95 %")))
     for name in both:
         scores = after[name].to_numpy(), before[name].to_numpy()
-        figures = (f"{auc(label, score):.5f}" for score in scores)
-        found = paired_bootstrap(label, *scores, user)
-        interval = f"{found.low:+.5f} to {found.high:+.5f}"
-        print(line((name, *figures, f"{found.estimate:+.5f}", interval)), flush=True)
+        aucs = (f"{auc(label, score):.5f}" for score in scores)
+        difference = paired_bootstrap(label, *scores, user)
+        interval = f"{difference.low:+.5f} to {difference.high:+.5f}"
+        print(table_row((name, *aucs, f"{difference.estimate:+.5f}", interval)), flush=True)
 
 
 def read(blend: Path, n_rows: int) -> pl.DataFrame:
-    """valid.parquet of a folder of 60_blend. Raises InputError when it is none of this store's."""
+    """valid.parquet of a folder of 60_blend. Raises InputError unless its rows are the store's."""
     path = blend / "valid.parquet"
     if not path.is_file() or not {*KEYS} <= {*pl.read_parquet_schema(path)}:
-        raise InputError(f"{blend} is no folder of 60_blend")
+        raise InputError(
+            f"{blend} is no folder of 60_blend: expected a valid.parquet with the columns"
+            f" {', '.join(KEYS)}"
+        )
     table = pl.read_parquet(path).sort("row_id")
     if len(table) != n_rows:
-        raise InputError(f"{path} holds {len(table)} rows, the store's valid {n_rows}")
+        raise InputError(f"{path} holds {len(table)} rows; expected the {n_rows} of STORE's valid")
     return table
 
 

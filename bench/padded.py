@@ -1,12 +1,12 @@
 """How published implementations train and score: padded, by the plain formulas, from a DataLoader.
 
-Written from the formulas, to be measured against. Histories are padded on the left to max_len,
-every position is embedded, mapped and projected, and weights of the padding are set to zero
-afterwards; a DataLoader picks row by row and collates; the L2 term is part of the loss; gradient
-norm and Adam go parameter by parameter. The weights are those of a `Network`, so both can be held
-against each other: the logits are equal but for rounding.
+bench.train compares our speed with this one. Histories are padded on the left to max_len; every
+position is embedded, mapped and projected, and the weights of the padding are set to zero
+afterwards. A DataLoader picks rows one by one and collates them; the L2 term is part of the loss;
+gradient norm and Adam loop over the parameters. The weights are those of a `Network`, and a test
+compares the logits of both: they are equal up to rounding.
 
-Kinder than its models in one respect: the collate function looks items up in arrays.
+It is faster than the published code in one respect: the collate function looks up items in arrays.
 """
 
 import numpy as np
@@ -24,7 +24,7 @@ from models.settings import FitSettings
 
 
 class PaddedRows(Dataset):
-    """Rows of one split as arrays, one row an item."""
+    """The rows of one split as arrays; an item of the dataset is a row."""
 
     def __init__(self, rows: Rows, label: Tensor) -> None:
         names = ("item", "likes", "views", "history", "values", "offsets")
@@ -51,19 +51,19 @@ def collate(rows: list) -> tuple[Tensor, ...]:
 
 
 def loader(rows: Rows, label: Tensor, batch_size: int, shuffle: bool) -> DataLoader:
-    """Batches in this process, as on a machine whose cores are all needed to train."""
+    """Batches that this process loads, since training needs all cores."""
     return DataLoader(PaddedRows(rows, label), batch_size, shuffle, collate_fn=collate)
 
 
 def quadratic(layer: QuadraticLayer, x: Tensor) -> Tensor:
-    """One quadratic layer of x (B, X), its bank row by row."""
+    """One quadratic layer of x (B, X), with each row of its bank computed."""
     h = layer.dropout(layer.bank(x)).unflatten(1, (layer.rows, -1))  # (B, R, X)
     q = layer.norm((x[:, None] * h).sum(1))
     return x + layer.dropout(layer.activation(q))
 
 
 class PaddedNetwork(nn.Module):
-    """`network` by the plain formulas, for qin, din and final, its linear maps torch's own.
+    """`network` by the plain formulas, for qin, din and final, with torch.nn.Linear.
 
     Shapes:
         history  (B, L)  int64, 0 where padding
@@ -83,8 +83,8 @@ class PaddedNetwork(nn.Module):
 
     def forward(self, history: Tensor, item: Tensor, likes: Tensor, views: Tensor) -> Tensor:
         net = self.network
-        every = torch.cat((history, item[:, None]), dim=1)
-        represented = self.represent(every)
+        item_ids = torch.cat((history, item[:, None]), dim=1)
+        represented = self.represent(item_ids)
         sequence, target = represented[:, :-1], represented[:, -1]
         interest = self.attend(sequence, target, (history > 0).to(sequence.dtype))
         x = torch.cat((net.likes(likes), net.views(views), target, interest), dim=1)
@@ -95,7 +95,7 @@ class PaddedNetwork(nn.Module):
         return net.interaction(x)
 
     def represent(self, item: Tensor) -> Tensor:
-        """r (B, L, D) of every position of `item` (B, L)."""
+        """The representation r (B, L, D) of each item id in `item` (B, L)."""
         part = self.network.item
         tags = part.tags[item]
         embedded = part.tag(tags)  # (B, L, 5, E)
@@ -119,17 +119,17 @@ class PaddedNetwork(nn.Module):
 
 
 def train_step(
-    padded: PaddedNetwork, batch: tuple[Tensor, ...], optimiser: torch.optim.Adam, s: FitSettings
+    padded: PaddedNetwork, batch: tuple[Tensor, ...], optimiser: torch.optim.Adam, cfg: FitSettings
 ) -> None:
-    """Loss and L2 term, backward, clipping, Adam, parameter by parameter."""
+    """Loss and L2 term, backward, clipping and Adam, which loop over the parameters."""
     *ids, label = batch
     optimiser.zero_grad()
     branches = padded(*ids)
-    lost = F.binary_cross_entropy_with_logits(branches.mean(1), label)
+    loss = F.binary_cross_entropy_with_logits(branches.mean(1), label)
     if padded.network.distils:
-        lost = lost + self_distillation(branches)
+        loss = loss + self_distillation(branches)
     for table in padded.network.embedding_tables():
-        lost = lost + s.embedding_l2 / 2 * (table**2).sum()
-    lost.backward()
-    nn.utils.clip_grad_norm_(padded.parameters(), s.clip_norm, foreach=False)
+        loss = loss + cfg.embedding_l2 / 2 * (table**2).sum()
+    loss.backward()
+    nn.utils.clip_grad_norm_(padded.parameters(), cfg.clip_norm, foreach=False)
     optimiser.step()

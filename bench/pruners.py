@@ -1,9 +1,9 @@
 """What pruners of 40_tune save and lose, on a study in which every trial was completed.
 
-Every pruner sees the trials of the study in many orders. Saved: the share of fits of a fold that
-pruning avoids. Kept: the share of orders in which the best trial is completed. Lost: how far the
-best completed trial is below it, in AUC, on average. Settings do not depend on the pruner here, as
-they do for a sampler that learns from trials.
+Each pruner sees the trials of the study in many random orders. Saved: the share of fits that it
+prunes. Kept: the share of orders in which it completes the best trial. Lost: the mean difference
+in AUC between the best trial and the best one that it completes. Unlike in 40_tune, the pruner does
+not change which settings come next.
 
 reads   artifacts/<profile>/40_tune/, made with tune.pruner=none
 run     python -m bench.pruners PROFILE [key=value ...] [--orders 200]
@@ -17,6 +17,7 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState
 
+from bench.output import table_header, table_row
 from features.errors import InputError
 from pipeline import graph
 from pipeline.artifacts.spec import require
@@ -25,32 +26,31 @@ from pipeline.runtime import cli
 from pipeline.tuning.optuna_output import silence_optuna
 from pipeline.tuning.pruning import make_pruner, reported_value
 
-MEANING = "| pruner | saved | kept | lost |\n| --- | --- | --- | --- |"
-
 
 def main(argv: list[str] | None = None) -> int:
     parser = cli.parser(__doc__)
-    parser.add_argument("--orders", type=int, default=200)
+    parser.add_argument("--orders", type=int, default=200, help="random orders of the trials")
     arguments = parser.parse_intermixed_args(argv)
     return cli.exit_code(lambda: run(arguments))
 
 
 def run(arguments: argparse.Namespace) -> None:
+    """Print one table per tuned network."""
     silence_optuna()
     s = cli.load(arguments)
-    for model, place in graph.tunings(s).items():
-        aucs = fold_aucs(json.loads((require(place) / "tune.json").read_text()))
+    for model, study in graph.tunings(s).items():
+        aucs = fold_aucs(json.loads((require(study) / "tune.json").read_text()))
         print(
             f"\n{model}, {len(aucs)} trials of {aucs.shape[1]} folds, {arguments.orders} orders\n"
         )
-        print(MEANING)
+        print(table_header(("pruner", "saved", "kept", "lost")))
         for name in PRUNERS:
             saved, kept, lost = replay(aucs, name, arguments.orders)
-            print(f"| {name} | {saved:.1%} | {kept:.1%} | {lost:.5f} |", flush=True)
+            print(table_row((name, f"{saved:.1%}", f"{kept:.1%}", f"{lost:.5f}")), flush=True)
 
 
 def fold_aucs(summary: dict) -> np.ndarray:
-    """(trials, folds) AUCs of a study's tune.json. Raises InputError where a trial was pruned."""
+    """AUCs (trials, folds) of a study's tune.json. Raises InputError if a trial was pruned."""
     finished = [row for row in summary["trials"] if row["state"] in ("COMPLETE", "PRUNED")]
     if any(row["state"] == "PRUNED" for row in finished):
         raise InputError(

@@ -1,21 +1,20 @@
-"""Memory and speed of rows that are streamed from disk, beside rows in memory, as rows grow.
+"""Memory and speed of rows streamed from disk and of rows in memory, for growing numbers of rows.
 
-reads   nothing: rows are drawn, four of them to a user and to a history (bench.challenge_like)
+reads   nothing: it draws rows (bench.challenge_like)
 writes  OUT/streaming-<random>/ (25 bytes a row), removed at the end
 run     python -m bench.streaming [key=value ...] [--rows 1000000,3000000,10000000]
         [--homes stream,host] [--items 10000] [--clock cpu] [--out artifacts/bench] [--json]
 
-A line is a fit of one epoch on all rows, then the logits of all rows, in a process of its own. Only
-the reading is of interest, so the network is small (NETWORK below; words change it, and
-train.memory). Memory is the peak of the process by the end of the epoch, and by the end of all: the
-logits of all rows are kept, 4 bytes a row, and copied once. On a busy machine --clock cpu counts
-the CPU time of the process, of all its threads together.
+Each line is a subprocess that trains one epoch on all rows, then computes the logits of all rows.
+This measures reading, so the network is small (OVERRIDES below; typed overrides change it, and
+train.memory). Memory is the peak of the process after the epoch, and after the logits: those of all
+rows are kept, 4 bytes per row, and copied once. On a busy machine use --clock cpu, the CPU time of
+all threads of the process.
 """
 
 import argparse
 import json
 import shutil
-import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -24,8 +23,8 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from bench import challenge_like, report, steps
-from bench.alone import alone
+from bench import challenge_like, output, steps
+from bench.subprocess_call import call_in_subprocess
 from features.errors import InputError
 from models.batches.disk_array import DiskArray
 from models.batches.rows import COLUMNS, Rows
@@ -38,7 +37,7 @@ from pipeline.config.settings import Settings
 from pipeline.runtime import cli
 from pipeline.training import row_placement
 
-NETWORK = [
+OVERRIDES = [
     "models=din",
     "din.interest=mean",
     "din.mlp.hidden=[32]",
@@ -49,11 +48,11 @@ NETWORK = [
     "train.rows=stream",
     "train.memory=64",
 ]
-HEAD = (
+HEADER = (
     "train.rows", "rows", "MB on disk", "train rows/s", "inference rows/s", "peak MiB, epoch",
     "peak MiB, all logits", "of it libraries",
 )  # fmt: skip
-JUDGED = 8192  # rows that the epoch is judged on
+N_HELD = 8192  # rows that the epoch is scored on
 CHUNK = 1 << 18  # rows drawn at once
 
 
@@ -61,51 +60,53 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("words", nargs="*", metavar="key=value")
+    parser.add_argument("overrides", nargs="*", metavar="key=value")
     parser.add_argument("--rows", default="1000000,3000000,10000000")
-    parser.add_argument("--homes", default="stream,host", help="of stream and host")
+    parser.add_argument("--homes", default="stream,host", help="stream, host or both")
     parser.add_argument("--items", type=int, default=10_000)
     parser.add_argument("--clock", choices=steps.CLOCKS, default="wall")
     parser.add_argument("--out", type=Path, default=Path("artifacts/bench"))
     parser.add_argument("--json", action="store_true", help="JSON on stdout, the rest on stderr")
     arguments = parser.parse_intermixed_args(argv)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    return cli.exit_code(lambda: work(arguments))
+    return cli.exit_code(lambda: run(arguments))
 
 
-def work(a: argparse.Namespace) -> None:
-    s = load_config.load("sample", [*NETWORK, *a.words])
+def run(a: argparse.Namespace) -> None:
+    """Measure every number of rows in every home and print the table."""
+    s = load_config.load("sample", [*OVERRIDES, *a.overrides])
     row_placement.check_memory(s, torch.device("cpu"))
     sizes = [int(part) if part.strip().isdigit() else 0 for part in a.rows.split(",")]
     homes = a.homes.split(",")
-    if min(sizes) < JUDGED or a.items < 2 or not {"stream", "host"}.issuperset(homes):
+    if min(sizes) < N_HELD or a.items < 2 or not {"stream", "host"}.issuperset(homes):
         raise InputError(
             f"--rows {a.rows} --items {a.items} --homes {a.homes}: expected numbers of at least"
-            f" {JUDGED}, at least 2, and stream, host or both"
+            f" {N_HELD}, at least 2, and stream, host or both"
         )
-    machine, say = report.machine(), report.talk(a.json)
-    how = f"train.memory={s.train.memory}, {a.items:,} items, {a.clock} clock"
-    say(f"{how}; {report.heading(machine)}\n")
-    say(report.head(HEAD))
-    measured = []
+    machine, print_text = output.describe_machine(), output.text_printer(a.json)
+    heading = f"train.memory={s.train.memory}, {a.items:,} items, {a.clock} clock"
+    print_text(f"{heading}; {output.machine_line(machine)}\n")
+    print_text(output.table_header(HEADER))
+    results = []
     a.out.mkdir(parents=True, exist_ok=True)
     for n_rows in sizes:
         folder = Path(tempfile.mkdtemp(prefix="streaming-", dir=a.out.resolve()))
         try:
-            alone(f"{n_rows} rows", write, folder, n_rows, a.items)
+            call_in_subprocess(f"{n_rows} rows", write, folder, n_rows, a.items)
             for home in homes:
-                what = f"{n_rows} rows, train.rows={home}"
-                measured.append(alone(what, measure, s, folder, home, a.items, a.clock))
-                say(report.line(f"{v:,.0f}" if v != home else v for v in measured[-1].values()))
+                label = f"{n_rows} rows, train.rows={home}"
+                figures = call_in_subprocess(label, measure, s, folder, home, a.items, a.clock)
+                results.append(figures)
+                cells = [f"{v:,.0f}" if v != home else v for v in figures.values()]
+                print_text(output.table_row(cells))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     if a.json:
-        given = {"machine": machine, "clock": a.clock, "words": list(s.arguments)}
-        print(json.dumps(given | {"measured": measured}))
+        inputs = {"machine": machine, "clock": a.clock, "overrides": list(s.arguments)}
+        print(json.dumps(inputs | {"results": results}))
 
 
 def write(folder: Path, n_rows: int, n_items: int) -> None:
-    """The arrays of a store's split, its labels and its histories, drawn a chunk at a time."""
+    """Draw a split chunk by chunk and write its arrays, labels and histories into `folder`."""
     users = histories = entries = 0
     for seed, start in enumerate(range(0, n_rows, CHUNK)):
         size = min(CHUNK, n_rows - start)
@@ -121,8 +122,8 @@ def write(folder: Path, n_rows: int, n_items: int) -> None:
         entries = int(offsets[-1])
 
 
-def mapped(folder: Path) -> SimpleNamespace:
-    """The arrays of `write`."""
+def map_arrays(folder: Path) -> SimpleNamespace:
+    """The arrays that `write` wrote, memory-mapped."""
     types = dict.fromkeys(("likes", "views", "label"), np.uint8) | {"offsets": np.int64}
     names = (*COLUMNS, "label", "values", "offsets")
     arrays = {n: np.memmap(folder / n, types.get(n, np.int32), "r") for n in names}
@@ -130,24 +131,25 @@ def mapped(folder: Path) -> SimpleNamespace:
 
 
 def measure(s: Settings, folder: Path, home: str, n_items: int, clock: str) -> dict:
-    """The figures of one line, in its order."""
+    """The figures of one line, in the order of its cells."""
     torch.set_num_threads(s.train.threads)
-    libraries, of, (network,) = steps.resident_mib(), mapped(folder), s.networks.values()
-    given = of, of.values, of.offsets, n_items, network.max_len
+    libraries, split, (cfg,) = steps.resident_mib(), map_arrays(folder), s.networks.values()
+    arguments = split, split.values, split.offsets, n_items, cfg.max_len
     if home == "stream":
-        rows, label = StreamRows.of_split(*given, s.train.memory << 20), DiskArray.of(of.label)
-        held = rows.where(lambda start, stop: np.arange(start, stop) < JUDGED)
+        rows = StreamRows.of_split(*arguments, s.train.memory << 20)
+        label = DiskArray.of(split.label)
+        held = rows.where(lambda start, stop: np.arange(start, stop) < N_HELD)
         held_label = torch.from_numpy(held.pick(label)).float()
     else:
-        rows, label = Rows.of_split(*given), torch.from_numpy(np.array(of.label)).float()
-        held, held_label = rows.take(torch.arange(JUDGED)), label[:JUDGED]
+        rows, label = Rows.of_split(*arguments), torch.from_numpy(np.array(split.label)).float()
+        held, held_label = rows.take(torch.arange(N_HELD)), label[:N_HELD]
     torch.manual_seed(0)
-    made = Network(network, challenge_like.items(n_items), 1 + DiskArray.of(of.user).max())
+    network = Network(cfg, challenge_like.items(n_items), 1 + DiskArray.of(split.user).max())
     now = steps.CLOCKS[clock]
     started = now()
-    fit(made, rows, label, held, held_label, network.fit, seed=0, score=lambda *_: 0.0)
+    fit(network, rows, label, held, held_label, cfg.fit, seed=0, score=lambda *_: 0.0)
     trained, epoch_mib = now(), provenance.peak_mib()
-    logits = predict(made, rows)
+    logits = predict(network, rows)
     ended = now()
     assert len(logits) == len(rows)
     return {

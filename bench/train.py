@@ -1,13 +1,13 @@
-"""Training and inference, side by side: the published way of working and ours, in one run.
+"""Speed of training and inference: the published implementation and ours, in one run.
 
     padded    every history padded to max_len, every position embedded, mapped and projected, rows
               collated by a DataLoader (bench/padded.py); float32
-    exact     ours, the published arithmetic in float32
-    default   ours, as models/<model>.toml has it, or as words such as qnn.bank=collapsed change it
+    exact     ours, with the published arithmetic in float32
+    default   ours, with models/<model>.toml and overrides such as qnn.bank=collapsed
 
 All three train the same network from the same weights on generated rows of the challenge's shape
-(bench/challenge_like.py). Each is a process of its own, which ends with its peak memory, and they
-take turns for some rounds, since machines are noisy: what is printed is the median.
+(bench/challenge_like.py). Each runs in a subprocess, which reports its peak memory. Machines are
+noisy, so the variants take turns for some rounds, and the table shows medians.
 
 run     python -m bench.train [key=value ...] [--model qin] [--rows N] [--batch B]
         [--device cpu|cuda] [--json]
@@ -32,9 +32,9 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from bench import challenge_like, padded
-from bench.alone import alone
+from bench import challenge_like, output, padded
 from bench.padded import PaddedNetwork
+from bench.subprocess_call import call_in_subprocess
 from features.errors import InputError
 from models.batches.feed import batches_on_device
 from models.batches.rows import Batch, Rows
@@ -52,8 +52,8 @@ PHASES = ("batch", "forward", "backward", "update")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """The words of the command line, and which variant is measured."""
+class VariantConfig:
+    """The options of the command line, and which variant to measure."""
 
     model: str
     rows: int
@@ -61,131 +61,139 @@ class Task:
     batch: int
     device: str
     seconds: float
-    words: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
     variant: str = "default"
 
 
-def settings_of(task: Task) -> NetworkSettings:
-    """The model's own settings, or the published arithmetic of the same network."""
-    path = MODELS / f"{task.model}.toml"
+def network_settings(config: VariantConfig) -> NetworkSettings:
+    """The settings of the model with the overrides, or of the published arithmetic."""
+    path = MODELS / f"{config.model}.toml"
     if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in MODELS.glob("*.toml")))
-        raise InputError(f"--model {task.model}: no such network; there are {known}")
+        names = ", ".join(sorted(p.stem for p in MODELS.glob("*.toml")))
+        raise InputError(f"--model {config.model}: no such network; there are {names}")
     raw, problems = tomllib.loads(path.read_text()), []
-    for word in task.words if task.variant == "default" else ():
-        raw = merge(raw, read_override(word))
-    s = build(NetworkSettings, raw, task.model, problems)
+    for override in config.overrides if config.variant == "default" else ():
+        raw = merge(raw, read_override(override))
+    cfg = build(NetworkSettings, raw, config.model, problems)
     if problems:
         raise InputError("; ".join(problems))
-    if task.variant != "default":
-        exact = {"fit": replace(s.fit, precision="float32"), "qnn": replace(s.qnn, bank="full")}
-        s = replace(s, **exact)
-    return replace(s, fit=replace(s.fit, batch_size=task.batch))
+    if config.variant != "default":
+        exact = {"fit": replace(cfg.fit, precision="float32"), "qnn": replace(cfg.qnn, bank="full")}
+        cfg = replace(cfg, **exact)
+    return replace(cfg, fit=replace(cfg.fit, batch_size=config.batch))
 
 
-def measure(task: Task) -> dict:
-    """Rows a second in training and inference, and the peak memory, of one variant."""
+def measure(config: VariantConfig) -> dict:
+    """Rows per second in training and inference, and the peak memory, of one variant."""
     torch.set_num_threads(os.cpu_count() or 1)
     torch.manual_seed(0)
-    device, s = torch.device(task.device), settings_of(task)
-    rows, label = challenge_like.rows(task.rows, s.max_len, task.items)
-    network = Network(s, challenge_like.items(task.items)).to(device)
-    bench = PaddedBench if task.variant == "padded" else OurBench
-    return bench(task, s, network, rows.to(device), label.to(device)).run()
+    device, cfg = torch.device(config.device), network_settings(config)
+    rows, label = challenge_like.rows(config.rows, cfg.max_len, config.items)
+    network = Network(cfg, challenge_like.items(config.items)).to(device)
+    variant = PaddedVariant if config.variant == "padded" else OurVariant
+    return variant(config, cfg, network, rows.to(device), label.to(device)).run()
 
 
-class Bench:
-    """One variant: what a training step and an inference step are."""
+class Variant:
+    """One variant: how it trains and how it infers."""
 
-    def __init__(self, task: Task, s: NetworkSettings, network: Network, rows: Rows, label: Tensor):
-        self.task, self.s, self.network = task, s, network
+    def __init__(
+        self,
+        config: VariantConfig,
+        cfg: NetworkSettings,
+        network: Network,
+        rows: Rows,
+        label: Tensor,
+    ) -> None:
+        self.config, self.cfg, self.network = config, cfg, network
         self.rows, self.label = rows, label
-        self.at_once = len(rows)  # of a step of inference
+        self.inference_rows = len(rows)  # in a step
 
     def run(self) -> dict:
-        trained, shares = self.train(Clock(self.task, self.task.batch))
-        inferred = self.infer(Clock(self.task, self.at_once))
-        facts = {"train": trained, "infer": inferred, "peak_mib": peak_mib(self.rows.device)}
-        return facts | {"phases": shares}
+        train_rate, phases = self.train(StepTimer(self.config, self.config.batch))
+        infer_rate = self.infer(StepTimer(self.config, self.inference_rows))
+        peak = peak_mib(self.rows.device)
+        return {"train": train_rate, "infer": infer_rate, "peak_mib": peak, "phases": phases}
 
     def shuffled(self) -> Sequence[Tensor]:
-        """Row positions of all batches of an epoch."""
-        return torch.randperm(len(self.rows)).to(self.rows.device).split(self.task.batch)
+        """The row positions of each batch of an epoch."""
+        return torch.randperm(len(self.rows)).to(self.rows.device).split(self.config.batch)
 
 
-class OurBench(Bench):
-    def train(self, clock: "Clock") -> tuple[float, dict]:
+class OurVariant(Variant):
+    def train(self, timer: "StepTimer") -> tuple[float, dict]:
         optimiser = torch.optim.Adam(self.network.parameters(), lr=1e-3, fused=True)
-        train_epoch(self.network, clock.steps(self.fed()), optimiser, self.s.fit)
+        train_epoch(self.network, timer.steps(self.batches()), optimiser, self.cfg.fit)
         with profile(activities=[ProfilerActivity.CPU]) as profiled:
-            train_epoch(self.network, itertools.islice(self.fed(), 2), optimiser, self.s.fit)
-        return clock.rows_per_second, shares(profiled)
+            train_epoch(self.network, itertools.islice(self.batches(), 2), optimiser, self.cfg.fit)
+        return timer.rows_per_second, phase_shares(profiled)
 
-    def fed(self) -> Iterator[tuple[Batch, Tensor]]:
-        """Batches and labels of shuffled rows, without end."""
+    def batches(self) -> Iterator[tuple[Batch, Tensor]]:
+        """Endless batches and labels of shuffled rows."""
         while True:
             yield from batches_on_device(self.rows, self.label, self.shuffled(), self.rows.device)
 
-    def infer(self, clock: "Clock") -> float:
-        for rows in clock.steps(itertools.repeat(self.rows)):
+    def infer(self, timer: "StepTimer") -> float:
+        for rows in timer.steps(itertools.repeat(self.rows)):
             predict(self.network, rows)
-        return clock.rows_per_second
+        return timer.rows_per_second
 
 
-class PaddedBench(Bench):
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
-        self.at_once = self.task.batch
+class PaddedVariant(Variant):
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.inference_rows = self.config.batch
 
-    def loaded(self) -> Iterator[tuple[Tensor, ...]]:
+    def batches(self) -> Iterator[tuple[Tensor, ...]]:
+        """Endless batches of shuffled rows from a DataLoader."""
         while True:
-            for batch in padded.loader(self.rows, self.label, self.task.batch, shuffle=True):
+            for batch in padded.loader(self.rows, self.label, self.config.batch, shuffle=True):
                 yield tuple(column.to(self.rows.device) for column in batch)
 
-    def train(self, clock: "Clock") -> tuple[float, dict]:
-        plain = PaddedNetwork(self.network).train()
-        optimiser = torch.optim.Adam(plain.parameters(), lr=1e-3, foreach=False)
-        for batch in clock.steps(self.loaded()):
-            padded.train_step(plain, batch, optimiser, self.s.fit)
-        return clock.rows_per_second, {}
+    def train(self, timer: "StepTimer") -> tuple[float, dict]:
+        network = PaddedNetwork(self.network).train()
+        optimiser = torch.optim.Adam(network.parameters(), lr=1e-3, foreach=False)
+        for batch in timer.steps(self.batches()):
+            padded.train_step(network, batch, optimiser, self.cfg.fit)
+        return timer.rows_per_second, {}
 
     @torch.no_grad()
-    def infer(self, clock: "Clock") -> float:
-        plain = PaddedNetwork(self.network).eval()
-        for *ids, _ in clock.steps(self.loaded()):
-            plain(*ids).mean(1).sigmoid()
-        return clock.rows_per_second
+    def infer(self, timer: "StepTimer") -> float:
+        network = PaddedNetwork(self.network).eval()
+        for *ids, _ in timer.steps(self.batches()):
+            network(*ids).mean(1).sigmoid()
+        return timer.rows_per_second
 
 
-class Clock:
-    """Lets steps pass for some seconds, three at least; the first warms up and does not count."""
+class StepTimer:
+    """Yields batches for `config.seconds` and at least three steps; the first only warms up."""
 
-    def __init__(self, task: Task, rows: int) -> None:
-        self.task, self.rows = task, rows  # of a step
+    def __init__(self, config: VariantConfig, rows_per_step: int) -> None:
+        self.config, self.rows_per_step = config, rows_per_step
         self.rows_per_second = math.nan
 
     def steps(self, batches: Iterable) -> Iterator:
         started = 0.0
         for n, batch in enumerate(batches):
-            if self.task.device == "cuda":
+            if self.config.device == "cuda":
                 torch.cuda.synchronize()
             now = time.perf_counter()
             if n == 1:
                 started = now
-            if n >= 3 and now - started >= self.task.seconds:
-                self.rows_per_second = (n - 1) * self.rows / (now - started)
+            if n >= 3 and now - started >= self.config.seconds:
+                self.rows_per_second = (n - 1) * self.rows_per_step / (now - started)
                 return
             yield batch
 
 
-def shares(profiled: profile) -> dict[str, float]:
-    """Of the time of a training step, by phase."""
+def phase_shares(profiled: profile) -> dict[str, float]:
+    """The share of each phase in the time of a training step."""
     spent = {e.key: e.cpu_time_total for e in profiled.key_averages() if e.key in PHASES}
     return {phase: spent[phase] / sum(spent.values()) for phase in PHASES}
 
 
 def peak_mib(device: torch.device) -> int:
-    """Of the process, or on a GPU what torch allocated there."""
+    """Peak memory of the process; on a GPU, of torch's allocations there."""
     if device.type == "cuda":
         return round(torch.cuda.max_memory_allocated(device) / 2**20)
     return provenance.peak_mib()
@@ -193,68 +201,73 @@ def peak_mib(device: torch.device) -> int:
 
 def run(arguments: argparse.Namespace) -> None:
     """Measure all variants in turns and print the table."""
-    task = check(arguments)
-    found: dict[str, list[dict]] = {variant: [] for variant in VARIANTS}
+    config = check(arguments)
+    rounds: dict[str, list[dict]] = {variant: [] for variant in VARIANTS}
     for n in range(arguments.rounds):
         for variant in VARIANTS:
-            facts = alone(variant, measure, replace(task, variant=variant))
-            found[variant].append(facts)
-            said = f"train {facts['train']:,.0f} rows/s, infer {facts['infer']:,.0f} rows/s"
-            print(f"round {n + 1} {variant}: {said}, peak {facts['peak_mib']} MiB", flush=True)
-    medians = {variant: median(facts) for variant, facts in found.items()}
-    print(json.dumps(medians) if arguments.json else "\n".join(markdown(medians, task)))
+            figures = call_in_subprocess(variant, measure, replace(config, variant=variant))
+            rounds[variant].append(figures)
+            rates = f"train {figures['train']:,.0f} rows/s, infer {figures['infer']:,.0f} rows/s"
+            print(f"round {n + 1} {variant}: {rates}, peak {figures['peak_mib']} MiB", flush=True)
+    medians = {variant: median(figures) for variant, figures in rounds.items()}
+    print(json.dumps(medians) if arguments.json else "\n".join(markdown(medians, config)))
 
 
-def check(arguments: argparse.Namespace) -> Task:
-    words = {name: getattr(arguments, name) for name in Task.__slots__ if name != "variant"}
-    task = Task(**words | {"words": tuple(arguments.words)})
-    if settings_of(task).interest not in ("asta", "din"):
-        raise InputError(f"--model {task.model}: bench/padded.py knows qin, din and final")
-    if task.batch < 2 or task.rows % task.batch:
+def check(arguments: argparse.Namespace) -> VariantConfig:
+    """The options. Raises InputError for those that cannot be measured."""
+    names = [name for name in VariantConfig.__slots__ if name not in ("overrides", "variant")]
+    options = {name: getattr(arguments, name) for name in names}
+    config = VariantConfig(**options, overrides=tuple(arguments.overrides))
+    if network_settings(config).interest not in ("asta", "din"):
+        raise InputError(f"--model {config.model}: bench/padded.py knows qin, din and final")
+    if config.batch < 2 or config.rows % config.batch:
         raise InputError(
-            f"--rows {task.rows} must be a multiple of --batch {task.batch}, 2 or more"
+            f"--rows {config.rows} must be a multiple of --batch {config.batch}, which must be at"
+            " least 2"
         )
-    if task.items < 10 or arguments.rounds < 1 or task.seconds < 0:
+    if config.items < 10 or arguments.rounds < 1 or config.seconds < 0:
         raise InputError("--items must be at least 10, --rounds 1, --seconds 0")
-    if task.device == "cuda" and not torch.cuda.is_available():
+    if config.device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda, but torch sees no CUDA device here")
-    return task
+    return config
 
 
 def median(rounds: list[dict]) -> dict:
-    """Figure by figure."""
-    figures = {k: statistics.median(facts[k] for facts in rounds) for k in ("train", "infer")}
+    """The median of each figure, and the largest peak memory."""
+    rates = {k: statistics.median(figures[k] for figures in rounds) for k in ("train", "infer")}
     phases = {p: statistics.median(f["phases"][p] for f in rounds) for p in rounds[0]["phases"]}
-    return figures | {"peak_mib": max(facts["peak_mib"] for facts in rounds), "phases": phases}
+    return rates | {"peak_mib": max(f["peak_mib"] for f in rounds), "phases": phases}
 
 
-def markdown(medians: dict[str, dict], task: Task) -> Iterator[str]:
+def markdown(medians: dict[str, dict], config: VariantConfig) -> Iterator[str]:
+    """The lines of the table, one per variant."""
     base = medians["padded"]
-    yield f"\n{task.model}, batch {task.batch:,}, {task.device}, {platform.machine()}"
-    yield "\n| | train rows/s | ratio | infer rows/s | ratio | peak MiB | share of a step |"
-    yield "| --- | --- | --- | --- | --- | --- | --- |"
-    for variant, found in medians.items():
-        ratios = {k: f"{found[k] / base[k]:.1f}x" for k in ("train", "infer")}
-        phases = ", ".join(f"{name} {share:.1%}" for name, share in found["phases"].items()) or "-"
-        yield (
-            f"| {variant} | {found['train']:,.0f} | {ratios['train']} | {found['infer']:,.0f}"
-            f" | {ratios['infer']} | {found['peak_mib']} | {phases} |"
-        )
+    yield f"\n{config.model}, batch {config.batch:,}, {config.device}, {platform.machine()}\n"
+    names = ("train rows/s", "ratio", "infer rows/s", "ratio", "peak MiB", "share of a step")
+    yield output.table_header(("", *names))
+    for variant, figures in medians.items():
+        cells = [variant]
+        for key in ("train", "infer"):
+            cells += [f"{figures[key]:,.0f}", f"{figures[key] / base[key]:.1f}x"]
+        shares = (f"{phase} {share:.1%}" for phase, share in figures["phases"].items())
+        yield output.table_row([*cells, figures["peak_mib"], ", ".join(shares) or "-"])
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("words", nargs="*", metavar="key=value", help="settings of `default`")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings of `default`")
     parser.add_argument("--model", default="qin")
     parser.add_argument("--rows", type=int, default=65_536, help="generated rows (65,536)")
     parser.add_argument("--items", type=int, default=challenge_like.N_ITEMS, help="(91,718)")
-    parser.add_argument("--batch", type=int, default=8192, help="rows of a step (8192)")
+    parser.add_argument("--batch", type=int, default=8192, help="rows in a step (8192)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--rounds", type=int, default=3, help="turns of each variant (3)")
-    parser.add_argument("--seconds", type=float, default=10, help="of each measurement (10)")
-    parser.add_argument("--json", action="store_true", help="the medians as JSON, without a table")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each variant (3)")
+    parser.add_argument(
+        "--seconds", type=float, default=10, help="that each measurement takes (10)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the medians as JSON, no table")
     arguments = parser.parse_intermixed_args(argv)
     return exit_code(lambda: run(arguments))
 

@@ -1,13 +1,13 @@
-"""Frappe_x1: FINAL's published numbers, and FINAL's block in the place of four networks' MLPs.
+"""Frappe_x1: FINAL's published numbers, and FINAL's block in place of the MLPs of four networks.
 
 reads   DATA/{train,valid,test}.csv or .csv.gz: label, then categorical fields as whole numbers
-writes  OUT/<network>-seed<s>-<hash>/artifact.json a fit: its scores and learning curve
+writes  OUT/<network>-seed<s>-<hash>/artifact.json per fit: its scores and learning curve
 run     python -m bench.frappe --data ../shared/data/frappe_x1 [--seeds 2021,2022,2023]
         [--rows final_1b,dcn,...] [--out artifacts/bench/frappe] [--workers 2] [--max-epochs 5]
 
-Each row's settings are bench/frappe/<row>.toml. A fit stops on the AUC of valid; test is scored
-once, with the weights of valid's best epoch. Running again resumes: the hash is of the row's
-settings, the seed, the data files' bytes and the code that a fit runs through.
+The settings of a row are bench/frappe/<row>.toml. The AUC of valid stops a fit early and chooses
+the epoch whose weights score test, once. The same command again resumes: the hash is of the row's
+settings, the seed, the bytes of the data files and the code of a fit.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from pipeline.config.schema import near
 from pipeline.runtime import cli
 
 
-def work(a: argparse.Namespace) -> None:
+def run_all(a: argparse.Namespace) -> None:
     """Train the missing fits, then print both tables."""
     rows, seeds = _row_names(a.rows), _seeds(a.seeds)
     for option, value in (("--workers", a.workers), ("--max-epochs", a.max_epochs)):
@@ -34,7 +34,7 @@ def work(a: argparse.Namespace) -> None:
             raise InputError(f"{option} = {value} must be at least 1")
     settings = {row: row_settings(row, a.max_epochs) for row in rows}
     files = find(a.data)
-    read(files)  # reports bad input before the first fit begins
+    read(files)  # reports bad input before the first fit starts
     specs = {
         (row, seed): fit_spec(settings[row], seed, files, a.out) for row in rows for seed in seeds
     }
@@ -51,23 +51,23 @@ def work(a: argparse.Namespace) -> None:
         f"{split} is not the published file, by its md5" for split in unpublished_splits(files)
     ]
     if a.max_epochs is not None:
-        notes.append(f"fits ended after {a.max_epochs} epochs at the latest")
+        notes.append(f"fits stopped after at most {a.max_epochs} epochs")
     print("", *notes, table(reports, seeds), "", gains(reports), sep="\n", flush=True)
 
 
-def _row_names(words: str) -> list[str]:
-    rows = list(dict.fromkeys(words.split(",")))
+def _row_names(text: str) -> list[str]:
+    rows = list(dict.fromkeys(text.split(",")))
     problems = [f"{row!r}{near(row, list(ROWS))}" for row in rows if row not in ROWS]
     if problems:
-        raise InputError(f"--rows: unknown {', '.join(problems)}; known: {', '.join(ROWS)}")
+        raise InputError(f"--rows: unknown {', '.join(problems)}; expected: {', '.join(ROWS)}")
     return rows
 
 
-def _seeds(words: str) -> list[int]:
-    given = [int(word) if word.strip().isdecimal() else -1 for word in words.split(",")]
-    if not all(0 <= seed < 2**63 for seed in given):
-        raise InputError(f"--seeds: got {words!r}, expected numbers such as 2021,2022")
-    return list(dict.fromkeys(given))
+def _seeds(text: str) -> list[int]:
+    seeds = [int(part) if part.strip().isdecimal() else -1 for part in text.split(",")]
+    if not all(0 <= seed < 2**63 for seed in seeds):
+        raise InputError(f"--seeds: got {text!r}, expected numbers such as 2021,2022")
+    return list(dict.fromkeys(seeds))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -79,9 +79,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--rows", default=",".join(ROWS), help="comma-separated; all by default")
     parser.add_argument("--out", type=Path, default=Path("artifacts/bench/frappe"))
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="fits at a time")
-    parser.add_argument("--max-epochs", type=int, help="end fits early: a trial, named as such")
+    parser.add_argument("--max-epochs", type=int, help="stop fits early, for a trial run")
     arguments = parser.parse_args(argv)
-    return cli.exit_code(lambda: work(arguments))
+    return cli.exit_code(lambda: run_all(arguments))
 
 
 if __name__ == "__main__":

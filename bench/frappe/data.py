@@ -1,4 +1,4 @@
-"""Frappe_x1's three files: found, checked, encoded."""
+"""Read, check and encode Frappe_x1's three files."""
 
 import gzip
 import hashlib
@@ -23,7 +23,7 @@ MD5 = {  # of the published files, unpacked
 
 @dataclass(frozen=True, slots=True)
 class Frappe:
-    """The three splits, encoded by what train holds.
+    """The three splits, encoded with the values that occur in train.
 
     Shapes: rows[split] (N, F); label[split] (N,) float32; sizes: F vocabulary sizes
     """
@@ -34,8 +34,8 @@ class Frappe:
 
 
 def find(folder: Path) -> dict[str, Path]:
-    """The file of each split in `folder`; the unpacked one where both are there."""
-    found = {}
+    """The file of each split in `folder`; the unpacked one where both exist."""
+    files = {}
     for split in SPLITS:
         names = (f"{split}.csv", f"{split}.csv.gz")
         paths = [folder / name for name in names if (folder / name).is_file()]
@@ -44,12 +44,12 @@ def find(folder: Path) -> dict[str, Path]:
                 f"{folder}: holds neither {names[0]} nor {names[1]}; --data must be a folder with"
                 " Frappe_x1's train, valid and test"
             )
-        found[split] = paths[0]
-    return found
+        files[split] = paths[0]
+    return files
 
 
 def read(files: dict[str, Path]) -> Frappe:
-    """The splits of `files`. Raises InputError for what is no table of labels and whole numbers."""
+    """The splits of `files`. Raises InputError unless they hold labels and whole numbers."""
     tables = {split: _table(path) for split, path in files.items()}
     header = tables["train"].columns
     for split, table in tables.items():
@@ -59,10 +59,10 @@ def read(files: dict[str, Path]) -> Frappe:
                 f" {files['train'].name}: {','.join(header)}"
             )
     values = {s: torch.tensor(t.drop("label").to_numpy().copy()) for s, t in tables.items()}
-    known = [torch.unique(column) for column in values["train"].unbind(1)]
-    rows = {split: FieldRows(fields.encode(v, known)) for split, v in values.items()}
+    vocab = [torch.unique(column) for column in values["train"].unbind(1)]
+    rows = {split: FieldRows(fields.encode(v, vocab)) for split, v in values.items()}
     label = {s: torch.tensor(t["label"].to_numpy().copy()).float() for s, t in tables.items()}
-    return Frappe(rows, label, [len(seen) + 2 for seen in known])
+    return Frappe(rows, label, [len(seen) + 2 for seen in vocab])
 
 
 def _table(path: Path) -> pl.DataFrame:
@@ -92,7 +92,7 @@ def _table(path: Path) -> pl.DataFrame:
 
 
 def unpublished_splits(files: dict[str, Path]) -> list[str]:
-    """The splits whose unpacked bytes are not the published ones."""
+    """The splits whose unpacked bytes differ from the published ones."""
     return [split for split, path in files.items() if _md5(path) != MD5[split]]
 
 

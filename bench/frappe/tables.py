@@ -3,7 +3,7 @@
 import statistics
 from dataclasses import dataclass
 
-from bench.tables import spread
+from bench.output import mean_and_sd, table_header, table_row
 
 BACKBONES = {"mlp": "MLP", "deepfm": "DeepFM", "xdeepfm": "xDeepFM", "dcn": "DCN"}
 
@@ -12,8 +12,8 @@ ROWS = ("final_1b", "final_2b", *(f"{b}{end}" for b in BACKBONES for end in ("",
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
-    """Test scores as printed by the authors (README table, run logs); None where they are not."""
+class PublishedScores:
+    """Test scores from the authors' README and run logs; None where they published none."""
 
     auc: float | None = None
     log_loss: float | None = None
@@ -21,48 +21,45 @@ class Published:
 
 
 PUBLISHED = {
-    "final_1b": Published(0.985223, 0.136554, 256_791),
-    "final_2b": Published(0.985744, 0.131070, 338_502),
-    "dcn": Published(0.9839),
+    "final_1b": PublishedScores(0.985223, 0.136554, 256_791),
+    "final_2b": PublishedScores(0.985744, 0.131070, 338_502),
+    "dcn": PublishedScores(0.9839),
 }
 
 
 def table(reports_by_row: dict[str, list[dict]], seeds: list[int]) -> str:
-    """Published beside measured, one line per row; a row's reports come in the order of seeds."""
-    lines = [
-        f"test scores, mean ± sd over seeds {', '.join(map(str, seeds))}; – not published",
-        "",
-        "| row | parameters, published | ours | AUC, published | measured"
-        " | log loss, published | measured | epochs (best) |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    """Published beside measured scores, one line per row; a row has one report per seed."""
+    names = (
+        "row", "parameters, published", "ours", "AUC, published", "measured",
+        "log loss, published", "measured", "epochs (best)",
+    )  # fmt: skip
+    heading = f"test scores, mean ± sd over seeds {', '.join(map(str, seeds))}; – not published"
+    lines = [heading, "", table_header(names)]
     for row, reports in reports_by_row.items():
-        known = PUBLISHED.get(row, Published())
-        cells = [row, _cell(known.parameters, ",d"), f"{reports[0]['parameters']:,d}"]
+        published = PUBLISHED.get(row, PublishedScores())
+        cells = [row, _cell(published.parameters, ",d"), f"{reports[0]['parameters']:,d}"]
         for key in ("auc", "log_loss"):
-            cells.append(_cell(getattr(known, key), ".6f" if row != "dcn" else ".4f"))
-            cells.append(spread([r[key] for r in reports], 6))
+            cells.append(_cell(getattr(published, key), ".6f" if row != "dcn" else ".4f"))
+            cells.append(mean_and_sd([r[key] for r in reports], 6))
         cells.append(", ".join(f"{len(r['epochs'])} ({r['best_epoch']})" for r in reports))
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(table_row(cells))
     return "\n".join(lines)
 
 
 def gains(reports_by_row: dict[str, list[dict]]) -> str:
-    """Whether a backbone gains from the FINAL block: differences, seed by seed."""
-    lines = ["| FINAL block - MLP, on | test AUC | test log loss |", "| --- | --- | --- |"]
-    verdicts = []
+    """Differences that the FINAL block makes to each backbone, taken seed by seed."""
+    lines = [table_header(("FINAL block - MLP, on", "test AUC", "test log loss"))]
+    auc_gains = []
     for row, name in BACKBONES.items():
         if not {row, f"{row}_final"} <= reports_by_row.keys():
             continue
         pairs = list(zip(reports_by_row[row], reports_by_row[f"{row}_final"], strict=True))
         gain = {key: [b[key] - a[key] for a, b in pairs] for key in ("auc", "log_loss")}
-        lines.append(
-            f"| {name} | {spread(gain['auc'], 6, '+')} | {spread(gain['log_loss'], 6, '+')} |"
-        )
-        verdicts.append(statistics.mean(gain["auc"]) > 0)
-    if not verdicts:
+        lines.append(table_row((name, *(mean_and_sd(values, 6, "+") for values in gain.values()))))
+        auc_gains.append(statistics.mean(gain["auc"]) > 0)
+    if not auc_gains:
         return ""
-    lines += ["", f"backbones whose mean AUC gains: {sum(verdicts)} of {len(verdicts)}"]
+    lines += ["", f"backbones whose mean AUC gains: {sum(auc_gains)} of {len(auc_gains)}"]
     return "\n".join(lines)
 
 

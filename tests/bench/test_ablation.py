@@ -1,10 +1,10 @@
-"""The ablation bench: rows, resuming, printing."""
+"""bench.ablation: rows, resuming, printing."""
 
 import numpy as np
 import pytest
 
-from bench.ablation import TABLES, Measured, Row, markdown
-from bench.tables import spread
+from bench.ablation import TABLES, AblationResult, AblationRow, markdown
+from bench.output import mean_and_sd
 from pipeline.config import load as load_config
 from tests.test_run_all import TINY, run
 
@@ -12,24 +12,26 @@ ROWS = [row for table in TABLES.values() for row in table]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.label)
-def test_every_row_is_a_network_of_its_own_that_any_profile_can_train(row):
+def test_any_profile_can_train_every_row(row):
     for profile in ("sample", "microlens_release"):
-        s = load_config.load(profile, [*row.words, f"models={row.model}"])
+        s = load_config.load(profile, [*row.overrides, f"models={row.model}"])
         assert list(s.networks) == [row.model]
 
 
 def test_rows_of_a_table_differ():
     for table in TABLES.values():
-        made = [load_config.load("sample", [*r.words, f"models={r.model}"]) for r in table]
-        assert len({(s.prepare, *s.networks.values()) for s in made}) == len(table)
+        settings = [load_config.load("sample", [*r.overrides, f"models={r.model}"]) for r in table]
+        assert len({(s.prepare, *s.networks.values()) for s in settings}) == len(table)
 
 
-def test_a_table_says_mean_sd_and_the_paired_difference():
+def test_a_table_has_mean_sd_and_the_paired_difference():
     label, user = np.array([0, 1, 1, 0]), np.array([1, 1, 2, 2])
     right, wrong = np.array([[0.0, 1, 1, 0]] * 2).T, np.array([[0.0, 1, 1, 0], [1.0, 0, 0, 1]]).T
     table = {
-        Row("A", "qin", published=0.5): Measured([0.8, 0.9], [0.7, 0.7], 4.0, right, label, user),
-        Row("B", "din"): Measured([0.7, 0.7], [0.6, 0.7], 5.5, wrong, label, user),
+        AblationRow("A", "qin", published=0.5): AblationResult(
+            [0.8, 0.9], [0.7, 0.7], 4.0, right, label, user
+        ),
+        AblationRow("B", "din"): AblationResult([0.7, 0.7], [0.6, 0.7], 5.5, wrong, label, user),
     }
     head, rule, a, b = markdown(table)
     assert head.count("|") == rule.count("|") == a.count("|") == b.count("|")
@@ -38,38 +40,38 @@ def test_a_table_says_mean_sd_and_the_paired_difference():
     assert b.endswith("| -0.05000 ± 0.07071 | -0.50000 to -0.50000 | 5.5 |")
 
 
-def test_the_spread_of_one_value_is_the_value():
-    assert spread([0.5], 3) == "0.500"
-    assert spread([0.5, 0.7], 2, "+") == "+0.60 ± 0.14"
+def test_one_value_has_no_standard_deviation():
+    assert mean_and_sd([0.5], 3) == "0.500"
+    assert mean_and_sd([0.5, 0.7], 2, "+") == "+0.60 ± 0.14"
 
 
-def test_it_trains_what_is_missing_prints_and_does_nothing_twice(tmp_path):
-    words = ["bench.ablation", "sample", *TINY, f"artifacts={tmp_path}", "network.max_len=8"]
+def test_it_trains_missing_fits_once_and_prints(tmp_path):
+    command = ["bench.ablation", "sample", *TINY, f"artifacts={tmp_path}", "network.max_len=8"]
     options = ["--tables", "final", "--seeds", "0,1", "--folds", "1"]
-    first = run(*words, *options, shell=False)
+    first = run(*command, *options, shell=False)
     assert "50_train 6 fits" in first
     assert first.count("| 2B + KD |") == 1
-    again = run(*words, *options, shell=False)
+    again = run(*command, *options, shell=False)
     assert "fits on" not in again
     assert again.count(" is up to date") == 6
     assert again.strip().splitlines()[-5:] == first.strip().splitlines()[-5:]
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--tables", "qnn"], "no 'qnn'; there are qin"),
         (["--folds", "7"], "--folds 7: there are 0, 1"),
         (["--folds", "x"], "--folds x: there are 0, 1"),
         (["--seeds", "a"], "train.seeds: 'a' must be a whole number"),
-        (["models=qin"], "models=qin: the tables name their own models; see --tables"),
-        (["train.seeds=1"], "the tables name their own train.seeds; see --seeds"),
+        (["models=qin"], "models=qin: the tables set models; use --tables"),
+        (["train.seeds=1"], "train.seeds=1: the tables set train.seeds; use --seeds"),
         (["folds.mode=official"], "one AUC would both choose the epoch and be reported"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line(tmp_path, options, said):
-    words = ["bench.ablation", "sample", *TINY, f"artifacts={tmp_path}"]
-    words = [w for w in words if "folds.mode=official" not in options or "folds." not in w]
-    output = run(*words, *options, code=2, shell=False)
-    assert said in output
+def test_bad_options_are_refused_in_one_line(tmp_path, options, message):
+    tiny = [word for word in TINY if "folds.mode=official" not in options or "folds." not in word]
+    command = ["bench.ablation", "sample", *tiny, f"artifacts={tmp_path}"]
+    output = run(*command, *options, code=2, shell=False)
+    assert message in output
     assert not (tmp_path / "sample" / "50_train").exists()

@@ -42,31 +42,41 @@ def data(written, tmp_path):
     return Path(shutil.copytree(written, tmp_path / "data"))
 
 
-def run(data, out, *words):
-    given = ("--rows", "final_1b", "--seeds", "1", "--workers", "1", "--max-epochs", "1", *words)
-    return main(["--data", str(data), "--out", str(out), *given])
+def run(data, out, *options):
+    arguments = (
+        "--rows",
+        "final_1b",
+        "--seeds",
+        "1",
+        "--workers",
+        "1",
+        "--max-epochs",
+        "1",
+        *options,
+    )
+    return main(["--data", str(data), "--out", str(out), *arguments])
 
 
-def test_rows_are_encoded_by_what_train_holds_and_strangers_are_the_last(tmp_path):
+def test_values_of_train_are_encoded_and_others_share_the_last_code(tmp_path):
     texts = {"train": "0,5,7\n1,3,7", "valid": "1,3,8\n0,5,7", "test": "0,4,7\n1,5,0"}
     for split, text in texts.items():
         (tmp_path / f"{split}.csv").write_text(f"label,a,b\n{text}\n")
-    found = frappe_data.read(frappe_data.find(tmp_path))
-    assert {k: v.columns.tolist() for k, v in found.rows.items()} == {
+    frappe = frappe_data.read(frappe_data.find(tmp_path))
+    assert {k: v.columns.tolist() for k, v in frappe.rows.items()} == {
         "train": [[2, 1], [1, 1]],
         "valid": [[1, 2], [2, 1]],
         "test": [[3, 1], [2, 2]],
     }
-    assert found.sizes == [4, 3]  # padding, the values, all others
-    assert found.label["valid"].tolist() == [1.0, 0.0]
+    assert frappe.sizes == [4, 3]  # padding, the values of train, all others
+    assert frappe.label["valid"].tolist() == [1.0, 0.0]
 
 
-def test_a_run_scores_publishes_and_is_not_repeated(data, tmp_path, capfd):
+def test_a_run_trains_and_scores_once(data, tmp_path, capfd):
     assert run(data, tmp_path / "out", "--rows", "final_1b,mlp,mlp_final") == 0
     first = capfd.readouterr().out
     assert "bench.frappe 3 scores, 2 fits to do" in first  # mlp_final is final_1b
     assert "final_1b seed 1 epoch 1: valid auc 0." in first
-    assert "fits ended after 1 epochs at the latest" in first
+    assert "fits stopped after at most 1 epochs" in first
     assert "test is not the published file" in first
     assert "| final_1b | 256,791 | " in first
     assert "| MLP | " in first
@@ -82,7 +92,7 @@ def test_a_run_scores_publishes_and_is_not_repeated(data, tmp_path, capfd):
     assert folders == {p: p.stat().st_mtime_ns for p in (tmp_path / "out").iterdir()}
 
 
-def test_the_name_follows_settings_seed_bytes_and_code_and_not_unread_parts(
+def test_the_name_depends_on_settings_seed_bytes_and_code_but_not_on_unread_parts(
     data, tmp_path, monkeypatch
 ):
     files, s = frappe_data.find(data), fits.row_settings("mlp")
@@ -101,15 +111,15 @@ def test_the_name_follows_settings_seed_bytes_and_code_and_not_unread_parts(
     assert len(set(names)) == len(names)
 
 
-def test_the_best_epoch_of_valid_is_what_scores_test(data):
-    found = frappe_data.read(frappe_data.find(data))
+def test_the_best_epoch_of_valid_scores_test(data):
+    frappe = frappe_data.read(frappe_data.find(data))
     text = (REPOSITORY / "bench/frappe/mlp.toml").read_text().replace("[400, 400]", "[8]")
     s = fits.parse(text.replace("4096", "64").replace("l2 = 0.1", "l2 = 0.001"), "small", 6)
-    report = fits.train(s, 3, found, "small")
+    report = fits.train(s, 3, frappe, "small")
     curve = [epoch["score"] for epoch in report["epochs"]]
     assert report["valid_auc"] == max(curve) == curve[report["best_epoch"] - 1]
     assert report["auc"] > 0.8  # the item decides nine labels of ten
-    assert fits.train(s, 3, found, "again")["auc"] == report["auc"]
+    assert fits.train(s, 3, frappe, "again")["auc"] == report["auc"]
 
 
 @pytest.mark.parametrize("logits", [[-3.0, 0.5, 2.0, 0.0], [-800.0, 40.0, 800.0, -1.0]])
@@ -125,7 +135,7 @@ def test_the_tables_give_published_beside_measured_and_differences_by_seed():
         fixed = {"parameters": 12, "best_epoch": 1, "epochs": [{}]}
         return [fixed | {"auc": a, "log_loss": b} for a, b in scores]
 
-    found = {
+    reports_by_row = {
         "final_2b": reports((0.98, 0.14), (0.99, 0.12)),
         "dcn": reports((0.90, 0.3), (0.92, 0.4)),
         "dcn_final": reports((0.93, 0.2), (0.91, 0.4)),
@@ -133,17 +143,17 @@ def test_the_tables_give_published_beside_measured_and_differences_by_seed():
         "mlp_final": reports((0.80, 0.3), (0.82, 0.4)),
         "deepfm": reports((0.90, 0.3), (0.92, 0.4)),
     }
-    text = tables.table(found, [1, 2])
+    text = tables.table(reports_by_row, [1, 2])
     assert (
         "| final_2b | 338,502 | 12 | 0.985744 | 0.985000 ± 0.007071"
         " | 0.131070 | 0.130000 ± 0.014142 | 1 (1), 1 (1) |"
     ) in text
     assert "| dcn | – | 12 | 0.9839 | 0.910000 ± 0.014142 | – | 0.350000 ± 0.070711 |" in text
-    said = tables.gains(found)
-    assert "| DCN | +0.010000 ± 0.028284 | -0.050000 ± 0.070711 |" in said
-    assert "| MLP | -0.100000 ± 0.000000 | +0.000000 ± 0.000000 |" in said
-    assert "DeepFM" not in said
-    assert said.endswith("backbones whose mean AUC gains: 1 of 2")
+    gains = tables.gains(reports_by_row)
+    assert "| DCN | +0.010000 ± 0.028284 | -0.050000 ± 0.070711 |" in gains
+    assert "| MLP | -0.100000 ± 0.000000 | +0.000000 ± 0.000000 |" in gains
+    assert "DeepFM" not in gains
+    assert gains.endswith("backbones whose mean AUC gains: 1 of 2")
     assert tables.gains({"final_1b": reports((0.9, 0.1))}) == ""
 
 
@@ -154,7 +164,7 @@ def test_finals_rows_have_the_published_number_of_parameters(row):
     assert sum(p.numel() for p in network.parameters()) == tables.PUBLISHED[row].parameters
 
 
-def test_the_rows_of_table_2_differ_in_their_parts_alone():
+def test_the_rows_of_table_2_differ_only_in_their_parts():
     for backbone in tables.BACKBONES:
         plain, block = (fits.row_settings(f"{backbone}{end}") for end in ("", "_final"))
         assert (plain.explicit, plain.cin_maps) == (block.explicit, block.cin_maps)
@@ -177,7 +187,9 @@ def test_settings_that_no_part_reads_are_refused():
     head = 'explicit = "none"\ndeep = "mlp"\n'
     with pytest.raises(InputError, match=r"row: unknown key 'depe', did you mean 'deep'\?"):
         fits.parse(head + 'depe = "mlp"', "row")
-    with pytest.raises(InputError, match="row: 'cross_layers' is of a part that this row lacks"):
+    with pytest.raises(
+        InputError, match="row: 'cross_layers' belongs to a part that this row lacks"
+    ):
         fits.parse(head + "cross_layers = 2", "row")
     with pytest.raises(InputError, match="row: not TOML"):
         fits.parse("deep =", "row")
@@ -218,7 +230,7 @@ def test_a_bad_table_is_named(data, text, message):
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("options", "message"),
     [
         (("--rows", "final_3b"), "error: --rows: unknown 'final_3b', did you mean 'final_"),
         (("--seeds", "1,x"), "error: --seeds: got '1,x', expected numbers such as 2021,2022"),
@@ -226,8 +238,8 @@ def test_a_bad_table_is_named(data, text, message):
         (("--max-epochs", "0"), "error: --max-epochs = 0 must be at least 1"),
     ],
 )
-def test_bad_words_are_one_line_and_exit_code_2(data, tmp_path, capsys, words, message):
-    assert run(data, tmp_path / "out", *words) == 2
+def test_bad_options_are_one_line_and_exit_code_2(data, tmp_path, capsys, options, message):
+    assert run(data, tmp_path / "out", *options) == 2
     error = capsys.readouterr().err
     assert error.startswith(message)
     assert error.count("\n") == 1
@@ -245,9 +257,9 @@ def test_a_fit_that_diverges_is_named_and_leaves_nothing(data, tmp_path):
     files = frappe_data.find(data)
     text = (REPOSITORY / "bench/frappe/dcn.toml").read_text()
     s = fits.parse(text.replace("rate = 1e-3", "rate = 1e30").replace("4096", "64"), "dcn.toml")
-    where = fits.fit_spec(s, 1, files, tmp_path / "out")
+    spec = fits.fit_spec(s, 1, files, tmp_path / "out")
     with pytest.raises(InputError, match=r"dcn seed 1: epoch 1: .* lower fit\.learning_rate"):
-        fits.run(s, 1, files, where, "dcn seed 1")
+        fits.run(s, 1, files, spec, "dcn seed 1")
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -256,8 +268,8 @@ def test_the_real_files_have_the_published_sizes_and_parameters():
     if not DATA.is_dir():
         pytest.skip(f"{DATA} is absent: Frappe_x1 may not be carried by the repository")
     files = frappe_data.find(DATA)
-    found = frappe_data.read(files)
-    assert [len(found.rows[split]) for split in frappe_data.SPLITS] == [202_027, 57_722, 28_860]
+    frappe = frappe_data.read(files)
+    assert [len(frappe.rows[split]) for split in frappe_data.SPLITS] == [202_027, 57_722, 28_860]
     assert not {"valid", "test"} & {*frappe_data.unpublished_splits(files)}
-    parts = FieldNetwork(fits.row_settings("final_1b"), found.sizes).parameters()
+    parts = FieldNetwork(fits.row_settings("final_1b"), frappe.sizes).parameters()
     assert sum(p.numel() for p in parts) == 256_791

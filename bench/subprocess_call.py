@@ -1,4 +1,4 @@
-"""Call a function in a process of its own, so that its peak memory is its own."""
+"""Call a function in a subprocess, whose peak memory is then that of the function."""
 
 import multiprocessing
 import signal
@@ -10,21 +10,21 @@ from typing import Any
 from features.errors import InputError
 
 
-def alone(what: str, function: Callable, *arguments: Any) -> Any:
-    """`function(*arguments)` of a fresh process; its exceptions are raised here.
+def call_in_subprocess(label: str, function: Callable, *arguments: Any) -> Any:
+    """`function(*arguments)` in a new process; an exception that it raises is raised here.
 
-    Raises InputError, naming `what`, when the process is killed.
+    Raises InputError, which begins with `label`, when the process is killed.
     """
     spawn = multiprocessing.get_context("spawn")
     receiver, sender = spawn.Pipe(duplex=False)
-    process = spawn.Process(target=_answer, args=(sender, function, arguments), daemon=True)
+    process = spawn.Process(target=_send_result, args=(sender, function, arguments), daemon=True)
     process.start()
     sender.close()
     try:
         result = receiver.recv()
     except EOFError:
         raise InputError(
-            f"{what}: its process was killed; if this machine ran out of memory, ask for less"
+            f"{label}: its process was killed; if this machine ran out of memory, ask for less"
         ) from None
     finally:
         process.terminate()
@@ -34,8 +34,8 @@ def alone(what: str, function: Callable, *arguments: Any) -> Any:
     return result
 
 
-def _answer(sender: Connection, function: Callable, arguments: tuple) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller is interrupted, and ends this process
+def _send_result(sender: Connection, function: Callable, arguments: tuple) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the caller, which ends us
     try:
         sender.send(function(*arguments))
     except Exception as error:
