@@ -4,5 +4,5 @@
 #   ./run_all.sh --help
 set -euo pipefail
 cd -P -- "$(dirname -- "$(readlink -f -- "$0")")"
-source pipeline/environment.sh
+source pipeline/runtime/environment.sh
 exec "$python" -m pipeline "$@"

@@ -3,7 +3,7 @@
 # ./run_tests.sh --long runs the long tests instead: thousands of broken inputs, storms of faults.
 set -euo pipefail
 cd -P -- "$(dirname -- "$(readlink -f -- "$0")")"
-source pipeline/environment.sh
+source pipeline/runtime/environment.sh
 "$python" -m ruff format --check --quiet . || { echo "run: $python -m ruff format ."; exit 1; }
 "$python" -m ruff check --quiet .
 if [ "${1:-}" = --long ]; then set -- -m long "${@:2}"; fi
