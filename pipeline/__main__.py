@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from features.errors import InputError
 from models.settings import NetworkSettings
@@ -60,6 +61,7 @@ def work(arguments) -> None:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         print(listing.text(s, arguments.settings, studied(s), width))
         return
+    note_old_results(Path(s.artifacts))
     if arguments.download:
         run(s, "00_data", False, "--download")
     chosen = selected(s, arguments.first, arguments.last)
@@ -83,6 +85,13 @@ def studied(s: Settings) -> dict[str, NetworkSettings | None]:
     except spec.MissingArtifact:
         return dict.fromkeys(s.tuned)
     return {model: found[model] for model in s.tuned}
+
+
+def note_old_results(artifacts: Path) -> None:
+    """Before the first run: results of an older version, which spelt the folder otherwise."""
+    old = artifacts.with_name("artefacts")
+    if old.is_dir() and not artifacts.exists():
+        print(f"{old} has results of an older version, which are not read: delete or move it")
 
 
 def selected(s: Settings, first: str, last: str) -> list[str]:

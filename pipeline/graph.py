@@ -1,7 +1,7 @@
-"""The graph of the pipeline: for every stage, which settings and which bytes its results come from.
+"""The graph of the pipeline: for every stage, the settings and the input bytes of its results.
 
-Each function returns where a stage's results lie, whether they are there or not; it needs the
-stages before it to be done, and says which one is not.
+Each function returns the ArtifactSpec of a stage's results, whether they exist or not. It needs the
+results of the stages before it; where one is missing, it raises MissingArtifact, which names it.
 """
 
 import itertools
@@ -30,7 +30,7 @@ OPTIONAL_RESULTS = ("probe.json", "mask.json", "tune.json")  # of stages that a 
 
 
 def data(s: Settings) -> ArtifactSpec | None:
-    """00_data: the generated or converted folder; None where the challenge's own files are used."""
+    """00_data: the generated or converted folder; None where the files are the challenge's own."""
     named = source_of(s.data)
     if named is None:
         return None
@@ -41,7 +41,7 @@ def data(s: Settings) -> ArtifactSpec | None:
 
 
 def challenge_files(s: Settings) -> dict[str, Path]:
-    """The files in the challenge's schema, wherever they come from."""
+    """The files in the challenge's schema: those of 00_data, or the challenge's own."""
     if isinstance(s.data, ChallengeSettings):
         return schema.files(Path(s.data.dir), s.data.url)
     spec = data(s)
@@ -50,7 +50,7 @@ def challenge_files(s: Settings) -> dict[str, Path]:
 
 
 def hidden_labels(s: Settings) -> Path | None:
-    """The test labels, where this world has them. For the leaderboard step alone."""
+    """The test labels, where they are known. 80_report alone may open the file."""
     spec = data(s)
     return None if spec is None else require(spec) / "hidden_labels.parquet"
 
@@ -81,9 +81,9 @@ def features(s: Settings) -> ArtifactSpec:
 
 
 def tunings(s: Settings) -> dict[str, ArtifactSpec]:
-    """40_tune: by network, the winner of a study, which this name tells from every other study.
+    """40_tune: the best settings that a study found, by network.
 
-    A study goes on under its name when more trials are asked for.
+    The number of trials is not in the name: with more trials the same study resumes.
     """
     return {model: _tuning(s, model) for model in s.tune.models}
 
@@ -103,7 +103,7 @@ def _tuning(s: Settings, model: str) -> ArtifactSpec:
 
 
 def networks(s: Settings) -> dict[str, NetworkSettings]:
-    """The networks of the run; with train.settings=tuned, those of tune.models as 40_tune found."""
+    """The networks of the run; with train.settings=tuned, 40_tune's best ones of tune.models."""
     if not s.tuned:
         return s.networks
     used = s.networks | {model: _best(s, model, spec) for model, spec in tunings(s).items()}
@@ -141,7 +141,7 @@ def fits(s: Settings) -> dict[tuple[str, int, int], ArtifactSpec]:
 
 
 def one_fit_each(s: Settings) -> dict[tuple[str, int, int], ArtifactSpec]:
-    """The fits of 50_train with the first seed and fold: one a model."""
+    """The fits of 50_train with the first seed and fold: one per model."""
     first = s.train.seeds[0], fold_numbers(s)[0]
     return {key: spec for key, spec in fits(s).items() if key[1:] == first}
 
@@ -194,7 +194,7 @@ def report(s: Settings, public_scores: Mapping[str, str]) -> ArtifactSpec:
 def optional_results(s: Settings) -> dict[str, list[Path]]:
     """The results about this run of stages that a run may leave out, by file name.
 
-    A file counts if its artifact was made from this run's artifacts and from nothing else.
+    A file counts if its artifact was made from artifacts of this run alone.
     """
     inputs = _rows(s) | {
         spec.name: digest(spec) for spec in (*fits(s).values(), features(s), blend(s))
@@ -204,10 +204,18 @@ def optional_results(s: Settings) -> dict[str, list[Path]]:
         name: [
             path
             for path in sorted(profile.glob(f"*/[!.]*/{name}"))
-            if record(path.parent)["inputs"].items() <= inputs.items()
+            if _made_from(path.parent, inputs)
         ]
         for name in OPTIONAL_RESULTS
     }
+
+
+def _made_from(folder: Path, inputs: Mapping[str, str]) -> bool:
+    """Whether the artifact in `folder` has no inputs but some of `inputs`."""
+    try:
+        return bool(record(folder)["inputs"].items() <= inputs.items())
+    except (OSError, ValueError, KeyError):  # damaged, or of an older version
+        return False
 
 
 def _rows(s: Settings) -> dict[str, str]:
@@ -226,7 +234,7 @@ def _external(path: str) -> Path:
 def _data(s: Settings) -> list[ArtifactSpec]:
     spec = data(s)
     if spec is None:
-        challenge_files(s)  # must be there: nothing makes them
+        challenge_files(s)  # raises where they are missing, since no stage writes them
         return []
     return [spec]
 
@@ -249,7 +257,7 @@ OUTPUTS: dict[str, Callable[[Settings], list[ArtifactSpec]]] = {
     "60_blend": lambda s: [blend(s)],
     "70_submit": lambda s: [submission(s)],
 }
-STAGES = (*OUTPUTS, "80_report")  # whose name needs the public scores too, see `report`
+STAGES = (*OUTPUTS, "80_report")  # its spec needs the public scores as well: see `report`
 
 
 def stages(s: Settings) -> list[str]:

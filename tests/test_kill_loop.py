@@ -1,11 +1,12 @@
 """kill -9 at random moments of every stage, and runs side by side.
 
 A tiny sample runs undisturbed. In other folders it is started again and again, and killed in one
-stage after another, at a moment drawn over the time which that stage took: the whole process group,
-the main process alone, or any of its children. What remains in the end must be the same
-prediction.csv, byte for byte, and no process.
+stage after another, at a random moment of the time that the stage took: the whole process group,
+the main process alone, or any of its children. In the end there must be the same prediction.csv,
+byte for byte, and no process.
 """
 
+import contextlib
 import os
 import random
 import re
@@ -16,6 +17,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pipeline import graph
@@ -51,23 +53,19 @@ class Run:
         return self.process.poll() is not None
 
     def children(self) -> dict[int, str]:
-        """Command lines of the processes of this run, but for the main one."""
-        found = {}
-        for path in Path("/proc").glob("[0-9]*"):
-            try:
-                state, _, _, session, *_ = (path / "stat").read_text().rpartition(")")[2].split()
-                words = (path / "cmdline").read_text().replace("\0", " ")
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if int(session) == self.process.pid and state != "Z":
-                found[int(path.name)] = words
-        found.pop(self.process.pid, None)
-        return found
+        """Command lines of the processes of this run, without the main one."""
+        lines = {}
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+                mine = os.getsid(process.pid) == self.process.pid != process.pid
+                if mine and process.status() != psutil.STATUS_ZOMBIE:
+                    lines[process.pid] = " ".join(process.cmdline())
+        return lines
 
     def stage(self) -> str:
         """The stage that is running; empty between two of them."""
-        words = " ".join(self.children().values())
-        stages = re.findall(r"-m pipeline\.(\d\d_\w+)", words)
+        lines = " ".join(self.children().values())
+        stages = re.findall(r"-m pipeline\.(\d\d_\w+)", lines)
         return stages[0] if stages else ""
 
     def kill(self, target: str, draw: random.Random) -> None:
@@ -80,7 +78,7 @@ class Run:
             os.kill(draw.choice(children), signal.SIGKILL)
 
     def wait(self) -> list[str]:
-        """To the end of the main process; processes that are then left for long."""
+        """Wait for the main process; command lines of processes that do not end after it."""
         self.process.wait(timeout=600)
         deadline = time.monotonic() + ENDED
         while self.children() and time.monotonic() < deadline:
@@ -144,7 +142,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_was_not(tmp_path,
             missed = [s for s in taken if not hit[s] or (s == "50_train" and not resumed)]
     with capsys.disabled():
         print(f"\nkills {sum(hit.values())} ({dict(targets)}), in {dict(sorted(hit.items()))}")
-        print(f"folders {len(folders)}, fits gone on {resumed}", end=", ")
+        print(f"folders {len(folders)}, fits resumed {resumed}", end=", ")
         print(f"processes left {len(orphans)}, differences {differences}", end=", ")
         print(f"{time.monotonic() - started:.0f} s")
     assert (orphans, differences) == ([], 0)
@@ -156,9 +154,9 @@ def test_two_runs_at_once_in_one_folder_end_as_one(tmp_path):
     first, second, alone = Run(tmp_path / "two"), Run(tmp_path / "two"), Run(tmp_path / "alone")
     for run in (first, second, alone):
         run.finish()
-    said = (tmp_path / "two/log.txt").read_text()
-    assert " waits for process " in said
-    assert len(re.findall(r"50_train .* epochs=", said)) == 6
+    log = (tmp_path / "two/log.txt").read_text()
+    assert " waits for process " in log
+    assert len(re.findall(r"50_train .* epochs=", log)) == 6
     assert predictions(tmp_path / "two") == predictions(tmp_path / "alone")
     assert (tmp_path / "two/submissions/LEADERBOARD.md").read_text().count("sample/research-") == 1
     assert not [p for p in (tmp_path / "two/artifacts").rglob(".*") if "journal" not in p.name]

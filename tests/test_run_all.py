@@ -288,6 +288,8 @@ def test_a_study_of_this_run_enters_the_report_and_one_of_other_rows_does_not(fi
             with store.write_artifact(place) as out:
                 study = {"study": f"study {name}", "users": 1, "trials": [trial], "importances": {}}
                 (out / "tune.json").write_text(json.dumps(study))
+        older = shutil.copytree(place.path, folder / "older")  # as an older version left it
+        (older / "artifact.json").rename(older / "artefact.json")
         run("pipeline.80_report", "sample", *words, shell=False)
         report = (leaderboard.report_spec(s).path / "report.html").read_text()
     finally:
@@ -305,6 +307,15 @@ def test_broken_input_is_refused_in_words_and_publishes_nothing(tmp_path):
     assert "label" in said
     assert not [p for p in tmp_path.glob("artifacts/**/*") if p.is_file()]
     assert "data.dir=FOLDER" in run("challenge", f"data.dir={tmp_path}", code=2)
+
+
+def test_results_of_an_older_version_are_named_before_the_first_run_alone(tmp_path):
+    (tmp_path / "artefacts").mkdir()
+    command = ["sample", "--dry-run", f"artifacts={tmp_path}/artifacts"]
+    note = f"{tmp_path}/artefacts has results of an older version, which are not read"
+    assert note in run(*command)
+    (tmp_path / "artifacts").mkdir()
+    assert note not in run(*command)
 
 
 def test_help_and_bad_words_end_as_they_should():

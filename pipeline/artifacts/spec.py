@@ -3,9 +3,8 @@
     artifacts/<profile>/<stage>/<name>-<hash of settings and of input bytes>/
 
 `artifact.json` in the folder holds the settings, the inputs and the sha256 of every file. Its
-digest
-(of those sha256 alone) names the next stage's artifacts, so equal bytes upstream leave everything
-downstream in place.
+digest, of those sha256 alone, enters the names of the next stage's artifacts, so equal bytes
+upstream leave everything downstream in place.
 """
 
 import hashlib
@@ -26,19 +25,19 @@ class MissingArtifact(InputError):
 
 @dataclass(frozen=True, slots=True)
 class ArtifactSpec:
-    """A folder that a stage publishes, known by settings and inputs before it exists."""
+    """A folder that a stage writes; settings and inputs name it before it exists."""
 
     stage: str
     name: str
-    folder: Path  # that holds it
+    folder: Path  # in which it lies
     settings: dict[str, Any] = field(default_factory=dict)
     inputs: dict[str, str] = field(default_factory=dict)  # name -> digest
     min_finished: int = 0  # trials that the `finished` of a study's report must reach
 
     @property
     def hash(self) -> str:
-        known = {"settings": self.settings, "inputs": self.inputs}
-        return hashlib.sha256(canonical(known).encode()).hexdigest()[:8]
+        made_from = {"settings": self.settings, "inputs": self.inputs}
+        return hashlib.sha256(canonical(made_from).encode()).hexdigest()[:8]
 
     @property
     def path(self) -> Path:
@@ -46,42 +45,42 @@ class ArtifactSpec:
 
     @property
     def lock(self) -> Path:
-        """Held by the process that is making it; see pipeline.artifacts.locks."""
+        """The file that the process which builds it locks; see locks.py."""
         return self.folder / f".{self.path.name}.lock"
 
     @property
     def state(self) -> Path:
-        """How far the making is, for a process that goes on with it; gone when it is published."""
+        """The file from which a stopped build resumes; removed when the artifact is complete."""
         return self.folder / f".{self.path.name}.state"
 
     @property
     def done(self) -> bool:
-        """Whether the folder is there with every file at its recorded size, and grown enough."""
+        """Whether the folder is there, every file has its recorded size, and enough is finished."""
         try:
-            found = record(self.path)
-            sizes, finished = found["bytes"], found["report"].get("finished", 0)
-            whole = all((self.path / f).stat().st_size == size for f, size in sizes.items())
-            return whole and finished >= self.min_finished
-        except (OSError, ValueError, KeyError):  # absent or damaged: to be made again
+            written = record(self.path)
+            sizes, finished = written["bytes"], written["report"].get("finished", 0)
+            complete = all((self.path / f).stat().st_size == size for f, size in sizes.items())
+            return complete and finished >= self.min_finished
+        except (OSError, ValueError, KeyError):  # absent, damaged, or of an older version
             return False
 
 
-def require(place: ArtifactSpec) -> Path:
-    """The folder of `place`, or say which stage would have written it."""
-    if place.done:
-        return place.path
-    raise MissingArtifact(f"{place.path} is missing; it is written by pipeline.{place.stage}")
+def require(spec: ArtifactSpec) -> Path:
+    """The folder of a finished artifact. Raises MissingArtifact, which names the stage to run."""
+    if spec.done:
+        return spec.path
+    raise MissingArtifact(f"{spec.path} is missing; it is written by pipeline.{spec.stage}")
 
 
-def digest(place: ArtifactSpec) -> str:
-    """What the bytes of a finished artifact are known by."""
-    return record(require(place))["digest"]
+def digest(spec: ArtifactSpec) -> str:
+    """One sha256 for all files of a finished artifact."""
+    return record(require(spec))["digest"]
 
 
 def record(path: Path) -> dict[str, Any]:
     """The record of the artifact in the folder `path`."""
-    found: dict[str, Any] = json.loads((path / RECORD).read_text())
-    return found
+    content: dict[str, Any] = json.loads((path / RECORD).read_text())
+    return content
 
 
 def refuse_old_record(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""A device whose memory does not suffice: one line names the setting to change."""
+"""When a device has too little memory, one line names the setting to change."""
 
 import contextlib
 from collections.abc import Iterator
@@ -7,12 +7,12 @@ import torch
 
 from features.errors import InputError
 
-ON_CPU = "can't allocate memory"  # what torch says there, in an error of no class of its own
+ON_CPU = "can't allocate memory"  # torch has no class of its own for this error
 
 
 @contextlib.contextmanager
 def enough_memory(device: torch.device, what: str, remedy: str) -> Iterator[None]:
-    """Within it, running out of memory is an InputError: `what` needs more, and the `remedy`."""
+    """Within it, running out of memory is an InputError with `what` needs more and the `remedy`."""
     try:
         yield
     except RuntimeError as error:

@@ -11,7 +11,7 @@ def progress_bar(items: Iterable, description: str) -> Iterable:
 
 
 class RowBars:
-    """A bar a file, moved by calls (file name, rows done, rows of the file)."""
+    """One bar per file; a call sets it: (file name, rows done, rows of the file)."""
 
     def __init__(self) -> None:
         self.bars: dict[str, tqdm] = {}
