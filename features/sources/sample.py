@@ -1,12 +1,12 @@
 """A generated world in the challenge's schema, with the click probability of every row known.
 
-    folder/challenge/{train,valid,test,item_info,item_feature}.parquet    what a competitor sees
+    folder/challenge/{train,valid,test,item_info,item_feature}.parquet    as in the competition
     folder/hidden_labels.parquet    ID, label, click_probability of the test rows
 
-`sample_world` holds the world itself. Labels are Bernoulli draws from click_probability; `plants`
-spoils them where that is asked for. A chunk of users is a row group and has a random generator of
-its own, so that memory is bounded and the bytes depend on nothing but the settings (and the
-libraries' versions).
+sample_world.py defines the world. Labels are Bernoulli draws from click_probability;
+planted_leaks.py changes them if data.plant says so. A chunk of users is one row group and has its
+own random generator, so that memory is bounded and the bytes depend only on the settings (and on
+the libraries' versions).
 """
 
 from collections.abc import Iterator
@@ -40,8 +40,8 @@ HIDDEN = ["label", "click_probability"]
 
 
 def write(settings: SampleSettings, folder: Path) -> dict[str, int]:
-    """Write the files of the module docstring; returns the rows of each, by its stem."""
-    world = planted_leaks.in_world(
+    """Write the files of the module docstring; return the rows of each, by its stem."""
+    world = planted_leaks.plant_in_world(
         settings.plant,
         sample_world.make_world(settings.items, settings.tags, settings.seed),
         settings.seed,
@@ -51,8 +51,8 @@ def write(settings: SampleSettings, folder: Path) -> dict[str, int]:
     train, valid, test = np.split(
         everyone + 1, [settings.users, settings.users + settings.valid_users]
     )
-    valid = planted_leaks.in_users(settings.plant, train, valid)
-    rows = partial(impressions, settings, world, planted_leaks.Good.of(world, n_users))
+    valid = planted_leaks.plant_in_users(settings.plant, train, valid)
+    rows = partial(impressions, settings, world, planted_leaks.Favoured.of(world, n_users))
     tables = {
         "challenge/train": without(["ID", HIDDEN[1]], rows(TRAIN, train)),
         "challenge/valid": without(["ID", HIDDEN[1]], rows(VALID, valid)),
@@ -66,7 +66,7 @@ def write(settings: SampleSettings, folder: Path) -> dict[str, int]:
 
 
 def save(path: Path, tables: Iterator[pa.Table]) -> int:
-    """Write at least one table to `path`, a row group each; returns the rows."""
+    """Write one or more tables to `path`, one row group per table; return the number of rows."""
     first = next(tables)
     with pq.ParquetWriter(path, first.schema) as writer:
         writer.write_table(first)
@@ -84,11 +84,11 @@ def without(columns: list[str], tables: Iterator[pa.Table]) -> Iterator[pa.Table
 def impressions(
     settings: SampleSettings,
     world: World,
-    good: planted_leaks.Good,
+    favoured: planted_leaks.Favoured,
     stream: int,
     user_ids: np.ndarray,
 ) -> Iterator[pa.Table]:
-    """All columns of the users' rows, shuffled within each chunk of users."""
+    """All columns of the users' rows, one table per chunk of users, shuffled within it."""
     n_rows = 0
     for chunk, start in enumerate(range(0, len(user_ids), USERS_PER_CHUNK)):
         rng = np.random.default_rng([settings.seed, stream, chunk])
@@ -111,12 +111,12 @@ def impressions(
             "click_probability": probability,
         }
         n_rows += len(order)
-        columns = planted_leaks.in_rows(settings.plant, columns, stream, good, rng)
+        columns = planted_leaks.plant_in_rows(settings.plant, columns, stream, favoured, rng)
         yield pa.table(columns | {"item_seq": lists(columns["item_seq"])})
 
 
 def item_info(world: World) -> pa.Table:
-    """Row number == item_id; row 0 is padding."""
+    """One row per item, row number == item_id; row 0 is padding."""
     columns = {
         "item_id": np.arange(len(world.tags)),
         "item_tags": lists(world.tags),
@@ -126,7 +126,7 @@ def item_info(world: World) -> pa.Table:
 
 
 def item_features(settings: SampleSettings, world: World) -> Iterator[pa.Table]:
-    """Titles, levels and the wide text and image vectors; begins with item 1."""
+    """Titles, levels, and the wide text and image vectors, from item 1 on."""
     rng = np.random.default_rng([settings.seed, MAPS, 0])
     text, image = MODALITIES
     d_latent = world.topic.shape[1] + world.style.shape[1]

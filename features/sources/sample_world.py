@@ -11,10 +11,10 @@ With w_l = 2^(-age_l / HALF_LIFE) over the history items s_l that the row shows,
     taste = Σ w_l (g_t·g_l)(z_t·z_l) / (S + PRIOR)   in (-1, 1)
     logit = a + match (MATCH + MATCH_VIEWS v_t) + taste (TASTE + TASTE_RECEPTION r_t)
 
-v_t is the target's views level, centred; r_t how far its likes level is above its views level. So
-the best score needs attention (a style counts among items of a like topic only) and products
-(taste alone is of order four). All of it is visible in the row or belongs to the items. The
-intercept a makes POSITIVE_SHARE of the rows clicks.
+v_t is the target's views level, centred; r_t is how far its likes level is above its views level.
+So the best score needs attention (a style counts only among items of a similar topic) and products
+(taste alone is of fourth order). All inputs are visible in the row or in the item tables. The
+intercept a makes a share POSITIVE_SHARE of the rows clicks.
 """
 
 from dataclasses import dataclass, replace
@@ -35,9 +35,12 @@ HALF_LIFE, PRIOR = 8.0, 0.5
 MATCH, MATCH_VIEWS, TASTE, TASTE_RECEPTION = 3.5, 1.0, 6.0, 2.0
 POSITIVE_SHARE = 0.25
 
-CONTENT_SCALE, CONTENT_NOISE = 4.0, 0.01  # length of a latent vector; noise of an entry against it
+CONTENT_SCALE, CONTENT_NOISE = (
+    4.0,
+    0.01,
+)  # length of a latent vector; an entry's noise relative to it
 STRAY = 0.1  # share of history items from outside the user's interests
-OTHER_STYLE = 0.15  # share of the rest whose style is drawn anew
+OTHER_STYLE = 0.15  # share of the rest whose style is drawn again
 
 # Independent random streams: the middle word of default_rng([seed, stream, chunk]).
 ITEMS, CALIBRATION, USERS, TRAIN, VALID, TEST, MAPS, ITEM_NOISE, PLANT = range(9)
@@ -59,7 +62,7 @@ class World:
     intercept: float
 
     def draw(self, rng: np.random.Generator, first: np.ndarray, last: np.ndarray) -> np.ndarray:
-        """Ids (n,) by popularity, the i-th among the cells first[i]..last[i]."""
+        """Ids (n,) drawn by popularity, the i-th from the cells first[i]..last[i]."""
         start, end = self.cell_start[first], self.cell_start[last + 1]
         mass = rng.uniform(self.cumulative[start], self.cumulative[end])
         place = np.searchsorted(self.cumulative, mass, side="right") - 1
@@ -67,10 +70,10 @@ class World:
 
 
 def make_world(n_items: int, n_tags: int, seed: int) -> World:
-    """Draw the items and calibrate the intercept; a function of its arguments alone."""
+    """Draw the items and calibrate the intercept; depends on the arguments only."""
     rng = np.random.default_rng([seed, ITEMS, 0])
     rank = rng.permutation(n_items)  # of popularity, 0 the most popular
-    # The cells take turns along the ranks, so that no topic or style is popular as such.
+    # The cells alternate along the ranks, so that no topic or style is popular in itself.
     turns = np.tile(np.arange(N_CELLS), (-(-n_items // N_CELLS), 1))
     cell = rng.permuted(turns, axis=1).ravel()[rank]
     popularity = (rank + 10.0) ** -0.8
@@ -83,7 +86,7 @@ def make_world(n_items: int, n_tags: int, seed: int) -> World:
         topic=pad(topic),
         style=pad(style),
         tags=pad(draw_tags(rng, cell // N_STYLES, n_tags)),
-        content=pad(spread(rng, np.hstack([topic, style]), D_CONTENT)),
+        content=pad(noisy_map(rng, np.hstack([topic, style]), D_CONTENT)),
         likes=pad(deciles(np.log(popularity) + 0.7 * rng.standard_normal(n_items))),
         views=pad(deciles(np.log(popularity) + 0.3 * rng.standard_normal(n_items))),
         by_cell=by_cell + 1,
@@ -95,12 +98,12 @@ def make_world(n_items: int, n_tags: int, seed: int) -> World:
 
 
 def pad(column: np.ndarray) -> np.ndarray:
-    """Put a row of zeros, the padding item, before the items."""
+    """`column` with a first row of zeros, the padding item."""
     return np.concatenate([np.zeros_like(column[:1]), column])
 
 
 def deciles(value: np.ndarray) -> np.ndarray:
-    """Levels 1..10 by rank, equally many items each."""
+    """Levels 1..10 by rank, with equally many items each."""
     return 1 + (N_LEVELS - 1) * np.argsort(np.argsort(value)) // len(value)
 
 
@@ -110,8 +113,8 @@ def random_map(rng: np.random.Generator, d_latent: int, width: int) -> np.ndarra
     return (CONTENT_SCALE * basis).astype(np.float32)
 
 
-def spread(rng: np.random.Generator, latent: np.ndarray, width: int) -> np.ndarray:
-    """`latent` (n, d) mapped to (n, width) float32, plus noise."""
+def noisy_map(rng: np.random.Generator, latent: np.ndarray, width: int) -> np.ndarray:
+    """`latent` (n, d) mapped to (n, width) float32 by a random map, plus noise."""
     return noisy(rng, latent, random_map(rng, latent.shape[1], width))
 
 
@@ -121,10 +124,12 @@ def noisy(rng: np.random.Generator, latent: np.ndarray, to: np.ndarray) -> np.nd
 
 
 def draw_tags(rng: np.random.Generator, topic: np.ndarray, n_tags: int) -> np.ndarray:
-    """One to five tags of each item's topic, ascending behind zeros: (n, 5) int64."""
+    """One to five tags of each item's topic, ascending after zeros: (n, 5) int64."""
     bounds = np.linspace(0, n_tags, N_TOPICS + 1).astype(np.int64)
     first, count = bounds[topic][:, None], np.diff(bounds)[topic][:, None]
-    place = rng.random((len(topic), N_TAG_SLOTS)) ** 2  # squared: a topic's first tags are common
+    place = (
+        rng.random((len(topic), N_TAG_SLOTS)) ** 2
+    )  # squared: a topic's first tags are more frequent
     tags = 1 + first + (place * count).astype(np.int64)
     tags[:, 1:][rng.random((len(topic), N_TAG_SLOTS - 1)) < 0.4] = 0
     tags.sort(axis=1)
@@ -153,7 +158,7 @@ def sigmoid(logit: np.ndarray) -> np.ndarray:
 def click_logit(
     world: World, values: np.ndarray, offsets: np.ndarray, targets: np.ndarray
 ) -> np.ndarray:
-    """The module docstring's logit, of k targets for each of H histories.
+    """The logit of the module docstring, for k targets of each of H histories.
 
     Shapes: values (T,) int, ids, oldest first; offsets (H + 1,) int, no history empty;
     targets (H, k) int, ids; returns (H, k) float64.
@@ -204,12 +209,12 @@ def padded(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 
 
 def draw_targets(world: World, rng: np.random.Generator, history: np.ndarray) -> np.ndarray:
-    """Items by popularity for each padded history: distinct and none of it, (H, TARGETS) int64."""
+    """Items by popularity for each padded history, distinct and not in it: (H, TARGETS) int64."""
     targets = np.zeros((len(history), TARGETS), dtype=np.int64)
-    again = np.ones(targets.shape, dtype=bool)
-    while again.any():
-        any_cell = np.zeros(again.sum(), dtype=np.int64)
-        targets[again] = world.draw(rng, any_cell, any_cell + N_CELLS - 1)
+    missing = np.ones(targets.shape, dtype=bool)
+    while missing.any():
+        any_cell = np.zeros(missing.sum(), dtype=np.int64)
+        targets[missing] = world.draw(rng, any_cell, any_cell + N_CELLS - 1)
         earlier = np.tril(targets[:, :, None] == targets[:, None, :], k=-1).any(axis=2)
-        again = earlier | (targets[:, :, None] == history[:, None, :]).any(axis=2)
+        missing = earlier | (targets[:, :, None] == history[:, None, :]).any(axis=2)
     return targets

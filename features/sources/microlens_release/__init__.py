@@ -1,1 +1,1 @@
-"""A public MicroLens release to the challenge's schema."""
+"""Conversion of a public MicroLens release to the challenge's schema."""
