@@ -179,10 +179,10 @@ def read_recent(
     real = values != 0
     n_real = np.bincount(of, weights=real, minlength=len(rows))
 
-    def entries(expected: str, bad: np.ndarray, said: Callable[[int], str]) -> None:
+    def entries(expected: str, bad: np.ndarray, text: Callable[[int], str]) -> None:
         entry = np.flatnonzero(bad)
         lists, first = np.unique(of[entry], return_index=True)
-        report(expected, rows[lists], (said(e) for e in entry[first]))
+        report(expected, rows[lists], (text(e) for e in entry[first]))
 
     outside = (values < 0) | (values > column.high)
     entries(f"0..{column.high}", outside, lambda e: str(values[e]))

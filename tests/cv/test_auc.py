@@ -1,3 +1,5 @@
+"""The exact AUC, against scikit-learn and against its definition."""
+
 import numpy as np
 import pytest
 import torch

@@ -1,3 +1,5 @@
+"""Bootstrap intervals: replicates, pairs, coverage, whole users."""
+
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -39,7 +41,7 @@ def test_a_pair_shares_its_draws():
     assert paired.high - paired.low < 0.3 * (alone.high - alone.low)
 
 
-def test_of_some_scores_it_is_the_mean_auc_that_is_compared():
+def test_with_several_scores_their_mean_aucs_are_compared():
     user, label, a, b = sample()
     pairs = np.stack((a, b, a), axis=1), np.stack((b, b, b), axis=1)
     got, one = (
@@ -69,14 +71,14 @@ def test_95_percent_intervals_cover_the_truth_about_95_times_in_100():
     assert 88 <= hits <= 99
 
 
-def test_groups_that_repeat_rows_do_not_feign_precision():
+def test_repeated_rows_in_a_group_do_not_narrow_the_interval():
     _, label, a, _ = sample(n_users=100)
     four = np.repeat(np.arange(len(label)), 4)
     once = auc_interval(label, a)
     grouped = auc_interval(label[four], a[four], group=four)
-    feigned = auc_interval(label[four], a[four])
+    narrowed = auc_interval(label[four], a[four])
     assert grouped == pytest.approx(once, abs=1e-12)  # the same draws of the same groups
-    assert feigned.high - feigned.low < 0.6 * (once.high - once.low)
+    assert narrowed.high - narrowed.low < 0.6 * (once.high - once.low)
 
 
 def test_same_seed_same_interval():

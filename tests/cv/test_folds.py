@@ -1,3 +1,5 @@
+"""User-grouped folds: whole users, similar folds, determinism."""
+
 import numpy as np
 import pytest
 
@@ -24,7 +26,7 @@ def test_no_user_is_in_two_folds():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_folds_hold_like_numbers_of_users_rows_and_positives(seed):
+def test_folds_have_similar_numbers_of_users_rows_and_positives(seed):
     user, label = rows(seed)
     fold = grouped_folds(user, label, 5, seed)
     of_user = fold[np.unique(user, return_index=True)[1]]

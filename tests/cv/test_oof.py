@@ -1,3 +1,5 @@
+"""Out-of-fold predictions: every row once, or a refusal that counts the bad rows."""
+
 import numpy as np
 import polars as pl
 import pytest

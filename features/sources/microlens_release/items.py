@@ -104,4 +104,4 @@ def _tf_idf(titles: pl.Series):
     try:
         return TfidfVectorizer(sublinear_tf=True, dtype=np.float32).fit_transform(titles)
     except ValueError as error:
-        raise InputError(f"the titles hold no words ({error}); give data.embeddings") from error
+        raise InputError(f"the titles hold no words ({error}); set data.embeddings") from error

@@ -81,7 +81,7 @@ def test_tag_affinity_matches_its_equation_written_as_loops(store, tables):
         assert got == (pytest.approx(want, abs=1e-5) if cosines else want)
 
 
-def test_history_levels_are_those_of_the_items_beside_the_rows_own(store, tables):
+def test_history_levels_match_their_definition_written_as_loops(store, tables):
     for r, row in enumerate(tables["test"].iter_rows(named=True)):
         items = history(store.test, store, r)
         for level in ("likes", "views"):
@@ -119,7 +119,7 @@ def test_popularity_counts_the_other_folds_rows_only(store, fold, tables):
         assert (row["i_shows"] or 0) == int((item == row["item_id"]).sum())
 
 
-def test_rates_are_smoothed_by_as_much_as_items_are_alike():
+def test_rates_are_smoothed_more_where_items_differ_less():
     """Beta(a, b) rates: strength a + b, mean a / (a + b)."""
     rng = np.random.default_rng(0)
     shows = rng.integers(1, 60, 20_000)
@@ -144,13 +144,13 @@ def test_the_rate_of_an_item_is_that_of_the_other_folds_rows(store, fold, tables
 
 
 def together_as_loops(store, rows):
-    """Users of `rows` by the pairs of items that they clicked."""
+    """By pair of items, how many users of `rows` clicked both."""
     clicked = {}
     for r in rows:
-        mine = clicked.setdefault(int(store.train.user[r]), {"longest": [], "targets": set()})
-        mine["longest"] = max(mine["longest"], history(store.train, store, r).tolist(), key=len)
+        clicks = clicked.setdefault(int(store.train.user[r]), {"longest": [], "targets": set()})
+        clicks["longest"] = max(clicks["longest"], history(store.train, store, r).tolist(), key=len)
         if store.train.label[r]:
-            mine["targets"].add(int(store.train.item[r]))
+            clicks["targets"].add(int(store.train.item[r]))
     counts = {}
     for of in clicked.values():
         items = {*of["longest"], *of["targets"]}
@@ -175,7 +175,7 @@ def test_covisitation_counts_the_users_of_other_folds(store, fold, tables):
             assert row["ui_pairs"] == (pytest.approx(np.log1p(sum(pairs))) if items else None)
 
 
-def test_standing_compares_the_target_with_the_history(store, fold, tables):
+def test_item_versus_history_compares_the_target_with_the_history(store, fold, tables):
     """Of the target, of the history's items, and target less recent, as loops."""
     item, label = np.asarray(store.train.item), np.asarray(store.train.label)
     for k in range(N_FOLDS):
@@ -222,7 +222,7 @@ def test_click_vectors_are_those_of_the_exact_decomposition(store, fold, tables)
             assert got == (pytest.approx(want, abs=1e-3) if cosines else want)
 
 
-def test_a_split_is_taken_apart_by_indices_or_mask(store):
+def test_rows_of_a_split_are_taken_by_indices_or_mask(store):
     rows = np.array([3, 1])
     assert store.train.take(rows).item.tolist() == store.train.item[[3, 1]].tolist()
     assert store.train.take(rows).id is None

@@ -76,7 +76,7 @@ def test_targets_and_histories_are_the_ends_and_beginnings_of_users(source):
         assert len(positives) == len(want)
 
 
-def test_csv_and_tsv_agree_and_csv_is_read_where_both_are(source):
+def test_csv_and_tsv_agree_and_the_csv_is_preferred(source):
     from_tsv = file_bytes(convert(source, "tsv")[0])
     (source / "Tiny_pairs.csv").write_text(csv())
     (source / "Tiny_pairs.tsv").write_text("not\tread\n")
@@ -90,10 +90,12 @@ def test_history_is_strictly_earlier_than_the_target(source):
     (source / "Tiny_pairs.csv").write_text(csv() + tied + alone + tied)  # repetitions count once
     out, report = convert(source, history_width=3)
     rows = pl.concat([tables(out)[s].drop("ID", strict=False) for s in SPLITS]).filter(label=1)
-    of_tied = rows.filter(pl.col("user_id").is_between(200, 299))
-    assert set(map(tuple, of_tied["item_seq"])) == {(0, 0, 4)}  # neither 5 nor 6 precedes the other
-    assert set(of_tied["item_id"]) == {5, 6}
-    assert of_tied.select("user_id", "item_id").is_unique().all()
+    tied_rows = rows.filter(pl.col("user_id").is_between(200, 299))
+    assert set(map(tuple, tied_rows["item_seq"])) == {
+        (0, 0, 4)
+    }  # neither 5 nor 6 precedes the other
+    assert set(tied_rows["item_id"]) == {5, 6}
+    assert tied_rows.select("user_id", "item_id").is_unique().all()
     assert not rows["user_id"].is_between(300, 319).any()
     assert report["left_out"] == 20
     assert report["users"] == N_USERS + 100
@@ -158,7 +160,7 @@ def test_levels_are_deciles_and_rows_carry_their_items_levels(source):
     assert set(known["likes_level"]) == set(range(1, 11))
 
 
-def test_what_nothing_is_known_of_is_empty(source):
+def test_unknown_titles_tags_and_levels_are_empty(source):
     parts = tables(convert(source)[0])
     unknown = [UNTITLED, 11, 55]
     feature = parts["item_feature"].filter(pl.col("item_id").is_in(unknown))
@@ -216,7 +218,7 @@ def test_same_seed_same_bytes_other_seed_other_rows(source):
     assert not tables(first)["train"].equals(tables(other)["train"])
 
 
-def test_row_order_tells_nothing_and_counts_are_reported(source):
+def test_rows_are_in_random_order_and_counts_are_reported(source):
     out, report = convert(source)
     parts = tables(out)
     assert {name: report[name] for name in SPLITS} == {name: len(parts[name]) for name in SPLITS}

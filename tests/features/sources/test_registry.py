@@ -27,7 +27,7 @@ def release(folder: Path) -> ReleaseSettings:
     return ReleaseSettings(dir=str(folder), embeddings=(str(folder / "text.npy"),))
 
 
-EXAMPLES = {  # small settings of every source, made of an empty folder
+EXAMPLES = {  # small settings of every source; their input goes into a new folder
     "sample": lambda folder: SampleSettings(users=60, valid_users=20, test_users=20, items=200),
     "release": release,
 }
@@ -91,7 +91,7 @@ def test_equal_settings_give_equal_bytes(example, tmp_path):
     assert written[0] == written[1]
 
 
-def test_inputs_are_named_by_their_bytes_and_not_by_their_place(example):
+def test_results_depend_on_the_bytes_of_inputs_and_not_on_their_paths(example):
     source, settings = example
     assert all(path.is_file() for path in source.inputs(settings))
     kept = source.content_settings(settings)

@@ -14,7 +14,7 @@ def source(tmp_path):
     return write_release(tmp_path / "source")
 
 
-FAULTS = {  # file, what is replaced, by what, words of the message
+FAULTS = {  # file, what is replaced, by what, parts of the message
     "item text": ("pairs.tsv", tsv(), "1\t2 3\n2\t4 x5 6\n", ["pairs.tsv", "'x5' (line 2)"]),
     "item zero": ("pairs.tsv", tsv(), "1\t2 3\n\n2\t0 6\n", ["'0' (line 3)", "from 1"]),
     "user text and item text": ("pairs.tsv", tsv(), "u\t2 y\n", ["'u' (line 1)", "'y' (line 1)"]),
@@ -36,15 +36,15 @@ FAULTS = {  # file, what is replaced, by what, words of the message
 }
 
 
-@pytest.mark.parametrize(("name", "old", "new", "words"), FAULTS.values(), ids=FAULTS.keys())
-def test_faults_are_shown_with_file_and_line(source, name, old, new, words):
+@pytest.mark.parametrize(("name", "old", "new", "parts"), FAULTS.values(), ids=FAULTS.keys())
+def test_faults_are_named_with_file_and_line(source, name, old, new, parts):
     path = source / f"Tiny_{name}"
     text = path.read_bytes().decode()
     assert old in text
     path.write_bytes(text.replace(old, new, 1).encode(errors="surrogateescape"))
     with pytest.raises(InputError) as error:
         convert(source)
-    assert all(word in str(error.value) for word in words), str(error.value)
+    assert all(part in str(error.value) for part in parts), str(error.value)
 
 
 def test_faults_of_several_files_come_in_one_message(source):
@@ -54,7 +54,7 @@ def test_faults_of_several_files_come_in_one_message(source):
         convert(source)
 
 
-def test_the_csvs_own_columns_are_checked(source):
+def test_the_columns_of_the_csv_are_checked(source):
     (source / "Tiny_pairs.csv").write_text("user,item,timestamp\n1,2,3\n1,2\n1,4,2020-01-01\n")
     with pytest.raises(InputError, match=r"nothing \(line 3\), '2020-01-01' \(line 4\)"):
         convert(source)
@@ -66,15 +66,15 @@ def test_missing_and_ambiguous_files_are_named_together(source, tmp_path):
     settings = ReleaseSettings(dir=str(source), embeddings=(str(tmp_path / "no.npy"),))
     with pytest.raises(InputError) as error:
         paths.find(settings.dir, settings.embeddings)
-    words = ["*_pairs.csv or *_pairs.tsv", "Other_titles.csv, Tiny_titles.csv", "no.npy"]
-    assert all(word in str(error.value) for word in words)
+    parts = ["*_pairs.csv or *_pairs.tsv", "Other_titles.csv, Tiny_titles.csv", "no.npy"]
+    assert all(part in str(error.value) for part in parts)
     for folder in ("", str(tmp_path / "nowhere")):
         with pytest.raises(InputError, match=r"data\.dir=FOLDER"):
             paths.find(folder, ())
 
 
 @pytest.mark.parametrize(
-    ("array", "words"),
+    ("array", "message"),
     [
         (np.zeros((LARGEST - 1, 4)), "expected floats"),
         (np.zeros(LARGEST), "expected floats"),
@@ -84,7 +84,7 @@ def test_missing_and_ambiguous_files_are_named_together(source, tmp_path):
     ],
     ids=["rows", "flat", "integers", "NaN", "pickled"],
 )
-def test_unfit_arrays_are_refused(source, tmp_path, array, words):
+def test_arrays_that_do_not_fit_are_refused(source, tmp_path, array, message):
     np.save(tmp_path / "text.npy", array, allow_pickle=True)
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(InputError, match=message):
         convert(source, embeddings=(str(tmp_path / "text.npy"),))

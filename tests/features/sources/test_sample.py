@@ -1,4 +1,4 @@
-"""The sample: its schema, its statistics, and that its truth follows from what the rows show."""
+"""The sample: its schema, its statistics, and click probabilities that follow from the rows."""
 
 import numpy as np
 import polars as pl
@@ -77,7 +77,7 @@ def test_every_file_has_exactly_the_challenges_columns_and_types(folder, file, f
     assert schema.names == list(fields)
     for name, expected in fields.items():
         got = schema.field(name).type
-        if pa.types.is_list(expected):  # the child's name is the writer's business
+        if pa.types.is_list(expected):  # the name of the child depends on the writer
             assert pa.types.is_list(got), name
             got, expected = got.value_type, expected.value_type
         assert got == expected, name
@@ -167,19 +167,19 @@ def test_the_optimal_auc_is_high_and_no_single_column_comes_near(rows):
 def test_click_probability_follows_from_what_the_row_shows(rows, world):
     test = rows["test"]
     padded, item = history(test), test["item_id"].to_numpy()
-    told = test["click_probability"].to_numpy()
-    np.testing.assert_allclose(probability(world, padded, item), told, rtol=1e-9)
+    expected = test["click_probability"].to_numpy()
+    np.testing.assert_allclose(probability(world, padded, item), expected, rtol=1e-9)
     swapped = probability(world, np.roll(padded, 1, axis=0), item)
-    assert np.mean(np.abs(swapped - told) > 0.05) > 0.3
+    assert np.mean(np.abs(swapped - expected) > 0.05) > 0.3
 
 
 def test_likes_and_views_levels_follow_popularity(folder, rows):
     shows = pl.concat([t.select("item_id") for t in rows.values()]).group_by("item_id").len()
     items = pl.read_parquet(folder / "challenge/item_feature.parquet")
     both = items.join(shows, on="item_id", validate="1:1")
-    for column, least in (("likes_level", 0.5), ("views_level", 0.7)):
+    for column, minimum in (("likes_level", 0.5), ("views_level", 0.7)):
         assert set(items[column]) == set(range(1, 11))
-        assert both.select(pl.corr(column, "len", method="spearman")).item() > least
+        assert both.select(pl.corr(column, "len", method="spearman")).item() > minimum
 
 
 def test_row_levels_are_the_items_levels(folder, rows):
@@ -191,7 +191,7 @@ def test_row_levels_are_the_items_levels(folder, rows):
             assert (joined[level] == joined[f"{level}_right"]).all()
 
 
-def test_item_info_has_the_padding_row_and_item_feature_has_not(folder):
+def test_item_info_has_the_padding_row_and_item_feature_does_not(folder):
     info = pl.read_parquet(folder / "challenge/item_info.parquet")
     features = pl.read_parquet(folder / "challenge/item_feature.parquet")
     assert info["item_id"].to_list() == list(range(SMALL.items + 1))

@@ -1,4 +1,4 @@
-"""The sample's world: its click probability against the equation, and what it depends on."""
+"""The sample's world: its click probability against the equation."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def test_click_logit_matches_the_equation_written_as_loops(world):
     )
 
 
-def test_a_style_counts_only_among_items_of_a_like_topic(world):
+def test_a_style_counts_only_among_items_of_a_similar_topic(world):
     target = 1
     alike = world.topic @ world.topic[target]
     same, opposite = (

@@ -1,4 +1,4 @@
-"""Semantic codes say a vector level by level."""
+"""Semantic codes approximate a vector level by level."""
 
 import numpy as np
 import pytest
@@ -20,9 +20,9 @@ ZERO = [0, 4, 59]  # items whose vector is all zeros
 @pytest.fixture(scope="module")
 def vectors():
     rng = np.random.default_rng(5)
-    made = (rng.normal(size=(60, 6)) * [9, 5, 3, 2, 1, 1] + 1).astype(np.float32)
-    made[ZERO] = 0
-    return made
+    vectors = (rng.normal(size=(60, 6)) * [9, 5, 3, 2, 1, 1] + 1).astype(np.float32)
+    vectors[ZERO] = 0
+    return vectors
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +33,12 @@ def quantised(vectors):
 def store(tmp_path, **settings):
     """A store of 40 items, opened; its codes are those of `settings`."""
     files = schema.files(tiny_challenge(tmp_path / "challenge"))
-    place = tmp_path / "store"
-    write_store(place, files, False, settings=PrepareSettings(**settings))
-    return open_store(place)
+    folder = tmp_path / "store"
+    write_store(folder, files, False, settings=PrepareSettings(**settings))
+    return open_store(folder)
 
 
-def test_every_code_is_the_centroid_nearest_to_what_the_levels_before_left(vectors, quantised):
+def test_every_code_is_the_centroid_nearest_to_the_residual(vectors, quantised):
     for item in np.setdiff1d(np.arange(60), ZERO):
         residual = vectors[item].astype(np.float64)
         for level in range(LEVELS):
@@ -48,7 +48,7 @@ def test_every_code_is_the_centroid_nearest_to_what_the_levels_before_left(vecto
             residual = residual - quantised.centroids[level][code]
 
 
-def test_a_centroid_is_the_mean_of_its_residuals_and_the_share_left_is_theirs(vectors, quantised):
+def test_a_centroid_is_the_mean_of_its_residuals_and_variance_left_is_theirs(vectors, quantised):
     real = np.setdiff1d(np.arange(60), ZERO)
     residual = vectors[real].astype(np.float64)
     variance = np.mean(np.sum((residual - residual.mean(axis=0)) ** 2, axis=1))
@@ -84,7 +84,7 @@ def test_equal_vectors_and_seeds_give_equal_codes(vectors, quantised):
     assert (other.codes != quantised.codes).any()
 
 
-def test_vectors_without_a_content_do_not_move_the_codes_of_the_others(vectors, quantised):
+def test_zero_vectors_do_not_change_the_codes_of_the_others(vectors, quantised):
     real = np.setdiff1d(np.arange(60), ZERO)
     np.testing.assert_array_equal(
         quantise(vectors[real], LEVELS, CODEBOOK, seed=0).codes, quantised.codes[real]
@@ -101,15 +101,15 @@ def test_items_of_a_cluster_share_the_first_code():
 
 def test_more_codes_than_distinct_vectors_is_refused():
     vectors = np.repeat(np.arange(5.0, dtype=np.float32), 9)[:, None]  # zero, and four others
-    said = "prepare.codebook = 5, but there are 4 distinct content vectors that are not zero"
-    with pytest.raises(InputError, match=said):
+    message = "prepare.codebook = 5, but there are 4 distinct content vectors that are not zero"
+    with pytest.raises(InputError, match=message):
         quantise(vectors, 1, 5, seed=0)
     assert quantise(vectors, 1, 4, seed=0).variance_left == [pytest.approx(0, abs=1e-9)]
     with pytest.raises(InputError, match=r"1 distinct residuals after level 1.*fewer prepare.co"):
         quantise(vectors, 2, 4, seed=0)
 
 
-def test_the_store_has_the_codes_of_its_content_and_the_manifest_what_they_leave(tmp_path):
+def test_the_store_has_the_codes_of_its_content_and_the_manifest_the_variance_left(tmp_path):
     opened = store(tmp_path, codes=2, codebook=8, seed=3)
     content = np.array(opened.items.content)
     expected = quantise(content, 2, 8, seed=3)
@@ -121,7 +121,7 @@ def test_the_store_has_the_codes_of_its_content_and_the_manifest_what_they_leave
     assert opened.manifest["found"]["codes"] == {"codebook": 8, "variance_left": left}
 
 
-def test_a_store_has_no_codes_unless_asked_for(tmp_path):
+def test_a_store_has_no_codes_by_default(tmp_path):
     opened = store(tmp_path)
     assert opened.items.codes is None
     assert "codes" not in opened.manifest["found"]
@@ -134,7 +134,7 @@ def test_a_codebook_that_is_too_large_writes_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("overrides", "message"),
     [
         (["prepare.codes=-1"], "prepare.codes = -1 must be a whole number in [0, 100]"),
         (["prepare.codes=3", "prepare.codebook=1"], "codebook = 1 must be a whole number in [2"),
@@ -144,20 +144,20 @@ def test_a_codebook_that_is_too_large_writes_nothing(tmp_path):
         (["rules=strict", "prepare.codes=3"], "rules=strict refuses prepare.codes=3"),
     ],
 )
-def test_what_cannot_be_is_refused_by_name(words, said):
+def test_impossible_settings_are_refused_by_name(overrides, message):
     with pytest.raises(InputError) as caught:
-        load("sample", words)
-    assert said in str(caught.value)
+        load("sample", overrides)
+    assert message in str(caught.value)
 
 
-def test_the_settings_that_are_read_name_the_store(tmp_path):
+def test_the_settings_in_force_name_the_store(tmp_path):
     folder = tiny_challenge(tmp_path / "challenge")
 
-    def place(*words):
-        return graph.store(load("challenge", [f"data.dir={folder}", *words]))
+    def spec(*overrides):
+        return graph.store(load("challenge", [f"data.dir={folder}", *overrides]))
 
-    assert place().settings == {"published_sizes": False}
-    words = [
+    assert spec().settings == {"published_sizes": False}
+    cases = [
         ["prepare.content=joint_pca"],
         ["prepare.content=modality_pca"],
         ["prepare.content=joint_pca", "prepare.content_width=64"],
@@ -167,6 +167,6 @@ def test_the_settings_that_are_read_name_the_store(tmp_path):
         ["prepare.codes=3", "prepare.seed=1"],
         ["prepare.codes=3", "prepare.content=joint_pca"],
     ]
-    hashes = {place().hash, *(place(*some).hash for some in words)}
-    assert len(hashes) == 1 + len(words)
-    assert place("prepare.content=given", "prepare.codes=0") == place()
+    hashes = {spec().hash, *(spec(*case).hash for case in cases)}
+    assert len(hashes) == 1 + len(cases)
+    assert spec("prepare.content=given", "prepare.codes=0") == spec()

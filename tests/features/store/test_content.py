@@ -1,4 +1,4 @@
-"""Content made anew out of raw vectors."""
+"""Content rebuilt from raw vectors."""
 
 import dataclasses
 
@@ -46,17 +46,17 @@ def vectors():
 
 @pytest.fixture
 def folder(tmp_path, vectors):
-    place = tiny_challenge(tmp_path / "challenge", items=ITEMS)
+    folder = tiny_challenge(tmp_path / "challenge", items=ITEMS)
     columns = (lists(values.astype(np.float32), pa.float32()) for values in vectors)
-    change(place, **dict(zip(MODALITIES, columns, strict=True)))
-    return place
+    change(folder, **dict(zip(MODALITIES, columns, strict=True)))
+    return folder
 
 
 def prepared(folder, settings, name="store"):
     """The content of a store that is written beside the folder."""
-    place = folder.parent / name
-    write_store(place, schema.files(folder), False, settings=settings)
-    return np.array(open_store(place).items.content)
+    out = folder.parent / name
+    write_store(out, schema.files(folder), False, settings=settings)
+    return np.array(open_store(out).items.content)
 
 
 def ids_of(folder):
@@ -67,17 +67,17 @@ def by_svd(columns, width):
     """The first components of standardised columns, with a mean squared length of 1."""
     standard = (columns - columns.mean(axis=0)) / columns.std(axis=0)
     left, singular, _ = np.linalg.svd(standard, full_matrices=False)
-    found = (left * singular)[:, :width]
-    return found / np.sqrt(np.mean(np.sum(found**2, axis=1)))
+    components = (left * singular)[:, :width]
+    return components / np.sqrt(np.mean(np.sum(components**2, axis=1)))
 
 
-def assert_equal_up_to_sign(found, expected):
-    signs = np.sign((found * expected).sum(axis=0))
-    np.testing.assert_allclose(found * signs, expected, atol=1e-3)
+def assert_equal_up_to_sign(actual, expected):
+    signs = np.sign((actual * expected).sum(axis=0))
+    np.testing.assert_allclose(actual * signs, expected, atol=1e-3)
 
 
 def refusal(folder, settings=JOINT):
-    """What is said; nothing is written."""
+    """The message of the refusal, after checking that nothing was written."""
     with pytest.raises(InputError) as caught:
         prepared(folder, settings, "refused")
     assert not list((folder.parent / "refused").rglob("*"))
@@ -85,16 +85,18 @@ def refusal(folder, settings=JOINT):
 
 
 def test_joint_pca_is_the_svd_of_both_modalities_side_by_side(folder, vectors):
-    found = prepared(folder, JOINT)
-    assert found.shape == (ITEMS, 8)
-    assert found.dtype == np.float32
-    assert_equal_up_to_sign(found[ids_of(folder)], by_svd(np.hstack(vectors), 8))
+    content_vectors = prepared(folder, JOINT)
+    assert content_vectors.shape == (ITEMS, 8)
+    assert content_vectors.dtype == np.float32
+    assert_equal_up_to_sign(content_vectors[ids_of(folder)], by_svd(np.hstack(vectors), 8))
 
 
 def test_modality_pca_is_the_svd_of_each_modality(folder, vectors):
-    found = prepared(folder, MODALITY)[ids_of(folder)]
+    content_vectors = prepared(folder, MODALITY)[ids_of(folder)]
     text, image = vectors
-    assert_equal_up_to_sign(found, np.hstack([by_svd(text, 4), by_svd(image, 4)]) / 2**0.5)
+    assert_equal_up_to_sign(
+        content_vectors, np.hstack([by_svd(text, 4), by_svd(image, 4)]) / 2**0.5
+    )
 
 
 @pytest.mark.parametrize(("modality", "same"), [(0, slice(4, 8)), (1, slice(0, 4))])
@@ -109,8 +111,8 @@ def test_a_half_depends_on_its_own_modality_only(folder, vectors, modality, same
 
 @pytest.mark.parametrize("settings", [JOINT, MODALITY])
 def test_padding_and_items_without_vectors_are_zeros(folder, settings):
-    found = prepared(folder, settings)
-    assert np.flatnonzero(~found.any(axis=1)).tolist() == [0, ITEMS - 1]
+    content_vectors = prepared(folder, settings)
+    assert np.flatnonzero(~content_vectors.any(axis=1)).tolist() == [0, ITEMS - 1]
 
 
 @pytest.mark.parametrize("settings", [JOINT, MODALITY])
@@ -123,17 +125,17 @@ def test_equal_rows_give_equal_bytes(folder, settings, monkeypatch):
     assert prepared(folder, settings, "second").tobytes() == first.tobytes()
     pq.write_table(table[::-1], path)
     reversed_rows = prepared(folder, settings, "reversed")
-    np.testing.assert_allclose(reversed_rows, first, atol=1e-4)  # and not up to sign
+    np.testing.assert_allclose(reversed_rows, first, atol=1e-4)  # signs included
 
 
 def test_the_content_of_a_release_is_the_joint_pca_of_its_arrays():
     rng = np.random.default_rng(0)
     arrays = [rng.normal(size=(300, width)).astype(np.float32) for width in (90, 60)]
     listed, titles = np.arange(1, 300), pl.Series([""] * 300)
-    given = items.content_vectors(titles, arrays, listed, seed=0)
+    converted = items.content_vectors(titles, arrays, listed, seed=0)
     raw = RawVectors(np.hstack(arrays)[listed], 90)
-    found = content.rebuild(PrepareSettings(content="joint_pca"), raw, listed, 300)
-    assert_equal_up_to_sign(found, given)
+    rebuilt = content.rebuild(PrepareSettings(content="joint_pca"), raw, listed, 300)
+    assert_equal_up_to_sign(rebuilt, converted)
 
 
 def test_given_content_never_reads_the_vectors(folder):
@@ -146,13 +148,13 @@ def test_given_content_never_reads_the_vectors(folder):
 
 
 def test_content_changes_nothing_else(folder):
-    prepared(folder, PrepareSettings(), "given")
-    prepared(folder, MODALITY, "made")
-    given, made = folder.parent / "given", folder.parent / "made"
+    prepared(folder, PrepareSettings(), "plain")
+    prepared(folder, MODALITY, "rebuilt")
+    plain, rebuilt = folder.parent / "plain", folder.parent / "rebuilt"
     different = {
-        str(path.relative_to(given))
-        for path in given.rglob("*.npy")
-        if path.read_bytes() != (made / path.relative_to(given)).read_bytes()
+        str(path.relative_to(plain))
+        for path in plain.rglob("*.npy")
+        if path.read_bytes() != (rebuilt / path.relative_to(plain)).read_bytes()
     }
     assert different == {"items/content.npy"}
 
@@ -193,7 +195,7 @@ def test_one_wrong_vector_is_named_by_its_row(folder, vectors, vector, found, ex
     assert fault in refusal(folder).splitlines()[1]
 
 
-def test_lists_of_nothing_are_refused(folder):
+def test_empty_lists_are_refused(folder):
     change(folder, txt_emb_BERT=pa.array([[]] * 38, pa.list_(pa.float32())))
     assert "txt_emb_BERT: found lists of 0; expected lists of 1 to 10000" in refusal(folder)
 
@@ -202,8 +204,8 @@ def test_damaged_vectors_are_refused(folder):
     path = folder / "item_feature.parquet"
     row_group = pq.ParquetFile(path).metadata.row_group(0)
     names = [row_group.column(i).path_in_schema for i in range(row_group.num_columns)]
-    place = next(i for i, name in enumerate(names) if name.startswith("txt_emb_BERT"))
-    start = row_group.column(place).data_page_offset
+    index = next(i for i, name in enumerate(names) if name.startswith("txt_emb_BERT"))
+    start = row_group.column(index).data_page_offset
     damaged = bytearray(path.read_bytes())
     damaged[start : start + 60] = bytes(60)
     path.write_bytes(damaged)
@@ -221,7 +223,7 @@ def test_more_components_than_there_are_is_refused(folder):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("overrides", "message"),
     [
         (["prepare.content=pca"], "prepare.content = 'pca' must be one of given, joint_pca, mod"),
         (["prepare.content=modality_pca", "prepare.content_width=7"], "must be even"),
@@ -235,13 +237,13 @@ def test_more_components_than_there_are_is_refused(folder):
         (["rules=strict", "prepare.content=joint_pca"], "rules=strict refuses prepare.content=joi"),
     ],
 )
-def test_what_cannot_be_is_refused_by_name(words, said):
+def test_impossible_settings_are_refused_by_name(overrides, message):
     with pytest.raises(InputError) as caught:
-        load("sample", words)
-    assert said in str(caught.value)
+        load("sample", overrides)
+    assert message in str(caught.value)
 
 
-def test_profiles_and_words_set_the_content(tmp_path):
+def test_profiles_and_overrides_set_the_content(tmp_path):
     (tmp_path / "mine.toml").write_text('extends = "sample"\n[prepare]\ncontent = "joint_pca"\n')
     settings = load(str(tmp_path / "mine.toml"), ["prepare.content_width=64"])
     assert settings.prepare == PrepareSettings(content="joint_pca", content_width=64)

@@ -1,4 +1,4 @@
-"""The store says what the files say: row by row, whatever types and row groups they use."""
+"""The store holds what the files hold, row by row, whatever types and row groups they use."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.errors import InputError
-from features.store import histories, schema, store
+from features.store import schema, store
 from features.store.prepare import write_store
 from tests.helpers.worlds import tiny_challenge
 
@@ -24,10 +24,10 @@ def folder(tmp_path):
 
 
 def prepare(folder, name="store"):
-    """Write the store of a folder beside it; where it lies."""
-    place = folder.parent / name
-    write_store(place, schema.files(folder), published_sizes=False)
-    return place
+    """Write the store of a folder beside it; return the store's folder."""
+    out = folder.parent / name
+    write_store(out, schema.files(folder), published_sizes=False)
+    return out
 
 
 def rewrite(folder, change, **options):
@@ -36,8 +36,8 @@ def rewrite(folder, change, **options):
         pq.write_table(change(pq.read_table(path)), path, **options)
 
 
-def array_bytes(place):
-    return {str(p.relative_to(place)): p.read_bytes() for p in sorted(place.rglob("*.npy"))}
+def array_bytes(out):
+    return {str(p.relative_to(out)): p.read_bytes() for p in sorted(out.rglob("*.npy"))}
 
 
 def history_of(opened, split, row):
@@ -46,7 +46,7 @@ def history_of(opened, split, row):
 
 
 @pytest.mark.parametrize("name", schema.SPLITS)
-def test_every_row_comes_back(folder, name):
+def test_every_row_is_read_back(folder, name):
     opened = store.open_store(prepare(folder))
     split = getattr(opened, name)
     table = pq.read_table(folder / f"{name}.parquet").to_pydict()
@@ -120,39 +120,6 @@ def test_equal_histories_are_stored_once_in_order_of_first_occurrence(folder):
     assert len(opened.values) == sum(len(history) for history in seen)
     first_user = opened.train.user == opened.train.user[0]
     assert len(set(opened.train.history[first_user])) == 1
-
-
-def test_many_histories_keep_their_numbers_from_batch_to_batch():
-    rng = np.random.default_rng(1)
-    batches = [np.sort(rng.integers(0, 9, (1500, 6)), axis=1) for _ in range(4)]
-    table, seen = histories.Histories(), {}
-    numbers = np.concatenate([table.add(batch) for batch in batches])
-    rows = [tuple(row[row != 0].tolist()) for row in np.concatenate(batches)]
-    assert numbers.tolist() == [seen.setdefault(row, len(seen)) for row in rows]
-    assert table.values.tolist() == [item for row in seen for item in row]
-    assert np.diff(table.offsets).tolist() == [len(row) for row in seen]
-
-
-def test_unequal_histories_stay_apart_when_their_hashes_collide(monkeypatch):
-    rng = np.random.default_rng(0)
-    batches = [np.sort(rng.integers(0, 4, (50, 3)), axis=1) for _ in range(4)]
-    mix, seeds = histories.row_hashes, []
-
-    def weak(values, offsets, seed):
-        seeds.append(seed)
-        return mix(values, offsets, seed) % np.uint64(3 if seed < 3 else 2**63)
-
-    exact = histories.Histories()
-    expected = np.concatenate([exact.add(batch) for batch in batches])
-    monkeypatch.setattr(histories, "row_hashes", weak)
-    retried = histories.Histories()
-    numbers = np.concatenate([retried.add(batch) for batch in batches])
-    assert max(seeds) == 3
-    for row, number in zip(np.concatenate(batches), numbers, strict=True):
-        start, end = retried.offsets[number : number + 2]
-        assert retried.values[start:end].tolist() == row[row != 0].tolist()
-    assert len(np.unique(numbers)) == len(np.unique(expected)) == len(retried.offsets) - 1
-    np.testing.assert_array_equal(numbers, expected)
 
 
 def test_only_padding_is_an_empty_history_and_counted(folder):
@@ -251,7 +218,7 @@ def test_a_label_in_test_is_ignored_and_the_manifest_says_so(folder):
     assert store.open_store(other).manifest["ignored"] == ["test.parquet label"]
 
 
-def test_the_manifest_says_what_was_read_and_found(folder):
+def test_the_manifest_names_the_sources_and_counts_the_rows(folder):
     opened = store.open_store(prepare(folder))
     manifest, train = opened.manifest, opened.manifest["found"]["splits"]["train"]
     for path in folder.glob("*.parquet"):
@@ -286,13 +253,13 @@ def test_preparing_twice_gives_equal_bytes_and_reports_progress(folder):
 
 
 def test_a_missing_or_damaged_store_is_an_input_error(folder):
-    place = prepare(folder)
-    np.save(place / "train" / "user.npy", np.zeros(3, np.int32))
+    out = prepare(folder)
+    np.save(out / "train" / "user.npy", np.zeros(3, np.int32))
     with pytest.raises(InputError, match=r"user\.npy.*\[3\].*\[240\].*10_prepare"):
-        store.open_store(place)
-    (place / "train" / "user.npy").unlink()
+        store.open_store(out)
+    (out / "train" / "user.npy").unlink()
     with pytest.raises(InputError, match=r"user\.npy.*10_prepare"):
-        store.open_store(place)
+        store.open_store(out)
 
 
 def test_opening_a_store_needs_neither_parquet_nor_polars(folder):

@@ -1,4 +1,4 @@
-"""Every check sees its one fault, names file, column and row, and lets nothing be published."""
+"""Every check finds its fault and names file, column and row; nothing is written."""
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,7 @@ def folder(tmp_path):
 
 
 def column_of(folder, file, column):
-    """A column as a list of Python objects, to be changed and put back."""
+    """A column as a list of Python objects."""
     return pq.read_table(folder / f"{file}.parquet")[column].to_pylist()
 
 
@@ -35,18 +35,18 @@ def put(folder, file, column, values):
 
 
 def cell(file, column, row, value):
-    """A mutation: one cell gets another value."""
+    """A change of the folder: one cell gets another value."""
 
-    def mutate(folder):
+    def change(folder):
         values = column_of(folder, file, column)
         values[row] = value
         put(folder, file, column, values)
 
-    return mutate
+    return change
 
 
 def message_of(folder, published_sizes=False):
-    """Prepare a broken folder: the message, after seeing that there is no store."""
+    """The message for a broken folder, after checking that no store was written."""
     store = folder.parent / "store"
     with pytest.raises(InputError) as caught:
         write_store(store, schema.files(folder), published_sizes)
@@ -170,7 +170,7 @@ def test_an_empty_file_is_refused(folder):
     assert "test.parquet: found 0 rows; expected at least one row" in message_of(folder)
 
 
-def test_what_is_no_parquet_is_named(folder):
+def test_a_file_that_is_no_parquet_is_named(folder):
     (folder / "valid.parquet").write_text("user_id,item_id\n")
     (fault,) = faults_of(message_of(folder))
     assert fault.startswith("valid.parquet: found ")
