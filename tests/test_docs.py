@@ -21,7 +21,6 @@ PAGES = {p: p.read_text() for p in (README, *sorted((ROOT / "docs").glob("*.md")
 OTHERS = ("CHANGELOG.md", "CONTRIBUTING.md", "bench/RESULTS.md")
 LINKED = PAGES | {ROOT / name: (ROOT / name).read_text() for name in OTHERS}
 FOLDERS = "pipeline|features|models|cv|submissions|bench|tests|docs"
-AWAITED = ("docs/report.png",)
 BY_RUNS = ("submissions/leaderboard.csv", "submissions/LEADERBOARD.md")  # not in the repository
 COMMAND = r"(?:\./run_all\.sh|python -m [\w.]+|torchrun [^`\n]*?-m [\w.]+)"
 
@@ -87,7 +86,7 @@ def test_a_table_names_all_that_there_is_and_nothing_else(page, head):
 def test_every_path_that_is_named_exists(page):
     files = re.findall(rf"\b((?:{FOLDERS})/[\w/]+\.(?:py|md|toml|sh|png|csv))\b", PAGES[page])
     folders = re.findall(rf"`((?:{FOLDERS})/[\w/]*)`", PAGES[page])
-    named = {*files, *folders} - {*AWAITED, *BY_RUNS}
+    named = {*files, *folders} - {*BY_RUNS}
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
@@ -99,8 +98,6 @@ def test_every_link_between_documents_resolves(page):
             continue
         name, _, anchor = link.partition("#")
         target = (page.parent / name).resolve() if name else page
-        if not target.exists() and str(target.relative_to(ROOT)) in AWAITED:
-            continue
         if not target.exists() or (anchor and anchor not in anchors(target.read_text())):
             broken.append(link)
     assert broken == []

@@ -127,7 +127,7 @@ def _finding(groups: Groups, aucs: dict[str, GroupAuc], quantity: str) -> str:
         text += f" {enumeration(leaders)} {verb}."
     few = [name for g, name in enumerate(names) if g not in shown]
     if few:
-        text += f" Left out for lack of rows: {enumeration(few)}."
+        text += f" Left out for lack of rows: “{enumeration(few)}”."
     return f"{text} Below each group stands its share of the rows; bars are 95% intervals."
 
 
