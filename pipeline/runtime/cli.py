@@ -1,8 +1,7 @@
 """What the stages' command lines share: PROFILE, key=value, --force, and how a stage ends.
 
-A stage's file imports signals.py first and installs its handlers. What takes seconds to import
-(torch, scikit-learn, LightGBM, Optuna, matplotlib) it imports where it uses it, so that --help and
-a refusal of its arguments come at once.
+A stage's file installs the handlers of signals.py before its other imports, so that a signal that
+comes while it imports ends it at once.
 """
 
 import argparse

@@ -9,7 +9,7 @@ import re
 import signal
 from importlib.metadata import PackageNotFoundError, version
 
-signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without words
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a traceback
 for line in open("requirements.txt"):
     pin = re.match(r"([\w.-]+)==(\S+)", line)
     if pin:
@@ -22,7 +22,7 @@ for line in open("requirements.txt"):
 PYTHON
 }
 
-make_venv() { # a .venv that was left half-made is made anew
+make_venv() { # again, if an earlier run left it incomplete
     local candidate
     for candidate in python3.12 python3.11 python3; do
         if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
