@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-torch.set_num_threads(1)  # the tests' tensors are too small to share out
+torch.set_num_threads(1)  # more threads would only slow such small tensors down
 
-LONG = 1800  # seconds that a long test may take; the others: pyproject.toml
+LONG = 1800  # timeout of a long test in seconds; of the others: pyproject.toml
 
 
 def pytest_collection_modifyitems(items):

@@ -1,4 +1,4 @@
-"""The names of published checkpoints, written out, and networks saved under them."""
+"""The names in published checkpoints, spelt out, and networks saved under them."""
 
 import torch
 
@@ -58,7 +58,7 @@ def transformer_dcn(dropout: bool) -> list[str]:
 
 
 def saved(network: torch.nn.Module, published: list[str]) -> dict[str, torch.Tensor]:
-    """The network's state, as those who published its kind would save it."""
+    """The network's state under the names of the published implementation."""
     state = network.state_dict()
     ours = {theirs: key for key, theirs in names(network, published).items()}
     assert set(ours) == set(published)
@@ -66,7 +66,7 @@ def saved(network: torch.nn.Module, published: list[str]) -> dict[str, torch.Ten
 
 
 def randomised(network: Network, seed: int = 0) -> Network:
-    """Weights and statistics that let mistakes show and saturate nothing; padding stays zero."""
+    """Random weights and statistics: large enough to show mistakes, too small to saturate."""
     g = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, value in network.state_dict().items():

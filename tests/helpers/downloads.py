@@ -1,4 +1,4 @@
-"""One parquet file that tests download, and the call that downloads it."""
+"""A parquet file that tests download, and the call that downloads it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A web server on the loopback interface that serves one file, with the faults of a test."""
+"""A web server on the loopback interface that serves one file, with faults that a test sets."""
 
 import contextlib
 import hashlib
@@ -12,7 +12,7 @@ PAGE = b"<!DOCTYPE html><html><body>Please log in</body></html>"
 
 @dataclass
 class Site:
-    """A file and its server; each request takes one of `faults`, later ones are answered well."""
+    """A file and its server. Each request takes the next fault; with none left, it succeeds."""
 
     data: bytes
     faults: list[Callable] = field(default_factory=list)

@@ -1,7 +1,7 @@
-"""What breaks the contract of a feature (features/table.py), one sentence for each thing.
+"""Violations of the contract of a feature (features/table.py), each with a sentence that names it.
 
-What a feature reads is seen in worlds where the labels or the rows of a fold are changed: a column
-that moves with something has read it.
+To see what a feature reads, change the labels or remove the rows of a fold: a column that changes
+has read them.
 """
 
 import inspect
@@ -46,12 +46,12 @@ def doubled(features: tuple[ModuleType, ...]) -> list[str]:
 def problems(feature: ModuleType, store: Store, fold: np.ndarray) -> list[str]:
     """What is wrong with one feature; later checks need the earlier ones to pass."""
     for check in (declaration, tables, reading):
-        found = [
+        texts = [
             f"features/columns/{file_of(feature)}.py: {text}"
             for text in check(feature, store, fold)
         ]
-        if found:
-            return found
+        if texts:
+            return texts
     return []
 
 
@@ -91,14 +91,14 @@ def tables(feature: ModuleType, store: Store, fold: np.ndarray) -> Iterator[str]
             return
         for column, dtype in feature.COLUMNS.items():
             if described[column].dtype != dtype:
-                found = described[column].dtype
-                yield f"describe returns {column} as {found}; COLUMNS has {dtype}: cast it"
+                got = described[column].dtype
+                yield f"describe returns {column} as {got}; COLUMNS has {dtype}: cast it"
             if not described[column].cast(pl.Float64).is_finite().all():
                 yield f"{column} holds NaN or infinity in {name}: return null where it is unknown"
 
 
 def reading(feature: ModuleType, store: Store, fold: np.ndarray) -> Iterator[str]:
-    """No label and no row is read that may not be."""
+    """The feature reads only the labels and rows that it may read."""
     before = table.build(store, fold, (feature,))
     for column in moved(
         feature, before, table.build(with_flipped_labels(store, "valid"), fold, (feature,))
@@ -114,9 +114,9 @@ def reading(feature: ModuleType, store: Store, fold: np.ndarray) -> Iterator[str
             return
         others = np.flatnonzero(fold != k)
         apart = replace(store, train=store.train.take(others), valid=store.train.take(held))
-        alone = table.build(apart, np.full(len(others), -1, np.int8), (feature,))["valid"]
+        without_fold = table.build(apart, np.full(len(others), -1, np.int8), (feature,))["valid"]
         for column in feature.COLUMNS:
-            if not alone[column].equals(before["train"][column][held]):
+            if not without_fold[column].equals(before["train"][column][held]):
                 yield (
                     f"{column} of a fold changes when the fold's rows leave train: read the"
                     " described rows, the train rows `rows` and the item table only"

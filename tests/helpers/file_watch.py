@@ -1,4 +1,4 @@
-"""Who opens a file: Linux tells (inotify), whatever library and process it is."""
+"""Whether any process opens a file, by Linux's inotify."""
 
 import contextlib
 import ctypes

@@ -1,4 +1,4 @@
-"""Run by torchrun: one process fails while the others wait for it."""
+"""Script for torchrun: one process fails while the others wait for it."""
 
 import torch
 
@@ -13,7 +13,7 @@ def work() -> None:
         distributed.init_process_group("gloo")
         distributed.broadcast_scalar(0)
         if distributed.rank() == 1:
-            raise InputError("bad input, which one process saw")
+            raise InputError("bad input that one process saw")
         distributed.mean(torch.zeros((), dtype=torch.float64), 1)
 
 

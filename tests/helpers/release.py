@@ -1,4 +1,4 @@
-"""A tiny MicroLens release, made on the spot, and what its conversion wrote."""
+"""A tiny generated MicroLens release, and the files that its conversion writes."""
 
 from pathlib import Path
 
@@ -56,7 +56,7 @@ def convert(source, name="out", **settings):
 
 
 def tables(out):
-    """Parts by name; the test part takes its labels along."""
+    """Splits by name; test has its hidden labels as a column."""
     parts = {path.stem: pl.read_parquet(path) for path in (out / "challenge").glob("*.parquet")}
     hidden = pl.read_parquet(out / "hidden_labels.parquet")
     assert parts["test"]["ID"].equals(hidden["ID"])

@@ -1,4 +1,4 @@
-"""A run as the report reads it, made by hand, and what its parts consist of."""
+"""A hand-made run as the report reads it, and its parts."""
 
 import dataclasses
 

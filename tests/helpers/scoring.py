@@ -68,7 +68,7 @@ def assert_close(got, want: np.ndarray) -> None:
 
 
 def directly(network: Network, rows: Path, max_len: int = MAX_LEN) -> np.ndarray:
-    """The network's probabilities for rows that are read from the file one by one."""
+    """The network's probabilities for the rows of a file, without our reader."""
     columns = pl.read_parquet(rows).to_dict(as_series=False)
     recent = [[i for i in seq[-max_len:] if i] for seq in columns["item_seq"]]
     ints = {
@@ -121,7 +121,7 @@ def scores_of(capsys, folder: Path, arguments: list) -> list[float]:
 
 
 def changed(file: str, column: str, row: int, value):
-    """Writes another value into one cell."""
+    """A function that writes `value` into one cell."""
 
     def change(folder: Path) -> None:
         values = pq.read_table(folder / f"{file}.parquet")[column].to_pylist()
@@ -146,7 +146,7 @@ def narrow(folder: Path) -> None:
 
 
 def refused(capsys, folder: Path, arguments: list, message: str) -> str:
-    """Exit code 2 and one message; an old file stays, and nothing else appears."""
+    """Asserts exit code 2, one message, an unchanged old file and no other file."""
     out = folder / "out" / "p.parquet"
     out.parent.mkdir(exist_ok=True)
     out.write_text("old")
@@ -161,31 +161,31 @@ def refused(capsys, folder: Path, arguments: list, message: str) -> str:
 
 
 def replaced(arguments: list, **changes) -> list:
-    """`arguments` with options replaced, or removed by None."""
+    """`arguments` with other options; None removes one."""
     options = dict(zip(arguments[::2], arguments[1::2], strict=True))
     options |= {f"--{name}": value for name, value in changes.items()}
     return [part for option in options.items() if option[1] is not None for part in option]
 
 
-def published(target: ArtifactSpec, write) -> Path:
+def write_to(target: ArtifactSpec, write) -> Path:
     with artifacts.write_artifact(target) as out:
         write(out.path)
     return target.path
 
 
 def make_store(folder: Path, settings: PrepareSettings) -> Path:
-    """The folder's store, where 10_prepare would write it."""
+    """Write the folder's store where 10_prepare would."""
     target = ArtifactSpec(
         "10_prepare", "store", folder / "world" / "10_prepare", settings.in_force()
     )
     files = schema.files(folder)
-    return published(target, lambda out: prepare.write_store(out, files, False, None, settings))
+    return write_to(target, lambda out: prepare.write_store(out, files, False, None, settings))
 
 
 def make_fit(
     store: Path, network: Network, cfg: NetworkSettings, content: str | None = None
 ) -> Path:
-    """A fit of `cfg` on the store, where 50_train would write it; `content` as in its record."""
+    """Write a fit of `cfg` on the store where 50_train would; `content` stands in its record."""
     content = content or spec.record(store)["settings"].get("content", "given")
     inputs = {"store": spec.record(store)["digest"]}
     settings = {"network": asdict(cfg), "seed": 0, "fold": -1}
@@ -197,7 +197,7 @@ def make_fit(
 
 
 def ours(folder: Path, fit: Path, items: Path) -> list:
-    """Arguments that score test.parquet with a fit of ours."""
+    """Arguments that score test.parquet with one of our fits."""
     arguments = ["--checkpoint", fit, "--format", "ours", "--rows", folder / "test.parquet"]
     return [*arguments, "--items", items, "--device", "cpu"]
 

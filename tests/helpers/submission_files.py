@@ -1,4 +1,4 @@
-"""Submissions as a test wants them: a csv, or a zip of any files."""
+"""Submissions for tests: a csv, or a zip of any files."""
 
 import zipfile
 
@@ -15,7 +15,7 @@ def csv(tmp_path, data, name="scores.txt"):
 
 
 def zipped(tmp_path, *files, name="upload.zip"):
-    """A zip of (name, bytes) pairs, as they are: also ones that no archiver would write."""
+    """A zip of (name, bytes) pairs, also of names that no archiver would write."""
     path = tmp_path / name
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as out:
         for entry, data in files:

@@ -1,4 +1,4 @@
-"""Tasks for processes and clusters, in a module that imports quickly."""
+"""Tasks for the tests of executors, in a module that imports quickly."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from features.errors import InputError
 
 
 def note(folder: Path, name: str, deadly: str = "", always: bool = False) -> str:
-    """Note the start in a file; the task `deadly` kills its process, the first time or always."""
+    """Record the start in a file; the task `deadly` kills its process, once or always."""
     with (folder / name).open("a") as file:
         file.write("x")
     time.sleep(0.1)
@@ -23,6 +23,6 @@ def fail() -> None:
 
 
 def gpu() -> tuple[str, int]:
-    """Which GPU this process sees, and which process it is."""
+    """The GPU that this process sees, and its pid."""
     time.sleep(0.1)
     return os.environ["CUDA_VISIBLE_DEVICES"], os.getpid()

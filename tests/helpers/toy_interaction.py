@@ -1,4 +1,4 @@
-"""An interaction part as a contributor first writes it: without a serving form."""
+"""A new interaction part without a serving form, as a contributor would start one."""
 
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-"""Small folders in the challenge's schema, made on the spot."""
+"""Small generated folders in the challenge's schema."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def split(rng: np.random.Generator, first_user: int, rows: int, width: int, item
 
 
 def item_tables(rng: np.random.Generator, items: int) -> tuple[dict, dict]:
-    """item_info with its row 0, and item_feature without: shuffled, and one item short."""
+    """item_info with the padding row 0; item_feature without it, shuffled, lacking one item."""
     tags = np.sort(rng.integers(0, 20, (items, 5)), axis=1)
     content = rng.normal(size=(items, 128)).astype(np.float32)
     tags[0], content[0] = 0, 0

@@ -71,7 +71,7 @@ def test_an_error_in_one_process_ends_all_in_seconds_and_is_printed_once():
     started = time.perf_counter()
     _, errors = (process := torchrun(module="tests.helpers.one_fails")).communicate()
     assert time.perf_counter() - started < 30
-    assert lines(errors, "error: ") == ["error: bad input, which one process saw"]
+    assert lines(errors, "error: ") == ["error: bad input that one process saw"]
     assert "models/training/distributed.py" not in errors  # no traceback of ours
     assert "exitcode  : 2" in errors  # torchrun's report; its own exit code is 1
     assert process.returncode == 1
