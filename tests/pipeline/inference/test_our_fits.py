@@ -25,11 +25,11 @@ from tests.helpers.scoring import (
     make_fit,
     make_store,
     ours,
-    published,
     refused,
     rich_network,
     run,
     scores_of,
+    write_to,
 )
 from tests.helpers.worlds import lists
 
@@ -106,7 +106,7 @@ def test_a_store_whose_content_means_something_else_is_refused(capsys, folder):
     changed("test", "views_level", 0, 1)(folder)
     target = ArtifactSpec("10_prepare", "store", folder / "elsewhere")
     files = schema.files(folder)
-    other = published(target, lambda out: prepare.write_store(out, files, False))
+    other = write_to(target, lambda out: prepare.write_store(out, files, False))
     arguments = ours(folder, fit, other)
     refused(capsys, folder, arguments, "its codes or content vectors mean something else")
 
@@ -125,7 +125,7 @@ def test_another_store_than_the_one_trained_on_is_noted(capsys, folder):
     changed("test", "views_level", 0, 1)(folder)
     target = ArtifactSpec("10_prepare", "store", folder / "elsewhere")
     files = schema.files(folder)
-    other = published(target, lambda out: prepare.write_store(out, files, False))
+    other = write_to(target, lambda out: prepare.write_store(out, files, False))
     code, output, _ = run(capsys, *ours(folder, fit, other), "--out", folder / "p.csv")
     assert code == 0
     assert f"90_score note: {other} is not the store that {fit / 'model.pt'} was trained" in output
