@@ -22,7 +22,7 @@ import numpy as np
 from cv.auc import auc
 
 
-class Interval(NamedTuple):
+class BootstrapInterval(NamedTuple):
     """A value on all rows, and the 2.5 % and 97.5 % quantiles of its replicates."""
 
     estimate: float  # AUC(a) - AUC(b), or the AUC of the one score
@@ -54,7 +54,7 @@ def paired_bootstrap(
     group: np.ndarray | None = None,
     n: int = 1000,
     seed: int = 0,
-) -> Interval:
+) -> BootstrapInterval:
     """AUC(a) - AUC(b) with its 95 % interval.
 
     label, group: (N,); `group` holds user ids (None: every row is its own group).
@@ -77,14 +77,14 @@ def auc_interval(
     group: np.ndarray | None = None,
     n: int = 1000,
     seed: int = 0,
-) -> Interval:
+) -> BootstrapInterval:
     """AUC(score) with its 95 % interval; arguments and errors as `paired_bootstrap`."""
     return _interval(auc(label, score), _replicates(label, (score,), group, n, seed)[:, 0])
 
 
-def _interval(estimate: float, draws: np.ndarray) -> Interval:
+def _interval(estimate: float, draws: np.ndarray) -> BootstrapInterval:
     low, high = np.quantile(draws, [0.025, 0.975])
-    return Interval(estimate, float(low), float(high))
+    return BootstrapInterval(estimate, float(low), float(high))
 
 
 def _replicates(

@@ -26,7 +26,8 @@ where train rows are described, and all train rows for valid and test. The histo
 held out with its labels: where a user has several rows, one row's history may hold the target of
 another.
 
-tests/features/test_table.py checks all this for every feature, and names what is wrong.
+tests/features/test_table.py checks all this for every feature, and names what is wrong. A column is
+compared with its definition, written as a loop, in tests/features/columns/test_columns.py.
 """
 
 from types import ModuleType
@@ -111,7 +112,7 @@ def _describe_splits(
 
 
 def _describe_train(store: Store, fold: np.ndarray, feature: ModuleType) -> pl.DataFrame:
-    """COLUMNS of the train rows, each fold's by what was fitted on the other folds."""
+    """COLUMNS of the train rows; those of a fold are fitted on the other folds."""
     parts = []
     for k in np.unique(fold):
         held_out = np.flatnonzero(fold == k)

@@ -79,7 +79,7 @@ def read(
 def read_items(
     item_info: Path, vocab: ModelVocab, progress: ProgressCallback | None = None
 ) -> Items:
-    """Read `item_info` alone. Raises InputError with every violation."""
+    """Read the file `item_info`. Raises InputError with every violation."""
     violations = Violations()
     info = read_item_tables(item_info, vocab, violations, progress)
     violations.raise_if_any(REMEDY)
@@ -206,8 +206,8 @@ def read_item_tables(
     """item_info, and for the items' levels item_feature from the same folder or its parent."""
     files = {"item_info": path}
     if vocab.item_levels:
-        beside = [folder / "item_feature.parquet" for folder in path.resolve().parents[:2]]
-        files["item_feature"] = next((file for file in beside if file.is_file()), beside[0])
+        candidates = [folder / "item_feature.parquet" for folder in path.resolve().parents[:2]]
+        files["item_feature"] = next((file for file in candidates if file.is_file()), candidates[0])
     opened = parquet.open_files(files, violations)
     if "item_info" in opened:
         n_rows = opened["item_info"].metadata.num_rows

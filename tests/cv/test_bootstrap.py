@@ -9,7 +9,7 @@ from cv.bootstrap import _Sorted, auc_interval, paired_bootstrap
 
 
 def sample(n_users=500, seed=0, decimals=1):
-    """Four rows a user; a user's scores share an offset, so that rows of one user are alike."""
+    """Four rows per user; the scores of a user share an offset, so that its rows are similar."""
     rng = np.random.default_rng(seed)
     user = np.repeat(np.arange(n_users), 4)
     label = rng.integers(0, 2, 4 * n_users)
