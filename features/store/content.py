@@ -65,7 +65,7 @@ def read(
 
 def _column(file: pq.ParquetFile, name: str, violations: Violations) -> ColumnSpec | None:
     """A column of vectors, as wide as most lists of the first batch; None if it is not usable."""
-    column = ColumnSpec(name=name, kind=FLOATS, dtype=np.float32)
+    column = ColumnSpec(name=name, kind=FLOATS, dtype="float32")
     if not parquet.usable_columns(FILE, file, (column,), violations):
         return None
     for _, batch in parquet.read_batches(FILE, file, [name], violations, ROWS_AT_ONCE):

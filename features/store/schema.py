@@ -8,8 +8,6 @@ as published for the WWW 2025 MMCTR challenge (https://recsys.westlake.edu.cn/Mi
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from features.errors import InputError
 
 REQUIRED = ("train", "valid", "test", "item_info")
@@ -26,7 +24,7 @@ PUBLISHED_SHA256 = {  # as hdu-yzl/MMCTR-Bench recorded its sources on GitHub
 MODALITIES = ("txt_emb_BERT", "img_emb_CLIPRN50")  # vectors in item_feature: text, image
 
 INTEGER, LEVEL, INTEGERS, FLOATS = "integer", "level", "integers", "floats"
-INT32, INT64 = np.iinfo(np.int32).max, np.iinfo(np.int64).max
+INT32, INT64 = 2**31 - 1, 2**63 - 1  # largest values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +33,7 @@ class ColumnSpec:
 
     name: str
     kind: str  # INTEGER | LEVEL (whole numbers of any type) | INTEGERS | FLOATS (lists)
-    dtype: type  # of the array that the store keeps
+    dtype: str  # of the array in the store
     low: int = 0  # smallest allowed value
     high: int = 0  # largest allowed value
     width: int = 0  # elements of every list; 0 for a column without lists
@@ -77,25 +75,25 @@ def columns(
     last = INT32 if n_items is None else n_items - 1
     if name == "item_info":
         return _item_info(last, PUBLISHED_TAGS - 1 if published_sizes else INT32)
-    item = ColumnSpec(name="item_id", kind=INTEGER, dtype=np.int32, low=1, high=last)
+    item = ColumnSpec(name="item_id", kind=INTEGER, dtype="int32", low=1, high=last)
     levels = [
-        ColumnSpec(name=level, kind=LEVEL, dtype=np.uint8, high=N_LEVELS - 1)
+        ColumnSpec(name=level, kind=LEVEL, dtype="uint8", high=N_LEVELS - 1)
         for level in ("likes_level", "views_level")
     ]
     if name == "item_feature":
         return item, *levels
-    user = ColumnSpec(name="user_id", kind=INTEGER, dtype=np.int32, high=INT32)
+    user = ColumnSpec(name="user_id", kind=INTEGER, dtype="int32", high=INT32)
     sequence = ColumnSpec(
-        name="item_seq", kind=INTEGERS, dtype=np.int32, high=last, width=width, left_padded=True
+        name="item_seq", kind=INTEGERS, dtype="int32", high=last, width=width, left_padded=True
     )
-    label = ColumnSpec(name="label", kind=LEVEL, dtype=np.uint8, high=1)
-    test_id = ColumnSpec(name="ID", kind=INTEGER, dtype=np.int64, low=-INT64 - 1, high=INT64)
+    label = ColumnSpec(name="label", kind=LEVEL, dtype="uint8", high=1)
+    test_id = ColumnSpec(name="ID", kind=INTEGER, dtype="int64", low=-INT64 - 1, high=INT64)
     return user, sequence, item, *levels, test_id if name == "test" else label
 
 
 def _item_info(last: int, last_tag: int) -> tuple[ColumnSpec, ...]:
     return (
-        ColumnSpec(name="item_id", kind=INTEGER, dtype=np.int32, high=last),
-        ColumnSpec(name="item_tags", kind=INTEGERS, dtype=np.int32, high=last_tag, width=5),
-        ColumnSpec(name="item_emb_d128", kind=FLOATS, dtype=np.float32, width=128),
+        ColumnSpec(name="item_id", kind=INTEGER, dtype="int32", high=last),
+        ColumnSpec(name="item_tags", kind=INTEGERS, dtype="int32", high=last_tag, width=5),
+        ColumnSpec(name="item_emb_d128", kind=FLOATS, dtype="float32", width=128),
     )
