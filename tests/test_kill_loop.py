@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 from pipeline import graph
-from tests.test_run_all import ROOT, TINY
+from tests.helpers.tiny_runs import ROOT, TINY
 
 pytestmark = pytest.mark.long
 

@@ -6,7 +6,7 @@ import pytest
 from bench.ablation import TABLES, AblationResult, AblationRow, markdown
 from bench.output import mean_and_sd
 from pipeline.config import load as load_config
-from tests.test_run_all import TINY, run
+from tests.helpers.tiny_runs import TINY, run
 
 ROWS = [row for table in TABLES.values() for row in table]
 

@@ -10,7 +10,7 @@ import pytest
 from features.errors import InputError
 from pipeline.config.settings import TrainSettings
 from pipeline.runtime import devices
-from tests.test_run_all import ROOT
+from tests.helpers.tiny_runs import ROOT
 
 
 def test_a_gpu_is_free_again_when_its_process_is_killed(tmp_path):

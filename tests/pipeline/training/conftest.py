@@ -8,8 +8,8 @@ import pytest
 
 from pipeline import graph
 from pipeline.config.load import load
+from tests.helpers.tiny_runs import TINY
 from tests.pipeline.training.fit_runs import KEY, LAST_EPOCH
-from tests.test_run_all import TINY
 
 
 @pytest.fixture(scope="module")

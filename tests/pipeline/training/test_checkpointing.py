@@ -20,9 +20,9 @@ from pipeline.config.load import load
 from pipeline.runtime import cli
 from pipeline.training import checkpointing, context, fits
 from pipeline.training.checkpointing import FitCheckpointer
+from tests.helpers.tiny_runs import ROOT
 from tests.models.training.test_fit import same
 from tests.pipeline.training.fit_runs import FILES, KEY, LAST_EPOCH
-from tests.test_run_all import ROOT
 
 stage = import_module("pipeline.50_train")
 

@@ -6,7 +6,7 @@ import time
 
 import psutil
 
-from tests.test_run_all import ROOT
+from tests.helpers.tiny_runs import ROOT
 
 
 def test_workers_end_with_a_killed_stage(own):

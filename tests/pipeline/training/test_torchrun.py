@@ -18,7 +18,7 @@ from pipeline import graph
 from pipeline.config.load import load
 from pipeline.runtime import cli
 from pipeline.training.torchrun import refuse
-from tests.test_run_all import ROOT, TINY
+from tests.helpers.tiny_runs import ROOT, TINY
 
 NO_DROPOUT = ["qin.qnn.dropout=0", "final.final.dropout=0", "final.din.dropout=0"]
 PLAIN = [*TINY, "models=qin,final", "qin.fit.batch_size=100", *NO_DROPOUT]

@@ -14,8 +14,8 @@ from pipeline import graph
 from pipeline.config import paths
 from pipeline.config.load import load
 from pipeline.tuning.optuna_output import silence_optuna
+from tests.helpers.tiny_runs import TINY
 from tests.pipeline.tuning.runs import search_of
-from tests.test_run_all import TINY
 
 
 @pytest.fixture(scope="session", autouse=True)

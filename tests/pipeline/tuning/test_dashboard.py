@@ -13,8 +13,8 @@ import pytest
 
 from features.errors import InputError
 from pipeline.config.load import load
+from tests.helpers.tiny_runs import ROOT
 from tests.pipeline.tuning.runs import search_of
-from tests.test_run_all import ROOT
 
 stage = import_module("pipeline.40_tune")
 

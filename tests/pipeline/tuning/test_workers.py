@@ -22,8 +22,8 @@ from pipeline.tuning import workers
 from pipeline.tuning.stale_trials import WORKER
 from pipeline.tuning.storage import JournalLock, journal_path
 from pipeline.tuning.studies import FINISHED
+from tests.helpers.tiny_runs import ROOT
 from tests.pipeline.tuning.runs import fake_fits, is_free, search_of, states, study_of
-from tests.test_run_all import ROOT
 
 stage = import_module("pipeline.40_tune")
 LONG = ["tune.trials=6", "network.fit.max_epochs=20", "network.fit.patience=20"]  # a second each

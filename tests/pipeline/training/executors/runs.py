@@ -12,7 +12,7 @@ from pipeline.config.load import load
 from pipeline.config.settings import TrainSettings
 from pipeline.training.executors.dispatch import run_tasks
 from tests.helpers.tasks import note
-from tests.test_run_all import ROOT, TINY
+from tests.helpers.tiny_runs import ROOT, TINY
 
 LONGER = [*TINY, "network.fit.max_epochs=6", "network.fit.patience=6"]
 FILES = ("model.pt", "held.parquet", "valid.parquet", "test.parquet")

@@ -15,6 +15,7 @@ from pipeline.config.settings import TrainSettings
 from pipeline.training.executors import dask as dask_executor
 from pipeline.training.executors.dispatch import run_tasks
 from tests.helpers.tasks import fail
+from tests.helpers.tiny_runs import ROOT
 from tests.pipeline.training.executors.runs import (
     TWO_CORES,
     assert_same_bytes,
@@ -23,7 +24,6 @@ from tests.pipeline.training.executors.runs import (
     trained_twice,
     training,
 )
-from tests.test_run_all import ROOT
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,86 @@
+"""What the report and the leaderboard hold of a run."""
+
+import json
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from pipeline import graph
+from pipeline.artifacts import spec, store
+from pipeline.artifacts.json_files import read_json
+from pipeline.config import load as load_config
+from pipeline.reporting import compute_scores, leaderboard, report
+from pipeline.reporting.run import gather
+from tests.helpers.tiny_runs import last_line, run
+
+
+def test_an_external_file_is_mixed_in_and_not_validated(first_run, overrides, tmp_path):
+    theirs = tmp_path / "theirs.csv"
+    s = load_config.load("sample", overrides)
+    shutil.copy(next(graph.submission(s).path.glob("prediction.csv")), theirs)
+    mixed = [*overrides[:-1], f"submissions={tmp_path}", f"blend.external={theirs}"]
+    mixed.append("blend.external_weight=0.25")
+    output = run("sample", *mixed)
+    assert "it has no out-of-fold rows, so only the leaderboard can evaluate it" in output
+    assert "theirs.csv at weight 0.25, which nothing has validated" in output
+    last = last_line(output)
+    assert (last["cv"], last["valid"]) == (None, None)
+    assert 0.4 < last["hidden"] < 1
+    manifest = json.loads((Path(last["submission"]).parent / "manifest.json").read_text())
+    assert manifest["cv"] is None
+    assert manifest["external"]["file"] == "theirs.csv"
+    assert "nothing" in manifest["external"]["evaluated_by"]
+    theirs.write_text(theirs.read_text().replace("0.", "1.", 3))
+    assert "values in [0, 1]" in run("pipeline.60_blend", "sample", *mixed, code=2, shell=False)
+    theirs.unlink()
+    assert "no such file" in run("pipeline.60_blend", "sample", *mixed, code=2, shell=False)
+
+
+def test_the_page_is_made_from_scores_and_opens_no_hidden_labels(first_run, overrides):
+    s = load_config.load("sample", overrides)
+    run("pipeline.80_report", "sample", *overrides, "--force", shell=False)
+    hidden, folder = graph.hidden_labels(s), leaderboard.report_spec(s).path
+    labels, scores = hidden.read_bytes(), read_json(folder / "scores.json")
+    try:
+        hidden.write_bytes(bytes(len(labels)))  # of the recorded size, so that 00_data stays done
+        page = report.build(gather(s, scores))
+        with pytest.raises(pl.exceptions.ComputeError):  # who opens them does not get far
+            compute_scores.compute(graph.blend(s).path, graph.hidden_labels(s))
+    finally:
+        hidden.write_bytes(labels)
+    assert page == (folder / "report.html").read_text()
+    assert f"{last_line(first_run)['hidden']:.5f}" in page
+
+
+def test_the_public_score_is_noted_in_the_row_that_is_there(first_run, overrides):
+    options = ["--public", "0.9798", "--sentence", "what it was"]
+    run("pipeline.80_report", "sample", *overrides, *options, shell=False)
+    board = Path(overrides[-1].split("=")[1]) / "LEADERBOARD.md"
+    rows = [line for line in board.read_text().splitlines() if "sample/research-" in line]
+    assert len(rows) == 1
+    assert rows[0].endswith("| 0.97980 | what it was |")
+    report = leaderboard.report_spec(load_config.load("sample", overrides)).path / "report.html"
+    assert "0.97980" in report.read_text()
+
+
+def test_a_study_of_this_run_enters_the_report_and_one_of_other_rows_does_not(first_run, overrides):
+    s = load_config.load("sample", overrides)
+    trial = {"number": 0, "state": "COMPLETE", "value": 0.9, "params": {}, "seconds": 1.0}
+    known = {"store": graph.digest(graph.store(s)), "folds": graph.digest(graph.folds(s))}
+    folder = Path(s.artifacts) / "sample" / "40_tune"
+    try:
+        for name, inputs in (("mine", known), ("other", known | {"folds": "of other rows"})):
+            place = spec.ArtifactSpec("40_tune", name, folder, {}, inputs)
+            with store.write_artifact(place) as out:
+                study = {"study": f"study {name}", "users": 1, "trials": [trial], "importances": {}}
+                (out / "tune.json").write_text(json.dumps(study))
+        older = shutil.copytree(place.path, folder / "older")  # as an older version left it
+        (older / "artifact.json").rename(older / "artefact.json")
+        run("pipeline.80_report", "sample", *overrides, shell=False)
+        report = (leaderboard.report_spec(s).path / "report.html").read_text()
+    finally:
+        shutil.rmtree(folder)
+    assert "study mine" in report
+    assert "study other" not in report
