@@ -117,7 +117,7 @@ def test_files_that_cannot_be_locked_are_named(tmp_path, monkeypatch):
 
 
 def test_what_two_want_at_once_is_made_once(tmp_path, capsys):
-    place, made = ArtifactSpec("20_folds", "kfold", tmp_path, {"n": 5}), []
+    target, made = ArtifactSpec("20_folds", "kfold", tmp_path, {"n": 5}), []
 
     def fill(out) -> dict:
         made.append(threading.get_ident())
@@ -127,31 +127,31 @@ def test_what_two_want_at_once_is_made_once(tmp_path, capsys):
 
     for force in (False, True):  # the second time, what is there is built again, once
         with ThreadPoolExecutor(2) as pool:
-            for one in [pool.submit(build, place, force, fill) for _ in range(2)]:
+            for one in [pool.submit(build, target, force, fill) for _ in range(2)]:
                 one.result()
         assert len(made) == 1 + force
     said = capsys.readouterr().out.splitlines()
     assert sum("waits for process" in line for line in said) == 2
     assert sum(" is up to date" in line for line in said) == 2
-    assert [path.name for path in tmp_path.iterdir()] == [place.path.name]
+    assert [path.name for path in tmp_path.iterdir()] == [target.path.name]
 
 
 def test_what_several_make_together_appears_whoever_is_last(tmp_path):
     """The workers of a study on several machines all write its winner, at the same moment."""
-    place, start = ArtifactSpec("40_tune", "qin", tmp_path, {"n": 5}), threading.Barrier(2)
+    target, start = ArtifactSpec("40_tune", "qin", tmp_path, {"n": 5}), threading.Barrier(2)
 
     def fill(path: Path) -> None:
         (path / "a.txt").write_text("x")
         start.wait()
 
     for i in range(30):
-        scratches = [tmp_path / f".{place.path.name}.{i}{j}" for j in "ab"]
+        scratches = [tmp_path / f".{target.path.name}.{i}{j}" for j in "ab"]
         with ThreadPoolExecutor(2) as pool:
             for scratch in scratches:
                 scratch.mkdir()
-            for done in [pool.submit(appear, fill, scratch, place.path) for scratch in scratches]:
+            for done in [pool.submit(appear, fill, scratch, target.path) for scratch in scratches]:
                 done.result()
-        assert [path.name for path in tmp_path.iterdir()] == [place.path.name]
+        assert [path.name for path in tmp_path.iterdir()] == [target.path.name]
 
 
 def appear(fill, scratch: Path, path: Path) -> None:
