@@ -1,4 +1,4 @@
-"""Imports, pins and lock file agree.   run: ./run_tests.sh tests/test_requirements.py"""
+"""Imports, pins and lock file agree."""
 
 import ast
 import re
@@ -23,7 +23,6 @@ USED_BY_NAME = {
     "pytest-xdist": ("run_tests.sh", "-n auto"),
     "ruff": ("run_tests.sh", "-m ruff"),
 }
-AWAITED = {"filelock", "jinja2", "psutil"}  # pinned before the code that imports them landed
 CUDA = re.compile(r"nvidia-|cuda-|triton$")  # torch's CUDA build needs them, its CPU build does not
 
 
@@ -74,7 +73,7 @@ def test_every_package_that_is_imported_is_pinned():
 
 
 def test_every_pin_is_imported_or_used_by_name():
-    used = {*imported_packages(), *USED_BY_NAME, *AWAITED}
+    used = {*imported_packages(), *USED_BY_NAME}
     assert [name for name in pins() if name not in used] == []
 
 
