@@ -132,7 +132,7 @@ class FinalSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransformerSettings:
-    """The winning entry's encoder over [s_l ; t], with its mask put right."""
+    """The winning entry's encoder over [s_l ; t], with its inverted mask corrected."""
 
     layers: Annotated[int, "[1, inf)", "Number of encoder layers."] = 2
     heads: Annotated[

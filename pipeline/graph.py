@@ -50,7 +50,10 @@ def challenge_files(s: Settings) -> dict[str, Path]:
 
 
 def hidden_labels(s: Settings) -> Path | None:
-    """The test labels, where they are known. 80_report alone may open the file."""
+    """The test labels, where they are known.
+
+    80_report alone reads them; to name the report, `report` hashes the file's bytes.
+    """
     spec = data(s)
     return None if spec is None else require(spec) / "hidden_labels.parquet"
 

@@ -1,4 +1,4 @@
-"""Compute scores.json; no other module opens the hidden test labels."""
+"""Compute scores.json; no other module reads the hidden test labels."""
 
 import json
 from pathlib import Path
