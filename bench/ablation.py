@@ -207,7 +207,11 @@ def read_result(s: Settings, fits: dict[FitKey, ArtifactSpec]) -> AblationResult
     held, valid, epochs, logits = defaultdict(list), defaultdict(list), [], []
     for (_, seed, _), fit in fits.items():
         report = spec.record(spec.require(fit))["report"]
-        logit = pl.read_parquet(fit.path / "valid.parquet").sort("row_id")["logit"].to_numpy()
+        logit = (
+            pl.read_parquet(fit.path / "valid.parquet", glob=False)
+            .sort("row_id")["logit"]
+            .to_numpy()
+        )
         held[seed].append(report["auc"])
         valid[seed].append(auc(label, logit))
         epochs.append(len(report["epochs"]))

@@ -59,12 +59,12 @@ def compare(arguments: argparse.Namespace) -> None:
 def read(blend: Path, n_rows: int) -> pl.DataFrame:
     """valid.parquet of a folder of 60_blend. Raises InputError unless its rows are the store's."""
     path = blend / "valid.parquet"
-    if not path.is_file() or not {*KEYS} <= {*pl.read_parquet_schema(path)}:
+    if not path.is_file() or not {*KEYS} <= {*pl.read_parquet_schema(path.read_bytes())}:
         raise InputError(
             f"{blend} is no folder of 60_blend: expected a valid.parquet with the columns"
             f" {', '.join(KEYS)}"
         )
-    table = pl.read_parquet(path).sort("row_id")
+    table = pl.read_parquet(path, glob=False).sort("row_id")
     if len(table) != n_rows:
         raise InputError(f"{path} holds {len(table)} rows; expected the {n_rows} of STORE's valid")
     return table

@@ -26,7 +26,8 @@ from pipeline.runtime.build import builds
 
 @builds(graph.features)
 def work(s: Settings, out: ArtifactWriter) -> dict:
-    fold = pl.read_parquet(require(graph.folds(s)) / "folds.parquet").sort("row_id")["fold"]
+    rows = pl.read_parquet(require(graph.folds(s)) / "folds.parquet", glob=False)
+    fold = rows.sort("row_id")["fold"]
     with threadpool_limits(1):  # sums of matrix products depend on the number of threads
         tables = table.build(open_store(require(graph.store(s))), fold.to_numpy())
     for name, rows in tables.items():

@@ -68,7 +68,8 @@ def features_of(s: Settings) -> dict[str, pl.DataFrame]:
         return {}
     folder = require(graph.features(s))
     return {
-        name: pl.read_parquet(folder / f"{name}.parquet") for name in ("train", "valid", "test")
+        name: pl.read_parquet(folder / f"{name}.parquet", glob=False)
+        for name in ("train", "valid", "test")
     }
 
 

@@ -30,7 +30,7 @@ from submissions.write import write_submission
 @builds(graph.submission)
 def work(s: Settings, out: ArtifactWriter) -> dict:
     folder = require(graph.blend(s))
-    scores = pl.read_parquet(folder / "test.parquet").select(
+    scores = pl.read_parquet(folder / "test.parquet", glob=False).select(
         ID, pl.col(predictions.SUBMITTED).alias(SCORE)
     )
     checked = write_submission(out.path, scores, graph.challenge_files(s)["test"])

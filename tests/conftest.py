@@ -19,7 +19,7 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def overrides(tmp_path_factory):
     """The settings of `first_run`."""
-    folder = tmp_path_factory.mktemp("runs")
+    folder = tmp_path_factory.mktemp("runs[1]")  # a name that looks like a pattern of file names
     return [*TINY, f"artifacts={folder}/artifacts", f"submissions={folder}/submissions"]
 
 

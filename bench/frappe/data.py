@@ -67,7 +67,7 @@ def read(files: dict[str, Path]) -> Frappe:
 
 def _table(path: Path) -> pl.DataFrame:
     try:
-        text = pl.read_csv(path, infer_schema=False)
+        text = pl.read_csv(path, infer_schema=False, glob=False)
     except pl.exceptions.PolarsError as error:
         raise InputError(f"{path}: not a csv table: {str(error).splitlines()[0]}") from None
     if "label" not in text.columns or text.width < 2:

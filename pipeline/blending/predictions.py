@@ -41,14 +41,14 @@ def out_of_fold(store: Store, folds: Path, fits: Fits) -> pl.DataFrame:
 
     The columns of logits are those of `mean_logits`.
     """
-    rows = pl.read_parquet(folds / "folds.parquet").sort("row_id")
+    rows = pl.read_parquet(folds / "folds.parquet", glob=False).sort("row_id")
     rows = rows.with_columns(
         user_id=pl.Series(np.asarray(store.train.user)),
         label=pl.Series(np.asarray(store.train.label)),
     )
     logits = {}
     for model_and_seed, keys in _by_seed(fits).items():
-        held_out = [pl.read_parquet(fits[key] / "held.parquet") for key in keys]
+        held_out = [pl.read_parquet(fits[key] / "held.parquet", glob=False) for key in keys]
         assembled = assemble(held_out, rows["row_id"].to_numpy())
         logits[model_and_seed] = assembled["logit"].cast(pl.Float64)
     return rows.with_columns(**_columns(logits))
@@ -87,7 +87,7 @@ def _columns(logits: dict[tuple[str, int], pl.Series]) -> dict[str, pl.Series]:
 
 def _logits(path: Path, ids: pl.Series) -> pl.Series:
     """Logits of one fit in the order of `ids`; every id exactly once."""
-    table = pl.read_parquet(path)
+    table = pl.read_parquet(path, glob=False)
     wanted = pl.DataFrame({table.columns[0]: ids})
     joined = wanted.join(
         table, on=table.columns[0], how="left", validate="1:1", maintain_order="left"

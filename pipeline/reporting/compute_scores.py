@@ -24,8 +24,8 @@ def compute(blend: Path, hidden_labels: Path | None, tuned: tuple[str, ...] = ()
     rows, columns = _rows(table)
     bayes = None
     if hidden_labels is not None:
-        labels = pl.read_parquet(hidden_labels)
-        test = pl.read_parquet(blend / "test.parquet")
+        labels = pl.read_parquet(hidden_labels, glob=False)
+        test = pl.read_parquet(blend / "test.parquet", glob=False)
         test = test.join(labels, on="ID", how="left", validate="1:1", maintain_order="left")
         truth = test["label"].to_numpy()
         for row in rows:

@@ -68,7 +68,7 @@ def read(board: Path) -> pl.DataFrame:
     if not board.exists():
         return pl.DataFrame(schema=SCHEMA)
     try:
-        rows = pl.read_csv(board, infer_schema=False)
+        rows = pl.read_csv(board, infer_schema=False, glob=False)
     except pl.exceptions.PolarsError as error:
         raise _refusal(board, str(error).partition("\n")[0]) from None
     missing = [name for name in SCHEMA if name not in rows.columns]

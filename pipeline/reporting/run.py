@@ -68,11 +68,13 @@ def gather(s: Settings, scores: dict) -> Run:
     """Read the run of `s`; every stage before the report must be done."""
     folder, features = require(graph.blend(s)), require(graph.features(s))
     blend, submission = read_json(folder / "blend.json"), require(graph.submission(s))
-    valid, models = pl.read_parquet(folder / "valid.parquet"), list(blend["models"])
+    valid, models = pl.read_parquet(folder / "valid.parquet", glob=False), list(blend["models"])
     if s.official:
         held_out = _scored("official valid", valid, features / "valid.parquet", models)
     else:
-        oof = pl.read_parquet(folder / "oof.parquet", columns=["row_id", "label", *models])
+        oof = pl.read_parquet(
+            folder / "oof.parquet", columns=["row_id", "label", *models], glob=False
+        )
         held_out = _scored("out-of-fold rows", oof, features / "train.parquet", models)
     probability = valid[SUBMITTED].clip(SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
     submitted = valid.with_columns(pl.Series(SUBMISSION, logit(probability.to_numpy())))
@@ -95,7 +97,7 @@ def gather(s: Settings, scores: dict) -> Run:
 
 
 def _scored(name: str, rows: pl.DataFrame, features: Path, models: list[str]) -> ScoredRows:
-    columns = pl.read_parquet(features, columns=["row_id", "h_length", "i_shows"])
+    columns = pl.read_parquet(features, columns=["row_id", "h_length", "i_shows"], glob=False)
     rows = rows.join(columns, on="row_id", how="left", validate="1:1", maintain_order="left")
     return ScoredRows(
         name=name,

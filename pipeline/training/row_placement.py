@@ -73,7 +73,7 @@ def _in_memory(
     on_host = stay_on_host(settings.train.rows, on_cpu, device)
     home = torch.device("cpu") if on_host else device
     label = {name: np.array(splits[name].label, np.float32) for name in LABELED}
-    folds = pl.read_parquet(folds_folder / "folds.parquet").sort("row_id")
+    folds = pl.read_parquet(folds_folder / "folds.parquet", glob=False).sort("row_id")
     return PlacedRows(
         rows={name: replace(split.to(home), on_host=on_host) for name, split in on_cpu.items()},
         label={name: torch.from_numpy(values).to(home) for name, values in label.items()},

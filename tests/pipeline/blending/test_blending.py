@@ -28,7 +28,7 @@ def split(rng, n, first_user, **columns):
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     """A store, its folds, and fits whose logits are the label with noise."""
-    folder, rng = tmp_path_factory.mktemp("fits"), np.random.default_rng(0)
+    folder, rng = tmp_path_factory.mktemp("fits[1]"), np.random.default_rng(0)
     label = {name: rng.integers(0, 2, N) for name in ("train", "valid", "test")}
     store = SimpleNamespace(
         train=split(rng, N, 0, label=label["train"]),
@@ -53,7 +53,7 @@ def world(tmp_path_factory):
 
 
 def read(path, key):
-    return pl.read_parquet(path).sort(key)["logit"].to_numpy()
+    return pl.read_parquet(path, glob=False).sort(key)["logit"].to_numpy()
 
 
 def test_a_models_logit_is_the_mean_over_folds_and_seeds(world):

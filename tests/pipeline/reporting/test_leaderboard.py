@@ -70,6 +70,13 @@ def test_a_row_says_what_is_submitted_and_what_it_gains(board, submission):
     assert [path.stat().st_mtime_ns for path in sorted(board.parent.glob("*.*"))] == before
 
 
+def test_a_folder_whose_name_looks_like_a_pattern_is_read(tmp_path, submission):
+    board = tmp_path / "s[1]" / "leaderboard.csv"
+    board.parent.mkdir()
+    leaderboard.record(board, submission, SCORES)
+    assert leaderboard.read(board)["submission"].to_list() == [NAME]
+
+
 def test_a_row_says_which_scores_are_biased(board, submission):
     change_manifest(submission, external={"file": "theirs.csv"})
     leaderboard.record(board, submission, SCORES | {"tuned": ["qin"]})
