@@ -65,6 +65,8 @@ def work(arguments) -> None:
     if arguments.download:
         run(s, "00_data", False, "--download")
     chosen = selected(s, arguments.first, arguments.last)
+    if LAST in chosen:
+        leaderboard.read(graph.board(s))  # a broken one is refused at once
     again = [stage for stage in chosen if arguments.force and stage >= arguments.first]
     if arguments.dry_run:
         for stage in chosen:

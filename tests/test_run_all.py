@@ -55,6 +55,14 @@ def test_every_network_reads_histories_and_no_padding(first_run, overrides):
     assert all(f"15_probe warning: {f['text']}" in first_run for f in probed["findings"])
 
 
+def test_a_broken_leaderboard_is_refused_before_the_first_stage(tmp_path):
+    (tmp_path / "leaderboard.csv").write_text("a,b\n1,2\n")
+    folders = [f"artifacts={tmp_path}/artifacts", f"submissions={tmp_path}"]
+    output = run("sample", *TINY, *folders, code=2)
+    assert "leaderboard.csv: no column date" in output
+    assert not (tmp_path / "artifacts").exists()
+
+
 def test_a_second_run_does_nothing_and_prints_that(first_run, overrides):
     again = run("sample", *overrides)
     assert "done in" not in again
