@@ -121,20 +121,24 @@ def resolve(name: str, changes: Changes, problems: list[str]) -> Values:
     everywhere = typed.get(ALL, {})
     values = sourced(NetworkSettings, table, Source("network", f"{root}.toml"), "", problems)
     values |= profile.get(ALL, {}) | profile.get(root, {}) | everywhere | typed.get(root, {})
+    refused: dict[str, str] = {}
     for heir, table in heirs:
         source = Source("network", f"{heir}.toml")
         own = sourced(NetworkSettings, table, source, "", problems)
         values |= own | profile.get(heir, {})
         mine = typed.get(heir, {})
         for key, shared in everywhere.items():
-            if key in own and key not in mine:
-                problems.append(
+            if key in own:
+                refused[key] = (
                     f"{shared.source.detail}: {source.detail} sets {key} itself; write"
                     f" {heir}.{key}=... to change it there"
                 )
             elif values[key].source.level != "typed":  # what was typed for its base is nearer
                 values[key] = shared
         values |= mine
+        for key in mine:
+            refused.pop(key, None)  # replaced by what was typed for this network
+    problems += refused.values()
     return values
 
 
@@ -159,6 +163,8 @@ def not_in_force(
                 continue  # in force, or replaced by what was typed for a network of its own
             if not reached:
                 reason = f"{section} is not among models={','.join(networks)}"
+            elif section == ALL and not typed:
+                continue  # resolve has refused it
             elif typed:
                 reason = "; ".join(f"the parts of {n} are {networks[n].parts}" for n in typed)
             else:

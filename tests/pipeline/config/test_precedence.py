@@ -238,6 +238,23 @@ def test_a_base_that_is_typed_counts_for_what_extends_it():
     assert load("sample", [*typed, "qin_softmax.max_len=9"]).networks["qin_softmax"].max_len == 9
 
 
+def test_what_is_typed_for_a_network_stands_above_the_toml_of_one_that_it_extends(world):
+    write = world(child="max_len = 6")
+    (paths.MODELS / "grandchild.toml").write_text('extends = "child"\n')
+    chosen = ["models=grandchild", "network.max_len=4"]
+    settings, values = load_with_sources(write, [*chosen, "grandchild.max_len=8"])
+    assert settings.networks["grandchild"].max_len == 8
+    assert values["grandchild.max_len"].source == Source("typed", "grandchild.max_len=8")
+    with pytest.raises(InputError, match=r"child\.toml sets max_len itself; write child\.max_len"):
+        load_with_sources(write, chosen)
+
+
+def test_a_refused_override_is_named_once(world):
+    with pytest.raises(InputError) as error:
+        load_with_sources(world(child="max_len = 6"), ["network.max_len=4", "models=child"])
+    assert str(error.value).count("network.max_len=4: ") == 1
+
+
 def test_a_setting_that_a_study_has_not_searched_may_be_typed():
     settings = load("sample", ["train.settings=tuned", "qin.max_len=8", "din.fit.decay=0.3"])
     assert settings.networks["qin"].max_len == 8
