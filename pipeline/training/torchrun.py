@@ -23,6 +23,7 @@ PEER_LOST = (
     "another process of this fit ended without an error message: it, or its machine, was killed;"
     " check that memory suffices, and run the same command again: what is finished is kept"
 )
+VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
 @contextlib.contextmanager
@@ -31,6 +32,12 @@ def distributed_session() -> Iterator[None]:
     if not distributed.launched():
         yield
         return
+    missing = [name for name in VARIABLES if name not in os.environ]
+    if missing:
+        raise InputError(
+            f"TORCHELASTIC_RUN_ID is set, but not {', '.join(missing)}: start this with torchrun,"
+            " which sets all of them, or unset TORCHELASTIC_RUN_ID"
+        )
     store, rank = distributed.rendezvous()
     try:
         with _silenced() if rank > 0 else contextlib.nullcontext():

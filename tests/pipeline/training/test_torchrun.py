@@ -17,7 +17,7 @@ from features.errors import InputError
 from pipeline import graph
 from pipeline.config.load import load
 from pipeline.runtime import cli
-from pipeline.training.torchrun import refuse
+from pipeline.training import torchrun as torchrun_session
 from tests.helpers.tiny_runs import ROOT, TINY
 
 NO_DROPOUT = ["qin.qnn.dropout=0", "final.final.dropout=0", "final.din.dropout=0"]
@@ -88,7 +88,7 @@ def test_an_error_in_one_process_ends_all_in_seconds_and_is_printed_once():
 )
 def test_what_several_processes_cannot_do_is_refused(override, message):
     with pytest.raises(InputError, match=message):
-        refuse(load("sample", ["models=qin", override]))
+        torchrun_session.refuse(load("sample", ["models=qin", override]))
 
 
 def test_one_killed_process_ends_all_in_seconds_with_one_line(overrides):
@@ -116,6 +116,20 @@ def test_twenty_of_twenty_shut_down_cleanly(overrides):
         assert all(spec.done for spec in specs)
         for spec in specs:
             shutil.rmtree(spec.path)
+
+
+def test_what_torchrun_did_not_set_is_named(monkeypatch, capsys):
+    def enter_session() -> None:
+        with torchrun_session.distributed_session():
+            pytest.fail("must not run")
+
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("RANK", raising=False)
+    assert cli.exit_code(enter_session, distributed=True) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: TORCHELASTIC_RUN_ID is set, but not RANK, ")
+    assert ", WORLD_SIZE" not in error
 
 
 def test_torchrun_is_for_training_alone(monkeypatch, capsys):
