@@ -21,7 +21,7 @@ from models.settings import NetworkSettings
 from pipeline.config import choices, networks, paths, search_space
 from pipeline.config.networks import ALL, Changes, Source, Sourced, Values, sourced
 from pipeline.config.redact import one_line, without_secrets
-from pipeline.config.schema import assemble, near
+from pipeline.config.schema import assemble, full_keys, near, near_key
 from pipeline.config.settings import (
     DATA_SETTINGS,
     DataSettings,
@@ -36,6 +36,11 @@ RENAMED = {  # old key -> new key
     "blend.extra_weight": "blend.external_weight",
     "blend.extra_mean": "blend.external_mean",
 }
+KEYS = [  # that a message about an unknown one may name
+    *full_keys(RunSettings, ""),
+    *(key for cls in DATA_SETTINGS.values() for key in full_keys(cls, "data")),
+    *full_keys(NetworkSettings, ALL),
+]
 RUN = [field.name for field in dataclasses.fields(RunSettings)]
 
 Layer = tuple[Source, Table]  # the keys of one profile, or of one override
@@ -131,7 +136,7 @@ def _refuse_unknown(layer: Layer, sections: list[str], problems: list[str]) -> N
             problems.append(f"{start}{old} was renamed: write {new}=...")
     for key in list(table):
         if key not in (*RUN, *sections):
-            problems.append(f"{start}unknown key {key!r}{near(key, [*RUN, *sections])}")
+            problems.append(f"{start}unknown key {key!r}{near_key(key, [*sections, *KEYS])}")
             del table[key]
         elif key in sections and not isinstance(table[key], dict):
             shown = one_line(repr(table.pop(key)))

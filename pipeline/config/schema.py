@@ -168,19 +168,25 @@ def _number(text: str) -> float:
 
 
 def values_of(
-    cls: type, tree: Mapping[str, Any], where: str, problems: list[str]
+    cls: type,
+    tree: Mapping[str, Any],
+    where: str,
+    problems: list[str],
+    known: Iterable[str] | None = None,
 ) -> dict[str, Any]:
     """The values of `tree` by dotted key, each checked for itself; bad ones are left out.
 
-    `where` is how the tree's keys begin for the user, such as `qin.fit`.
+    where  how the tree's keys begin for the user, such as `qin.fit`
+    known  the full keys that a message about an unknown one may name; None: those of `cls`
     """
     values: dict[str, Any] = {}
+    known = full_keys(cls, where) if known is None else known
     settings = settings_of(cls)
     fields: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(cls)}
     for key, value in tree.items():
         name = f"{where}.{key}" if where else key
         if key not in fields:
-            hint = near(key, fields) or f"; there are {', '.join(fields)}"
+            hint = near_key(name, known) or f"; there are {', '.join(fields)}"
             problems.append(f"unknown key {name!r}{hint}")
         elif key in settings:
             before = len(problems)
@@ -188,7 +194,7 @@ def values_of(
             if len(problems) == before:
                 values[key] = read
         elif isinstance(value, Mapping):
-            section = values_of(fields[key], value, name, problems)
+            section = values_of(fields[key], value, name, problems, known)
             values |= {f"{key}.{inner}": read for inner, read in section.items()}
         else:
             shown = one_line(repr(value))
@@ -238,12 +244,28 @@ def checked(cls: type[T], tree: Mapping[str, Any], where: str) -> T:
     return built
 
 
-def near(key: str, known: Iterable[str], ask: str = "did you mean") -> str:
+def near(key: str, known: Iterable[str], ask: str = "did you mean", cutoff: float = 0.6) -> str:
     """What to add to a message about `key`: the nearest of `known`, or nothing."""
-    close = difflib.get_close_matches(key, list(known), n=1)
+    close = difflib.get_close_matches(key, list(known), n=1, cutoff=cutoff)
     if not close:
         return ""
     return f", {ask} {close[0]!r}{'?' if ask == 'did you mean' else ''}"
+
+
+def full_keys(cls: type, where: str) -> list[str]:
+    """Every setting of a dataclass and every section in it, as the user writes them."""
+    settings = list(settings_of(cls))
+    sections = dict.fromkeys(key.partition(".")[0] for key in settings)  # and keys of no section
+    return [f"{where}.{key}" if where else key for key in dict.fromkeys((*sections, *settings))]
+
+
+def near_key(key: str, known: Iterable[str]) -> str:
+    """As `near`, by the last part of dotted keys: `qin.decay` is near `qin.fit.decay`."""
+    by_last: dict[str, list[str]] = {}
+    for full in known:
+        by_last.setdefault(full.rpartition(".")[2], []).append(full)
+    close = difflib.get_close_matches(key.rpartition(".")[2], by_last, n=1)
+    return near(key, by_last[close[0]], cutoff=0) if close else ""
 
 
 def _converted(value: Any, kind: type, in_list: bool) -> Any:

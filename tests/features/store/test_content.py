@@ -232,7 +232,10 @@ def test_more_components_than_there_are_is_refused(folder):
             "must be a whole number in [1, 10",
         ),
         (["prepare.content_width=64"], "prepare.content_width=64: not read with prepare.content=g"),
-        (["prepare.contents=given"], "unknown key 'prepare.contents', did you mean 'content'?"),
+        (
+            ["prepare.contents=given"],
+            "unknown key 'prepare.contents', did you mean 'prepare.content'?",
+        ),
         (["prepare=given"], "prepare = 'given' must be a section"),
         (["rules=strict", "prepare.content=joint_pca"], "rules=strict refuses prepare.content=joi"),
     ],

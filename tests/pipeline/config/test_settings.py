@@ -53,9 +53,9 @@ def test_every_problem_is_reported_at_once_with_the_nearest_key():
         "sample", "fold.n=3", "qin.embeding_dim=4", "folds.seed=x", "data.user=5", "models=qin,dinn"
     )
     assert "unknown key 'fold', did you mean 'folds'?" in message
-    assert "unknown key 'qin.embeding_dim', did you mean 'embedding_dim'?" in message
+    assert "unknown key 'qin.embeding_dim', did you mean 'qin.embedding_dim'?" in message
     assert "folds.seed = 'x' must be a whole number" in message
-    assert "unknown key 'data.user', did you mean 'users'?" in message
+    assert "unknown key 'data.user', did you mean 'data.users'?" in message
     assert "no model 'dinn', did you mean 'din'?" in message
 
 
@@ -106,6 +106,14 @@ def test_every_problem_is_reported_at_once_with_the_nearest_key():
         (["models=rank_mean"], "'rank_mean' cannot name a network"),
         (["models=my-net"], "'my-net' cannot name a network: letters, digits and _ only"),
         (["networks=3"], "unknown key 'networks', did you mean 'network'?"),
+        (["seeds=0,1"], "unknown key 'seeds', did you mean 'train.seeds'?"),
+        (["learning_rate=1"], "'learning_rate', did you mean 'network.fit.learning_rate'?"),
+        (["fold.n=3"], "unknown key 'fold', did you mean 'folds'?"),
+        (["qin.learning_rate=1"], "'qin.learning_rate', did you mean 'qin.fit.learning_rate'?"),
+        (["qin.lerning_rate=1"], "'qin.lerning_rate', did you mean 'qin.fit.learning_rate'?"),
+        (["qin.fit.learning_ratee=1"], "_ratee', did you mean 'qin.fit.learning_rate'?"),
+        (["qin.fit.max_len=8"], "unknown key 'qin.fit.max_len', did you mean 'qin.max_len'?"),
+        (["train.zzz=1"], "unknown key 'train.zzz'; there are seeds, device, "),
         (
             ["qin.fit.focal_gamma=3"],
             "qin.fit.focal_gamma=3: not read, the parts of qin are asta and",
@@ -139,7 +147,7 @@ def test_every_network_can_be_built_at_the_published_sizes(model):
 
 def test_overrides_for_networks_that_do_not_run_are_checked_too():
     message = refused("sample", "models=qin", "din.embeding_dim=3", "final.final.block1=7")
-    assert "unknown key 'din.embeding_dim', did you mean 'embedding_dim'?" in message
+    assert "unknown key 'din.embeding_dim', did you mean 'din.embedding_dim'?" in message
     assert "final.final: block1 and block2 must be even" in message
     load("sample", ["models=qin", "network.max_len=3"])  # too short for a network that is not run
 

@@ -46,7 +46,7 @@ def test_every_problem_of_a_space_is_reported_at_once(write_space):
         "fit.decay.type = 'floot' must be one of float, int, categorical, did you mean 'float'?",
         "fit.clip_norm: log = true needs low = 0.0 above 0",
         "fit.batch_size.low = 8.5 must be a whole number",
-        "unknown key 'fit.batch_size.hihg', did you mean 'high'?",
+        "unknown key 'fit.batch_size.hihg', did you mean 'fit.batch_size.high'?",
         "fit.min_learning_rate: high = 1.0 must be low = 0.0 and a number of steps",
         "fit.loss: choices = ['bce'] must be at least two",
     ):
@@ -65,7 +65,7 @@ def test_a_space_must_fit_the_network(write_space):
     with pytest.raises(InputError) as error:
         search_space.load("din", paper_settings("din"))
     message = str(error.value)
-    assert "unknown key 'fit.learning_rat', did you mean 'learning_rate'?" in message
+    assert "unknown key 'fit.learning_rat', did you mean 'fit.learning_rate'?" in message
     assert "fit.decay = 1.5 must be a number in (0, 1]" in message
     assert "fit.loss = 'bze' must be one of" in message
     assert "qnn.layers: not read, the parts are din and mlp" in message
