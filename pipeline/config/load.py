@@ -165,7 +165,7 @@ def _data(layers: list[Layer], problems: list[str]) -> tuple[DataSettings, Value
         return SampleSettings(), {}
     values = _section(DATA_SETTINGS[name], "data", tables, problems)
     data: Any = assemble(DATA_SETTINGS[name], networks.plain(values), "data", problems)
-    return data or SampleSettings(), {"source": Sourced(name, source)} | values
+    return data or SampleSettings(), {"source": Sourced(name, source.at("data.source"))} | values
 
 
 def _networks(

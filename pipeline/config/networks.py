@@ -31,9 +31,15 @@ class Source(NamedTuple):
 
     level: str  # default | network | profile | typed | study
     detail: str = ""
+    section: str = ""  # of a profile
 
     def __str__(self) -> str:
-        return f"{self.level}: {self.detail}" if self.detail else self.level
+        text = f"{self.level}: {self.detail}" if self.detail else self.level
+        return f"{text} [{self.section}]" if self.section else text
+
+    def at(self, key: str) -> "Source":
+        """The source of one key; in a profile, it names the key's section."""
+        return self._replace(section=key.rpartition(".")[0]) if self.level == "profile" else self
 
 
 DEFAULT = Source("default")
@@ -147,7 +153,8 @@ def sourced(cls: type, table: Table, source: Source, where: str, problems: list[
     found: list[str] = []
     values = values_of(cls, table, where, found)
     problems += found if source.level == "typed" else [f"{source.detail}: {p}" for p in found]
-    return {key: Sourced(value, source) for key, value in values.items()}
+    start = f"{where}." if where else ""
+    return {key: Sourced(value, source.at(f"{start}{key}")) for key, value in values.items()}
 
 
 def not_in_force(

@@ -23,11 +23,11 @@ def test_every_level_is_named_beside_the_value_in_force():
     found = listed(["network.max_len=8", "qin.qnn.layers=3", "tune.storage=postgresql://me@host/d"])
     assert found["qin.max_len"][:2] == ["8", "typed: network.max_len=8"]
     assert found["qin.qnn.layers"][:2] == ["3", "typed: qin.qnn.layers=3"]
-    assert found["qin.fit.batch_size"][:2] == ["512", "profile: sample.toml"]
+    assert found["qin.fit.batch_size"][:2] == ["512", "profile: sample.toml [network.fit]"]
     assert found["qin.qnn.bank"][:2] == ["collapsed", "network: qin.toml"]
     assert found["qin.fit.clip_norm"][:2] == ["10.0", "default"]
     assert found["final.final.block1"][0] == "128,128"
-    assert found["data.source"][:2] == ["sample", "profile: sample.toml"]
+    assert found["data.source"][:2] == ["sample", "profile: sample.toml [data]"]
     assert found["data.users"][2] == "a whole number in [1, 10^8]"
     assert "me@" not in found["tune.storage"][0]
     assert found["blend.external"][0] == '""'
@@ -67,7 +67,7 @@ def test_what_a_study_decides_is_named():
     best = load("sample", ["qin.fit.learning_rate=0.5"]).networks["qin"]
     found = listed(tuned, studied={"qin": best})
     assert found["qin.fit.learning_rate"][:2] == ["0.5", "study: 40_tune"]
-    assert found["din.fit.learning_rate"][1] == "profile: sample.toml"
+    assert found["din.fit.learning_rate"][1] == "profile: sample.toml [network.fit]"
 
 
 def test_on_a_terminal_lines_are_wrapped_below_their_key():

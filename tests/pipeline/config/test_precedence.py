@@ -107,7 +107,7 @@ def test_a_profile_lies_above_the_one_that_it_extends(world, tmp_path):
     (tmp_path / "more.toml").write_text(f'extends = "{base}"\n[network]\nmax_len = 9\n')
     settings, values = load_with_sources(str(tmp_path / "more.toml"), [])
     assert settings.networks["net"].max_len == 3  # [net] is nearer than [network]
-    assert values["net.max_len"].source == Source("profile", "mine.toml")
+    assert values["net.max_len"].source == Source("profile", "mine.toml", "net")
     settings, _ = load_with_sources(str(tmp_path / "more.toml"), ["folds.n=3", "folds.n=4"])
     assert settings.folds.n == 4  # the last one counts
 
