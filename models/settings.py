@@ -287,7 +287,8 @@ class NetworkSettings:
         problems = []
         if self.interest == "transformer" and self.transformer.last > self.max_len:
             problems.append(
-                f"transformer.last = {self.transformer.last} exceeds max_len = {self.max_len}"
+                f"transformer.last = {self.transformer.last} exceeds max_len = {self.max_len};"
+                " lower transformer.last or raise max_len"
             )
         gated = self.interaction == "final" and self.final.gating
         if gated and self.content_dim != self.embedding_dim:

@@ -151,7 +151,10 @@ def test_every_setting_says_what_it_means_and_accepts_its_default(cls):
             {"interaction": "final", "final": {"gating": True}},
             "final.gating weighs fields of one width: content_dim = 0 must equal embedding_dim",
         ),
-        ({"interest": "transformer", "max_len": 9}, "transformer.last = 16 exceeds max_len = 9"),
+        (
+            {"interest": "transformer", "max_len": 9},
+            "transformer.last = 16 exceeds max_len = 9; lower transformer.last or raise max_len",
+        ),
     ],
 )
 def test_impossible_networks_are_refused_by_name(changed, message):
