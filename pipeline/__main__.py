@@ -71,6 +71,8 @@ def work(arguments) -> None:
     if arguments.dry_run:
         for stage in chosen:
             print(f"{stage} {'to build again' if stage in again else status(s, stage)}")
+        if "50_train" in chosen and "40_tune" not in chosen and None in studied(s).values():
+            print(f"50_train needs a finished study: {graph.tune_command(s)}")
         return
     if not arguments.force and all(is_done(s, stage) for stage in chosen):
         print("everything is up to date: nothing to run")

@@ -43,6 +43,8 @@ def data(s: Settings) -> ArtifactSpec | None:
 def challenge_files(s: Settings) -> dict[str, Path]:
     """The files in the challenge's schema: those of 00_data, or the challenge's own."""
     if isinstance(s.data, ChallengeSettings):
+        if not s.data.dir:
+            raise InputError("data.dir is empty; name the folder of the files: data.dir=FOLDER")
         return schema.files(Path(s.data.dir), s.data.url)
     spec = data(s)
     assert spec is not None
@@ -116,17 +118,19 @@ def networks(s: Settings) -> dict[str, NetworkSettings]:
 
 def _best(s: Settings, model: str, spec: ArtifactSpec) -> NetworkSettings:
     if not spec.done:
-        command = " ".join(
-            argument
-            for argument in s.arguments
-            if not argument.startswith(("train.settings=", "tune.trials="))
-        )
         raise MissingArtifact(
             f"train.settings=tuned, but {model} has no finished study of these settings: run"
-            f" python -m pipeline.40_tune {command} tune.trials={s.tune.trials or 50}"
+            f" {tune_command(s)}"
         )
     best = tomllib.loads((spec.path / "best.toml").read_text())
     return checked(NetworkSettings, merge(asdict(paper_settings(model)), best), model)
+
+
+def tune_command(s: Settings) -> str:
+    """What finishes the studies that train.settings=tuned needs."""
+    ours = ("train.settings=", "tune.trials=")
+    command = " ".join(argument for argument in s.arguments if not argument.startswith(ours))
+    return f"python -m pipeline.40_tune {command} tune.trials={s.tune.trials or 50}"
 
 
 def fold_numbers(s: Settings) -> range | tuple[int]:

@@ -144,6 +144,14 @@ def test_broken_input_is_refused_and_nothing_is_written(tmp_path):
     assert "label" in output
     assert not [p for p in tmp_path.glob("artifacts/**/*") if p.is_file()]
     assert "data.dir=FOLDER" in run("challenge", f"data.dir={tmp_path}", code=2)
+    assert "error: data.dir is empty; name the folder" in run("challenge", code=2)
+
+
+def test_a_dry_run_names_the_study_that_training_needs(tmp_path):
+    folders = [f"artifacts={tmp_path}/artifacts", f"submissions={tmp_path}/submissions"]
+    output = run("sample", *TINY, *folders, "train.settings=tuned", "--dry-run")
+    assert "50_train needs a finished study: python -m pipeline.40_tune sample data." in output
+    assert "tune.trials=50" in output
 
 
 def test_results_of_an_older_version_are_named_before_the_first_run_alone(tmp_path):
