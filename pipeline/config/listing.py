@@ -15,7 +15,7 @@ from pipeline.config import search_space
 from pipeline.config.load import load_with_sources
 from pipeline.config.networks import ALL, DEFAULT, Source
 from pipeline.config.redact import without_secrets
-from pipeline.config.schema import Setting, near, settings_of
+from pipeline.config.schema import Setting, near_key, settings_of
 from pipeline.config.settings import DATA_SETTINGS, RunSettings, Settings
 from pipeline.config.tables import flat
 
@@ -119,9 +119,17 @@ def _unknown(prefix: str, settings: Settings, lines: list[Line]) -> str:
     network = settings.networks.get(name)
     if network is not None and any(k == key or k.startswith(f"{key}.") for k in declared):
         return f"--settings {prefix}: not read, the parts of {name} are {network.parts}"
-    known = [line.key for line in lines]
+    if name == "data" and any(key in settings_of(cls) for cls in DATA_SETTINGS.values()):
+        source = next(line.value for line in lines if line.key == "data.source")
+        return f"--settings {prefix}: not read with data.source={source}"
+    known = [line.key for line in lines] + [f"{ALL}.{key}" for key in declared]
     sections = {key.rpartition(".")[0] for key in known} | {key.split(".")[0] for key in known}
-    hint = near(prefix, sorted({*known, *sections, ALL} - {""}))
+    hint = near_key(prefix, sorted({*known, *sections} - {""}))
+    section = prefix.rpartition(".")[0]
+    if not hint and section in sections - {""}:
+        start = f"{section}."
+        has = ", ".join(k.removeprefix(start) for k in known if k.startswith(start))
+        hint = f"; {section} has {has}"
     return (
         f"--settings {prefix}: no setting of this run begins so{hint}; PREFIX is a key or a section"
         ", such as qin.fit or train, and PROFILE and key=value stand before --settings"
