@@ -2,7 +2,7 @@
 
 A mapped file counts as the process's memory, page by page, for as long as it is mapped. So
 consecutive elements are read, not mapped; scattered ones are copied out of maps that are closed
-before more than `MAPPED` bytes of them can be resident. Linux reads up to 64 KiB around a page.
+before more than 8 MiB of them can be resident. Linux reads up to 64 KiB around a page.
 """
 
 import itertools
@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 REGION_BITS = 16  # log2 of the bytes that one access may make resident
-REGIONS = 128  # regions that are read through one map
-MAPPED = REGIONS << REGION_BITS  # bytes: 8 MiB
+REGIONS = 128  # regions that are read through one map: 8 MiB
 STEP = 1 << 20  # elements read at a time in a pass over the whole array
 
 
