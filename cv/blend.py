@@ -10,7 +10,7 @@
     lightgbm        LightGBM on the logits and the features (Wolpert 1992, "Stacked generalization")
 
 To add a blender: a `Blender` below, one entry in BLENDERS_BY_NAME, its name among the choices of
-`blend.method` (`Blender` in pipeline/config/settings.py), a line above, and a row in
+`blend.method` (`BlenderName` in pipeline/config/settings.py), a line above, and a row in
 docs/blending.md. tests/cv/test_blend.py checks every blender and compares the names.
 """
 

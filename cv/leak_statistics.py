@@ -16,7 +16,7 @@ What explains which column:
     item_id         popularity and the row's levels. Popularity is counted in the histories, which
                     are clicks too but hold no row's label; it may only raise the probability of a
                     click. An item that is clicked in rows but rare in histories stays unexplained:
-                    its rows come from another place.
+                    its rows were probably drawn from another population.
     level           popularity, likewise: levels are made from it
     history_length  how well the target matches the history in content and tags, which may only
                     raise the probability: the longer the history, the better its best match

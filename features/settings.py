@@ -32,8 +32,14 @@ class SampleSettings:
     users: Annotated[int, "[1, 10^8]", "Number of train users, with four rows each."] = 8000
     valid_users: Annotated[int, "[1, 10^8]", "Number of users in the official valid."] = 1000
     test_users: Annotated[int, "[1, 10^8]", "Number of users in the test."] = 4000
-    items: Annotated[int, "[200, 10^7]", "Number of items; every kind of item needs some."] = 2000
-    tags: Annotated[int, "[12, 10^7]", "Number of different tags; every topic needs one."] = 300
+    items: Annotated[
+        int,
+        "[200, 10^7]",
+        "Number of items; at least 200, so that the generator can fill its item groups.",
+    ] = 2000
+    tags: Annotated[
+        int, "[12, 10^7]", "Number of different tags; at least 12, one for each topic."
+    ] = 300
     seed: Annotated[int, "[0, 2^63)", "Another seed generates another world."] = 0
     plant: Annotated[
         Plant, "A leak or a shift that is planted into the world, for 15_probe to find."
@@ -67,8 +73,8 @@ class ReleaseSettings:
         "One or two .npy files with a vector per item (row i is item i + 1), text first, then"
         " images; without them the titles' TF-IDF is used.",
     ] = ()
-    valid_share: Annotated[float, "(0, 1)", "Share of all users that become the valid."] = 0.1
-    test_share: Annotated[float, "(0, 1)", "Share of all users that become the test."] = 0.1
+    valid_share: Annotated[float, "(0, 1)", "Share of all users that go to official valid."] = 0.1
+    test_share: Annotated[float, "(0, 1)", "Share of all users that go to the test."] = 0.1
     seed: Annotated[
         int, "[0, 2^32)", "Seed of the split, the negatives, the order of rows and the SVD."
     ] = 0

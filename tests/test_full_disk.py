@@ -76,7 +76,7 @@ def test_a_full_disk_is_named_and_nothing_is_published(tmp_path):
     assert done.stdout.splitlines() == [f"{name} 2" for name in names], done.stderr
     lines = done.stderr.splitlines()
     assert len(lines) == len(names)
-    message = f"error: {there} takes no more: the disk is full or a limit is reached"
+    message = f"error: {there} cannot be written: the disk is full or a limit is reached"
     assert all(line.startswith(message) for line in lines)
     assert not list(there.iterdir())
 
@@ -92,7 +92,7 @@ def test_a_stage_names_a_full_disk(tmp_path):
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, -1)),
     )
     assert done.returncode == 2, done.stderr
-    assert "takes no more: the disk is full or a limit is reached" in done.stderr
+    assert "cannot be written: the disk is full or a limit is reached" in done.stderr
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
 
 

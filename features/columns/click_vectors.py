@@ -20,7 +20,7 @@ from features.store.store import Split, Store
 
 COLUMNS = history_ops.columns("ui_click_cosine")
 WIDTH = 32  # of the vectors
-ITERATIONS = 4  # of the power method
+ITERATIONS = 4  # power iterations of the randomised SVD
 
 
 def fit(store: Store, rows: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ def describe(store: Store, split: Split) -> pl.DataFrame:
 
 
 def expected(store: Store, level: str) -> np.ndarray:
-    """The level (I,) of every item, by the module docstring."""
+    """The level (I,) of every item, as the module docstring defines it."""
     counts = np.zeros(len(store.items) * N_LEVELS, np.int64)
     for split in (getattr(store, name) for name in SPLITS):
         cell = np.asarray(split.item, np.int64) * N_LEVELS + getattr(split, level)

@@ -86,7 +86,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def disk_full(error: BaseException, folder: Path) -> str:
-    """What to tell the user if `error` comes from a disk that takes no more; else nothing."""
+    """What to tell the user if `error` comes from a full disk or a limit; else nothing."""
     numbers = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     by_number = isinstance(error, OSError) and error.errno in numbers
     free = shutil.disk_usage(folder).free
@@ -95,8 +95,8 @@ def disk_full(error: BaseException, folder: Path) -> str:
     ):
         return ""
     return (
-        f"takes no more: the disk is full or a limit is reached ({free} bytes are free); make space"
-        " and run the same command again, what is finished is kept"
+        f"cannot be written: the disk is full or a limit is reached ({free} bytes are free); make"
+        " space and run the same command again; it keeps finished results"
     )
 
 

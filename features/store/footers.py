@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-BEGINS, ENDS = "begins\n", "ends\n"  # its answers for every file
+BEGINS, ENDS = "begins\n", "ends\n"  # the separate process prints these around each file
 
 
 def sound(path: Path) -> bool:
@@ -23,7 +23,7 @@ def sound(path: Path) -> bool:
         raise RuntimeError(f"{__file__} does not run: exit code {process.wait()}")
     if process.stdout.readline() == ENDS:
         return True
-    process.communicate()  # it has aborted
+    process.communicate()  # the separate process has aborted
     _process.cache_clear()
     return False
 

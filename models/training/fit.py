@@ -1,11 +1,11 @@
-"""The only training loop: shuffled batches, early stopping on the AUC of held-out rows.
+"""The training loop of every network: shuffled batches, early stopping on the AUC of held-out rows.
 
 Each step, as published: the loss (models.training.losses), plus (lambda / 2) sum w^2 over the whole
 embedding tables, the gradient clipped by its total norm, Adam. The learning rate is multiplied by
 `decay` when the AUC stops rising.
 
-The host waits for a GPU before and after an epoch (models.batches.rows), never in it; but the loss
-"bce_bpr" and a Transformer must know sizes, and rows on the host are copied.
+Within an epoch the host never waits for the GPU (models.batches.rows), except: the loss "bce_bpr"
+and a Transformer must know sizes, and rows on the host are copied.
 
 A fit may stop after any epoch and resume from `TrainState.state_dict()`, in another process too: it
 ends with the same bytes as one that never stopped.

@@ -11,7 +11,7 @@ from features.sources.registry import DATA_SOURCES
 from models.settings import NetworkSettings
 
 Pruner = Literal["median", "hyperband", "wilcoxon", "none"]
-Blender = Literal[  # auto, and the names of cv.blend.BLENDERS_BY_NAME: a test compares
+BlenderName = Literal[  # auto, and the names of cv.blend.BLENDERS_BY_NAME: a test compares
     "auto",
     "best_single",
     "rank_mean",
@@ -22,7 +22,7 @@ Blender = Literal[  # auto, and the names of cv.blend.BLENDERS_BY_NAME: a test c
     "lightgbm",
 ]
 PRUNERS: tuple[str, ...] = get_args(Pruner)
-BLENDERS: tuple[str, ...] = get_args(Blender)
+BLENDERS: tuple[str, ...] = get_args(BlenderName)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +128,7 @@ class BlendSettings:
     """How the networks' predictions become one score."""
 
     method: Annotated[
-        Blender, "The blender that makes the submission; auto takes the best by nested CV."
+        BlenderName, "The blender that makes the submission; auto takes the best by nested CV."
     ] = "auto"
     external: Annotated[
         str, "File (csv or zip) of somebody else's submission, mixed into the test scores."

@@ -11,10 +11,10 @@ Table = dict[str, Any]
 
 
 def parse(text: str) -> Table:
-    """The table of a TOML. Raises ValueError where it is none, or one that no setting needs."""
+    """The table of a TOML. Raises ValueError where it is none, or nested too deep."""
     try:
         table = tomllib.loads(text)
-        repr(table)  # a message about it will show it
+        repr(table)  # raises RecursionError here rather than in an error message
     except RecursionError:
         raise ValueError("tables or lists are nested too deep") from None
     return table

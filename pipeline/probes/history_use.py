@@ -14,8 +14,10 @@ from pipeline.training.context import TrainingContext
 
 ROWS = 10_000  # of official valid, at most; all rows of a user or none
 DRAWS = 200  # of the bootstrap
-STILL = 1e-5  # a logit that changes by less has not moved: rounding
-MOVED = 0.5  # share of logits that other items must move: sparse attention may ignore some
+MAX_UNCHANGED_LOGIT = 1e-5  # a smaller change of a logit is rounding
+MIN_SHARE_MOVED = (
+    0.5  # share of logits that other items must move: sparse attention may ignore some
+)
 
 
 def valid_rows(context: TrainingContext) -> tuple[Rows, np.ndarray]:
@@ -42,10 +44,10 @@ def examine(network: Network, rows: Rows, label: np.ndarray) -> dict:
     older = change(network, perturbations.with_other_items(rows, perturbations.older(rows)))
     items = change(network, perturbations.with_other_items(rows, everywhere))
     other_user = predict(network, perturbations.with_histories_of_other_users(rows))
-    largest, moved = _largest(padding, older), (items > STILL).double().mean().item()
+    largest, moved = _largest(padding, older), (items > MAX_UNCHANGED_LOGIT).double().mean().item()
     return {
-        "padding": {"largest_change": largest, "passed": largest <= STILL},
-        "history": {"moved": round(moved, 6), "passed": moved > MOVED},
+        "padding": {"largest_change": largest, "passed": largest <= MAX_UNCHANGED_LOGIT},
+        "history": {"moved": round(moved, 6), "passed": moved > MIN_SHARE_MOVED},
         "shuffled": worth(label, logit, other_user, rows.user),
     }
 

@@ -18,7 +18,7 @@ def builds(
 ) -> Callable[[Callable[[Settings, ArtifactWriter], Facts]], Callable[[Settings, bool], None]]:
     """Decorator: `write(settings, out) -> facts` becomes a stage's `work(settings, force)`.
 
-    The stage builds `spec_of(settings)`: `write` fills the hidden folder `out`.
+    The stage builds `spec_of(settings)`: `write` fills the scratch folder `out`.
     """
 
     def decorate(

@@ -21,8 +21,8 @@ def run_tasks(
 ) -> Results:
     """Yield the name and result of each of `tasks`, calls of `work`, as they end.
 
-    slots   of this machine, one task at a time in each: a GPU's name, or "" for a core (as in
-            pipeline.runtime.devices); with a single slot, tasks run in this process
+    slots   one entry per GPU (its name) or per core (""), as in pipeline.runtime.devices; each
+            runs one task at a time; with a single slot, tasks run in this process
     shared  a folder that the workers of a cluster must see
     Raises what `work` raises, and InputError where a task's process is killed again and again.
     """

@@ -232,7 +232,9 @@ def test_a_full_disk_is_named_and_the_fit_resumes_when_there_is_space(own, whole
     spec = spec_of(own)
     assert done.returncode == 2
     (message,) = done.stderr.splitlines()
-    assert message.startswith(f"error: {spec.folder} takes no more: the disk is full or a limit")
+    assert message.startswith(
+        f"error: {spec.folder} cannot be written: the disk is full or a limit"
+    )
     assert [path.name for path in spec.folder.iterdir()] == [spec.state.name]
     stage.work(load("sample", own), False)
     assert "resumes after epoch 2\n" in capsys.readouterr().out
