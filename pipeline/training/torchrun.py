@@ -21,7 +21,7 @@ from pipeline.runtime import devices
 
 PEER_LOST = (
     "another process of this fit ended without an error message: it, or its machine, was killed;"
-    " check that memory suffices, and run the same command again: what is finished is kept"
+    " check that memory suffices, and run the same command again: finished fits are kept"
 )
 VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 

@@ -40,8 +40,8 @@ def _note(run: Run) -> str:
         return scores.VALID_BIAS
     return (
         f"{scores.CV_BIAS} Folds hold whole users; the CV of a blend is nested: each fold is scored"
-        " by weights that were fitted on the others. Official valid chose nothing. On valid and"
-        " hidden test a network is the mean of its folds' fits; in CV one fit scores each row."
+        " by weights that were fitted on the others. Nothing was chosen on official valid. On"
+        " valid and hidden test a network is the mean of its folds' fits; in CV one fit scores each row."
     )
 
 

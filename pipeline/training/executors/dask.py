@@ -61,7 +61,7 @@ def run_tasks(work: Work, tasks: Tasks, scheduler: str, shared: Path) -> Results
         except CancelledError:
             raise InputError(
                 f"{scheduler} is gone; start it and its workers, and run the same command again:"
-                f" what is finished is kept, {len(unfinished)} fits are not finished"
+                f" finished fits are kept, {len(unfinished)} fits are not finished"
             ) from None
 
 

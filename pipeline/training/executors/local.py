@@ -49,7 +49,7 @@ def run_loky(work: Work, tasks: Tasks, slots: Sequence[str]) -> Results:
                 raise InputError(
                     f"{name}: its process is killed every time, even with no other beside it; check"
                     " that this machine has memory for it, lower fit.batch_size or data, and run"
-                    " the same command again: what is finished is kept"
+                    " the same command again: finished fits are kept"
                 ) from None
 
 
