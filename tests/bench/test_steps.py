@@ -6,7 +6,7 @@ import torch
 from bench import steps
 from features.errors import InputError
 from models.settings import FitSettings
-from tests.helpers import small
+from tests.helpers.networks import small
 
 
 def test_measure_runs_a_real_fit_whose_epochs_end_early():

@@ -10,7 +10,7 @@ import torch
 from bench import challenge_like, padded, train
 from models.settings import DinSettings, FitSettings, MlpSettings, QnnSettings
 from models.training.fit import predict, train_epoch
-from tests.helpers.small import network, rows, settings
+from tests.helpers.networks.small import network, rows, settings
 
 QUIET = {
     "qnn": QnnSettings(layers=2, rows=3, dropout=0.0),

@@ -24,7 +24,7 @@ from models.settings import (
     QnnSettings,
     TransformerSettings,
 )
-from tests.helpers.small import N_USERS, items, network, rows, settings
+from tests.helpers.networks.small import N_USERS, items, network, rows, settings
 
 DCN = settings(
     interest="transformer",

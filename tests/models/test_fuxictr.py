@@ -20,7 +20,7 @@ from models.settings import (
 )
 from tests.helpers import checkpoints
 from tests.helpers.checkpoints import NORM, each, randomised, saved
-from tests.helpers.small import network, settings
+from tests.helpers.networks.small import network, settings
 
 QIN = settings(qnn=QnnSettings(layers=2, rows=3))
 DIN = settings(

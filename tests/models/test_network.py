@@ -14,7 +14,7 @@ from models.settings import (
     TransformerSettings,
 )
 from models.training.fit import predict
-from tests.helpers.small import CONTENT, N_ITEMS, items, network, rows, settings
+from tests.helpers.networks.small import CONTENT, N_ITEMS, items, network, rows, settings
 
 QIN = settings(qnn=QnnSettings(layers=2, rows=3))
 DIN = settings(

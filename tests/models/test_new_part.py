@@ -14,8 +14,8 @@ from models.serving.interest import NoServingForm
 from models.serving.network import ServingNetwork
 from models.settings import INTERACTIONS, INTERESTS, TransformerSettings
 from models.training.fit import fit, predict
-from tests.helpers.small import network, rows, settings
-from tests.helpers.toy_interaction import ToyInteraction
+from tests.helpers.networks.small import network, rows, settings
+from tests.helpers.networks.toy_interaction import ToyInteraction
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS, LABEL = rows(n_rows=16)

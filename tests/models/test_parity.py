@@ -26,7 +26,7 @@ from models.settings import (
 )
 from models.training.fit import add_embedding_l2, train_epoch
 from models.training.losses import loss
-from tests.helpers.parity import (
+from tests.helpers.networks.parity import (
     FAMILIES,
     FIXTURES,
     Fixture,

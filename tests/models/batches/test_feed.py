@@ -10,7 +10,7 @@ from models.batches.feed import batches_on_device
 from models.batches.rows import BatchCounts
 from models.training.fit import fit, predict, train_epoch
 from pipeline.training.row_placement import stay_on_host
-from tests.helpers.small import network, rows, settings
+from tests.helpers.networks.small import network, rows, settings
 
 ON_DEVICE, LABEL = rows(n_rows=9)
 ON_HOST = replace(ON_DEVICE, on_host=True)

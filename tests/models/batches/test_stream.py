@@ -14,7 +14,7 @@ from models.batches.feed import batches_on_device
 from models.batches.plan import split
 from models.batches.rows import COLUMNS, Rows
 from models.training.fit import PREDICT_ROWS, fit, predict
-from tests.helpers import small
+from tests.helpers.networks import small
 
 CPU = torch.device("cpu")
 N_ROWS, N_HISTORIES, BATCH = 1000, 300, 32

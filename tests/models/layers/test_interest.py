@@ -9,7 +9,7 @@ from models.layers import ragged
 from models.layers.din_attention import DinAttention
 from models.layers.mean_pooling import MeanPooling
 from models.layers.sparse_target_attention import SparseTargetAttention
-from tests.helpers.small import history
+from tests.helpers.networks.small import history
 
 D, U, LENGTHS = 6, 9, (0, 1, 4, 3)
 close = torch.testing.assert_close

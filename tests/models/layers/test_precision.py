@@ -14,7 +14,7 @@ from models.layers.precision import (
 )
 from models.layers.sparse_target_attention import SparseTargetAttention
 from models.settings import QnnSettings
-from tests.helpers.small import history, network, rows, settings
+from tests.helpers.networks.small import history, network, rows, settings
 
 CPU = torch.device("cpu")
 

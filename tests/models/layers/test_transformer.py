@@ -11,7 +11,7 @@ import torch
 
 from models.layers.transformer import TransformerInterest
 from models.settings import TransformerSettings
-from tests.helpers.small import history
+from tests.helpers.networks.small import history
 
 D, U, MAX_LEN = 6, 9, 5
 LENGTHS = (0, 1, 3, 5, 4)  # empty, one, partial, full, one pad

@@ -25,7 +25,7 @@ from models.settings import (
     TransformerSettings,
 )
 from tests.helpers.checkpoints import randomised
-from tests.helpers.small import N_ITEMS, N_USERS, network, settings
+from tests.helpers.networks.small import N_ITEMS, N_USERS, network, settings
 
 SIZES = {
     "din": DinSettings(hidden=(6, 4)),

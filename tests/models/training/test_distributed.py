@@ -25,7 +25,7 @@ from models.settings import (
 )
 from models.training import distributed
 from models.training.fit import fit, predict
-from tests.helpers.small import network, rows, settings
+from tests.helpers.networks.small import network, rows, settings
 
 # 17 rows in batches of 5: the last one holds 2, of which a third process has none
 FIT = FitSettings(batch_size=5, max_epochs=4, learning_rate=0.01, embedding_l2=0.1, clip_norm=0.5)
@@ -58,7 +58,7 @@ SIZES = (2, 3)
 
 def trained(s, score=auc) -> dict:
     """The curve, logits and weights at the end of a fit. It starts from half the weights of
-    tests.helpers.small, because logits saturate with those."""
+    tests.helpers.networks.small, because logits saturate with those."""
     data, label = rows(n_rows=17)
     net = network(s)
     with torch.no_grad():

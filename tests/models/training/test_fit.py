@@ -23,7 +23,7 @@ from models.training.fit import (
     train_epoch,
 )
 from models.training.losses import loss
-from tests.helpers.small import network, rows, settings
+from tests.helpers.networks.small import network, rows, settings
 
 ROWS, LABEL = rows(n_rows=16)
 S = settings(qnn=QnnSettings(layers=2, rows=2))

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from models.settings import FinalSettings, FitSettings, QnnSettings
 from models.training.losses import bpr, focal, info_nce, loss
-from tests.helpers.small import network, rows, settings
+from tests.helpers.networks.small import network, rows, settings
 
 close = torch.testing.assert_close
 ROWS, LABEL = rows(n_rows=8)

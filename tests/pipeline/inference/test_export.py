@@ -12,8 +12,8 @@ from features.errors import InputError
 from models.serving.request import CANDIDATES_AT_ONCE, Request
 from pipeline.inference import export as exporting
 from pipeline.inference.export import MANIFEST, MODEL, Exported, export
-from tests.helpers.small import N_ITEMS, N_USERS
-from tests.helpers.toy_interaction import ToyInteraction
+from tests.helpers.networks.small import N_ITEMS, N_USERS
+from tests.helpers.networks.toy_interaction import ToyInteraction
 from tests.models.serving.test_serving import HISTORIES, OPTIONS, PAIRS, directly, request, trained
 
 NETWORKS = {

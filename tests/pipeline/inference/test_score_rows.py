@@ -19,7 +19,7 @@ from models.settings import (
 from pipeline.inference import score_rows
 from tests.helpers import checkpoints
 from tests.helpers.checkpoints import randomised
-from tests.helpers.parity import FIXTURES, marks
+from tests.helpers.networks.parity import FIXTURES, marks
 from tests.helpers.scoring import (
     DIN,
     DIN_JSON,

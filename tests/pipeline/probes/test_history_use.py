@@ -9,7 +9,7 @@ import torch
 from models.settings import DinSettings, TransformerSettings
 from models.training.fit import predict
 from pipeline.probes import history_use, perturbations
-from tests.helpers.small import network, rows, settings
+from tests.helpers.networks.small import network, rows, settings
 
 NETWORKS = {
     "asta": settings(item_levels=True, item_codes=True),

@@ -22,7 +22,7 @@ from models.layers.ragged import History
 from models.network import Network
 from models.settings import NetworkSettings
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 FIXTURES = Path(os.environ.get("PARITY_FIXTURES", ROOT.parent / "shared" / "parity"))
 if "PARITY_FIXTURES" in os.environ and not FIXTURES.is_dir():
     raise RuntimeError(f"PARITY_FIXTURES={FIXTURES} is no folder")  # or all would be skipped
