@@ -13,8 +13,6 @@ if __name__ == "__main__":
 
 import argparse
 
-from threadpoolctl import threadpool_limits
-
 from features.sources.registry import source_of
 from pipeline import graph
 from pipeline.artifacts.store import ArtifactWriter
@@ -35,8 +33,7 @@ def work(s: Settings, force: bool) -> None:
 @builds(graph.data)
 def write(s: Settings, out: ArtifactWriter) -> dict:
     _, source = source_of(s.data)
-    with threadpool_limits(1):  # sums of matrix products depend on the number of threads
-        return source.write(s.data, out.path)
+    return source.write(s.data, out.path)
 
 
 def main() -> None:

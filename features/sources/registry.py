@@ -27,6 +27,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from features.settings import ReleaseSettings, SampleSettings
 from features.sources.microlens_release.paths import find
 
@@ -48,7 +50,11 @@ class DataSource:
 
     def write(self, settings: Any, folder: Path) -> dict[str, int]:
         """Write the source's files into `folder`; see the module docstring."""
-        counts: dict[str, int] = importlib.import_module(self.module).write(settings, folder)
+        module = importlib.import_module(
+            self.module
+        )  # first: a limit reaches loaded libraries only
+        with threadpool_limits(1):  # sums of matrix products depend on the number of threads
+            counts: dict[str, int] = module.write(settings, folder)
         return counts
 
     def content_settings(self, settings: Any) -> dict[str, Any]:

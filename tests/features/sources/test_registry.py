@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import inspect
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -106,3 +107,39 @@ def test_looking_at_the_sources_loads_no_library():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout == "none\n", done.stderr
+
+
+THREADS = """
+import sys, types
+from pathlib import Path
+from threadpoolctl import threadpool_info
+from features.sources.registry import DataSource
+
+def write(settings, folder):
+    return {pool["filepath"]: pool["num_threads"] for pool in threadpool_info()}
+
+class Finder:  # the source's module loads linear algebra, as the release's does
+    def find_spec(self, name, path=None, target=None):
+        if name == "a_source":
+            from importlib.machinery import ModuleSpec
+            return ModuleSpec(name, self)
+    def create_module(self, spec):
+        return None
+    def exec_module(self, module):
+        import scipy.linalg
+        module.write = write
+
+sys.meta_path.insert(0, Finder())
+assert "scipy" not in sys.modules
+print(*DataSource(settings=object, module="a_source").write(None, Path()).values())
+"""
+
+
+def test_libraries_that_a_source_loads_have_one_thread_while_it_writes():
+    """The bytes of matrix products depend on the number of threads."""
+    env = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
+    command = [sys.executable, "-c", THREADS]
+    env |= {"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2"}
+    done = subprocess.run(command, cwd=paths.REPOSITORY, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert set(done.stdout.split()) == {"1"}
