@@ -50,9 +50,7 @@ class DataSource:
 
     def write(self, settings: Any, folder: Path) -> dict[str, int]:
         """Write the source's files into `folder`; see the module docstring."""
-        module = importlib.import_module(
-            self.module
-        )  # first: a limit reaches loaded libraries only
+        module = importlib.import_module(self.module)  # before the limit, which it would escape
         with threadpool_limits(1):  # sums of matrix products depend on the number of threads
             counts: dict[str, int] = module.write(settings, folder)
         return counts
