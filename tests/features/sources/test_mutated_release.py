@@ -29,7 +29,10 @@ def expected_rows(name: str, lines: list[list[str]]) -> list[tuple]:
         return [(int(item), *(title or [None])) for item, *title in lines[1:]]
     if name == "a_pairs.csv":
         return sorted({tuple(map(int, line)) for line in lines[1:]})
-    return [tuple(int(x) if x else None for x in line + [""] * (3 - len(line))) for line in lines]
+    return [
+        tuple(int(x) if x.strip() else None for x in line + [""] * (3 - len(line)))
+        for line in lines
+    ]
 
 
 @trials.QUICK_AND_LONG
