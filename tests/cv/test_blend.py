@@ -248,7 +248,7 @@ def test_the_winner_is_the_highest_and_of_ties_the_simplest(means, want):
 
 def test_blend_method_offers_every_blender():
     assert get_args(settings.BlenderName) == ("auto", *blend.BLENDERS_BY_NAME), (
-        "BlenderName in pipeline/config/settings.py must list auto and the names of BLENDERS_BY_NAME"
+        "BlenderName (pipeline/config/settings.py) must list auto and BLENDERS_BY_NAME's names"
     )
 
 
