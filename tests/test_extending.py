@@ -105,8 +105,8 @@ def test_a_feature_a_network_part_and_a_blender_are_added_by_the_steps_of_the_pa
     choices = copy / "pipeline" / "config" / "settings.py"
     insert(choices, '    "hill_climbing",\n', '    "logit_median",\n')
 
-    told = run(copy, "sample", *TINY, "models=toy,din", "toy.gated.width=8")
-    assert "logit_median" in told
+    output = run(copy, "sample", *TINY, "models=toy,din", "toy.gated.width=8")
+    assert "logit_median" in output
     train = pl.read_parquet(only(copy, "sample/30_features/*/train.parquet"))
     assert train["h_distinct"].dtype == pl.Int32
     assert len(list((copy / "artifacts").glob("sample/50_train/toy-seed0-fold*"))) == 2

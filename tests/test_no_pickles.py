@@ -26,14 +26,6 @@ def folder(tmp_path):
     return tiny_challenge(tmp_path / "challenge", rows=24, width=4, items=12)
 
 
-def refusal(folder: Path) -> str:
-    store = folder.parent / "store"
-    with pytest.raises(InputError) as error:
-        write_store(store, schema.files(folder), published_sizes=False)
-    assert not store.exists()
-    return str(error.value)
-
-
 NPY = {
     "cut": lambda good: good[:-5],
     "no magic": lambda good: b"x" + good[1:],

@@ -18,6 +18,7 @@ import psutil
 
 from features.errors import InputError
 
+FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, or a limit
 HOST = socket.gethostname()  # folders may be shared between machines
 FULL_DISK = 1 << 16  # bytes: a disk with fewer free ones is full, whatever the error says
 SHORT_WRITE = (  # as polars, numpy and torch put it
@@ -87,8 +88,7 @@ def remove_leftovers(folder: Path) -> None:
 
 def disk_full(error: BaseException, folder: Path) -> str:
     """What to tell the user if `error` comes from a full disk or a limit; else nothing."""
-    numbers = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    by_number = isinstance(error, OSError) and error.errno in numbers
+    by_number = isinstance(error, OSError) and error.errno in FULL_ERRORS
     free = shutil.disk_usage(folder).free
     if not isinstance(error, Exception) or not (
         by_number or free < FULL_DISK or re.search(SHORT_WRITE, str(error))

@@ -12,13 +12,14 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from features.errors import InputError
+from features.store.atomic import FULL_ERRORS
 from pipeline.config import load as load_config
 from pipeline.config.settings import Settings
 from pipeline.runtime import processes, signals
 
 FULL = "; the disk is full or a limit is reached: make space and run the same command again"
 DENIED = "; fix its permissions, or name others: artifacts=DIR submissions=DIR data.dir=DIR"
-REMEDIES = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), FULL)
+REMEDIES = dict.fromkeys(FULL_ERRORS, FULL)
 REMEDIES |= dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), DENIED)
 TORCHRUN = "TORCHELASTIC_RUN_ID"  # environment variable of processes that torchrun started
 NO_MEMORY = "this machine's memory is not enough for these inputs and settings; numpy says:"

@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
+from features.errors import InputError
 from features.store import prepare, schema
 from features.store.store import Store, open_store
 
@@ -85,3 +87,12 @@ def replace_column(folder: Path, file: str, column: str, array: pa.Array) -> Non
     table = pq.read_table(path)
     index = table.schema.get_field_index(column)
     pq.write_table(table.set_column(index, column, array), path)
+
+
+def store_refusal(folder: Path) -> str:
+    """What 10_prepare's library says of bad files in `folder`; it must leave nothing behind."""
+    store = folder.parent / "store"
+    with pytest.raises(InputError) as error:
+        prepare.write_store(store, schema.files(folder), published_sizes=False)
+    assert not store.exists()
+    return str(error.value)

@@ -19,7 +19,7 @@ from features.store.prepare import write_store
 from features.store.store import open_store
 from pipeline.runtime import processes
 from submissions.check import read_ids
-from tests.helpers.worlds import replace_column, tiny_challenge
+from tests.helpers.worlds import replace_column, store_refusal, tiny_challenge
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -27,14 +27,6 @@ ROOT = Path(__file__).resolve().parents[3]
 @pytest.fixture
 def folder(tmp_path):
     return tiny_challenge(tmp_path / "challenge", rows=24, width=4, items=12)
-
-
-def refusal(folder: Path) -> str:
-    store = folder.parent / "store"
-    with pytest.raises(InputError) as error:
-        write_store(store, schema.files(folder), published_sizes=False)
-    assert not store.exists()
-    return str(error.value)
 
 
 def long_list(rows: int, length: int) -> pa.Array:
@@ -60,7 +52,7 @@ def test_a_list_too_long_for_memory_is_refused_by_its_footer(folder, monkeypatch
             batches(self, rows, columns=columns),
         )[1],
     )
-    message = refusal(folder)
+    message = store_refusal(folder)
     for where, n in (("train.parquet: item_seq", 24), ("item_info.parquet: item_tags", 12)):
         expected = (
             f"{where}: found {2**22 + 4 * (n - 1)} elements in one row group; expected at most"
@@ -126,7 +118,9 @@ def test_the_limit_on_memory_ends_with_its_block(monkeypatch):
 
 def test_a_list_that_fits_in_memory_is_refused_while_reading(folder):
     replace_column(folder, "train", "item_seq", long_list(24, 10**6))
-    assert "train.parquet: item_seq: found 1000000 elements in row 0 (1 row); ex" in refusal(folder)
+    assert "train.parquet: item_seq: found 1000000 elements in row 0 (1 row); ex" in store_refusal(
+        folder
+    )
 
 
 def test_lists_that_are_too_wide_are_refused(folder):
@@ -134,10 +128,10 @@ def test_lists_that_are_too_wide_are_refused(folder):
         [[1] * (parquet.MAX_WIDTH + 1)] * 24, pa.list_(pa.int8(), parquet.MAX_WIDTH + 1)
     )
     replace_column(folder, "train", "item_seq", wide)
-    message = refusal(folder)
+    message = store_refusal(folder)
     assert "found lists of 10001 elements; expected lists of at most 10000 elements" in message
     replace_column(folder, "train", "item_seq", wide.cast(pa.list_(pa.int8())))
-    message = refusal(folder)
+    message = store_refusal(folder)
     assert "found lists of 10001 elements; expected lists of at most 10000 elements" in message
 
 
@@ -159,13 +153,15 @@ def test_a_footer_with_a_wrong_number_of_rows(folder):
     changed = footer.replace(bytes([0x16, 48]), bytes([0x16, 46]), 1)  # zigzag: 24, 23
     path.write_bytes(data[: -8 - length] + changed + data[-8:])
     assert pq.ParquetFile(path).metadata.num_rows == 23
-    assert "train.parquet: found 24 rows; expected 23 rows, as its footer says" in refusal(folder)
+    assert "train.parquet: found 24 rows; expected 23 rows, as its footer says" in store_refusal(
+        folder
+    )
 
 
 def test_column_names_cannot_break_a_message(folder):
     table = pa.table({"a\nerror: fine\x1b[2J": [1], **{f"c{i}" * 50: [1] for i in range(30)}})
     pq.write_table(table, folder / "valid.parquet")
-    message = refusal(folder)
+    message = store_refusal(folder)
     line = next(line for line in message.splitlines() if "valid.parquet: label" in line)
     assert r"a\nerror: fine\x1b[2J" in line
     assert "and 11 more" in line
@@ -183,7 +179,7 @@ def test_ids_at_the_limits_of_int64_reach_the_submission(folder, tmp_path):
     assert open_store(store).test.id.tolist() == ids.tolist()
     assert read_ids(folder / "test.parquet").tolist() == ids.tolist()
     replace_column(folder, "test", "ID", pa.array([2**64 - 1, 1, 2, 3, 4, 5], pa.uint64()))
-    assert "ID: found 18446744073709551615 in row 0" in refusal(folder)
+    assert "ID: found 18446744073709551615 in row 0" in store_refusal(folder)
 
 
 MANIFESTS = {
