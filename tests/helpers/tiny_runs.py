@@ -4,7 +4,10 @@ import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+
+from pipeline.config.load import load
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = [
@@ -25,3 +28,10 @@ def run(*arguments: str, code: int = 0, shell: bool = True, **variables: str) ->
 
 def last_line(output: str) -> dict:
     return json.loads(output.strip().splitlines()[-1])
+
+
+def run_stages(overrides: list[str], *stages: str) -> None:
+    """Run stages of the sample in this process."""
+    settings = load("sample", overrides)
+    for stage in stages:
+        import_module(f"pipeline.{stage}").work(settings, False)

@@ -130,9 +130,9 @@ def test_what_two_want_at_once_is_made_once(tmp_path, capsys):
             for one in [pool.submit(build, target, force, fill) for _ in range(2)]:
                 one.result()
         assert len(made) == 1 + force
-    said = capsys.readouterr().out.splitlines()
-    assert sum("waits for process" in line for line in said) == 2
-    assert sum(" is up to date" in line for line in said) == 2
+    lines = capsys.readouterr().out.splitlines()
+    assert sum("waits for process" in line for line in lines) == 2
+    assert sum(" is up to date" in line for line in lines) == 2
     assert [path.name for path in tmp_path.iterdir()] == [target.path.name]
 
 

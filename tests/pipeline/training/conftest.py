@@ -1,14 +1,13 @@
 """A run of one network on a tiny sample, whose fits are trained, and one whose fits are not."""
 
 import shutil
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from pipeline import graph
 from pipeline.config.load import load
-from tests.helpers.tiny_runs import TINY
+from tests.helpers.tiny_runs import TINY, run_stages
 from tests.pipeline.training.fit_runs import KEY, LAST_EPOCH
 
 
@@ -19,8 +18,7 @@ def trained(tmp_path_factory):
     own = [f"network.fit.max_epochs={LAST_EPOCH}", f"network.fit.patience={LAST_EPOCH}"]
     own += ["models=qin", "train.save_every=0", "train.workers=1", f"artifacts={folder}"]
     overrides = [*(override for override in TINY if "max_epochs" not in override), *own]
-    for stage in ("00_data", "10_prepare", "20_folds", "50_train"):
-        import_module(f"pipeline.{stage}").work(load("sample", overrides), False)
+    run_stages(overrides, "00_data", "10_prepare", "20_folds", "50_train")
     return overrides
 
 

@@ -1,6 +1,5 @@
 """What 50_train prints and refuses; rows in memory and on disk."""
 
-import importlib
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +18,7 @@ from pipeline.probes import history_use
 from pipeline.training import fits
 from pipeline.training.context import TrainingContext
 from pipeline.training.item_tables import item_table
+from tests.helpers.tiny_runs import run_stages
 
 PLAIN = NetworkSettings(interest="asta", interaction="qnn")
 ITEMS = Items(tags=np.array([[0, 0], [0, 3]]), content=np.zeros((2, 4), np.float32))
@@ -61,8 +61,7 @@ def overrides(tmp_path_factory):
     sizes = [f"data.{name}=60" for name in ("users", "valid_users", "test_users")]
     tiny = ["data.items=200", "network.embedding_dim=4", "network.fit.batch_size=32", "folds.n=2"]
     own = ["models=din", "network.fit.max_epochs=1", f"artifacts={tmp_path_factory.mktemp('a')}"]
-    for stage in ("00_data", "10_prepare", "20_folds"):
-        importlib.import_module(f"pipeline.{stage}").work(load("sample", sizes + tiny + own), False)
+    run_stages(sizes + tiny + own, "00_data", "10_prepare", "20_folds")
     return sizes + tiny + own
 
 

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from pipeline import graph
 from pipeline.config.load import load
 from pipeline.runtime import cli
 from pipeline.training import torchrun as torchrun_session
-from tests.helpers.tiny_runs import ROOT, TINY
+from tests.helpers.tiny_runs import ROOT, TINY, run_stages
 
 NO_DROPOUT = ["qin.qnn.dropout=0", "final.final.dropout=0", "final.din.dropout=0"]
 PLAIN = [*TINY, "models=qin,final", "qin.fit.batch_size=100", *NO_DROPOUT]
@@ -28,9 +27,8 @@ PLAIN = [*TINY, "models=qin,final", "qin.fit.batch_size=100", *NO_DROPOUT]
 def prepared(tmp_path_factory):
     """A folder with rows, folds, and the fits of one process."""
     folder = tmp_path_factory.mktemp("torchrun")
-    s = load("sample", [*PLAIN, f"artifacts={folder}", "train.backend=serial"])
-    for stage in ("00_data", "10_prepare", "20_folds", "50_train"):
-        import_module(f"pipeline.{stage}").work(s, False)
+    overrides = [*PLAIN, f"artifacts={folder}", "train.backend=serial"]
+    run_stages(overrides, "00_data", "10_prepare", "20_folds", "50_train")
     return folder
 
 
