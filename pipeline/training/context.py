@@ -1,6 +1,5 @@
 """What the fits of a run are trained on: its rows, on one device or on disk, and its networks."""
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from models.batches.disk_array import DiskArray
 from models.batches.source import RowSource, RowValues
 from models.network import Network
 from models.settings import NetworkSettings
+from models.training.determinism import make_deterministic
 from models.training.fit import (
     BatchProgress,
     CheckpointMismatch,
@@ -75,9 +75,7 @@ class TrainingContext:
     def open(cls, settings: Settings, store_folder: Path, folds_folder: Path) -> "TrainingContext":
         settings = replace(settings, networks=graph.networks(settings))
         store, device = open_store(store_folder), pick_device(settings.train.device)
-        if device.type == "cuda":
-            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-            torch.use_deterministic_algorithms(True, warn_only=True)
+        make_deterministic(device)
         placed = place_rows(settings, store, folds_folder, device)
         return cls(settings, store, device, placed.rows, placed.label, placed.fold)
 

@@ -1,0 +1,1 @@
+"""What a GPU computes, how fast it is, and what makes it faster: `python -m bench.gpu`."""

@@ -1,0 +1,111 @@
+"""Everything that is to be known about a GPU, in one run of at most --minutes.
+
+reads   nothing: rows are generated; --store and --folds add scores on real rows
+writes  OUT/gpu.json and OUT/gpu.md, again after every row that a part finds
+run     python -m bench.gpu [--out artifacts/bench/gpu] [--minutes 8] [--parts networks,epochs]
+        [--wheels DIR] [--store DIR --folds DIR] [--toy] [--dry-run]
+
+The parts, their budgets and what each measures: docs/performance.md. Exit code 1 says that a part
+failed or a check did not hold; parts that ran out of time do not count.
+"""
+
+import argparse
+import os
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from features.errors import InputError
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.gpu",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--out", type=Path, default=Path("artifacts/bench/gpu"))
+    parser.add_argument("--minutes", type=float, default=8.0, help="for all parts together (8)")
+    parser.add_argument("--parts", default="", help="comma-separated; all by default")
+    parser.add_argument("--wheels", type=Path, help="packages to install, as bench.gpu.wheels made")
+    parser.add_argument("--store", type=Path, help="folder of 10_prepare, for scores on real rows")
+    parser.add_argument("--folds", type=Path, help="folder of 20_folds on that store")
+    parser.add_argument("--toy", action="store_true", help="toy sizes, on the CPU")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print what would run and be carried"
+    )
+    arguments = parser.parse_args(argv)
+    try:
+        return run(arguments)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted: finished parts are kept", file=sys.stderr)
+        return 130
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check the arguments, install the wheels, run the parts and print the last line."""
+    from bench.gpu import runner, wheels
+    from bench.gpu.parts import PARTS
+    from bench.gpu.scale import TOY_SCALE, Scale
+
+    names = arguments.parts.split(",") if arguments.parts else [part.name for part in PARTS]
+    unknown = set(names) - {part.name for part in PARTS}
+    if unknown:
+        known = ", ".join(part.name for part in PARTS)
+        raise InputError(f"--parts: no {', '.join(sorted(unknown))}; there are {known}")
+    if (arguments.store is None) != (arguments.folds is None):
+        raise InputError("--store and --folds belong together: give both, or neither")
+    parts = [part for part in PARTS if part.name in names]
+    if arguments.dry_run:
+        for part in parts:
+            print(f"{part.name:<16} {part.budget:>4.0f} s  {part.title}")
+        print("\n".join(wheels.travel(arguments.wheels)))
+        return 0
+    import torch
+
+    if not arguments.toy and not torch.cuda.is_available():
+        raise InputError("torch sees no CUDA device here; --toy runs every part at toy sizes")
+    scale = replace(
+        TOY_SCALE if arguments.toy else Scale(),
+        store=arguments.store, folds=arguments.folds, wheels=arguments.wheels,
+    )  # fmt: skip
+    started = time.monotonic()
+    if arguments.wheels is not None:
+        os.environ |= wheels.install(arguments.wheels, arguments.out / "packages")
+    results = runner.run(
+        parts, scale, 60 * arguments.minutes, arguments.out, machine(scale.torch_device)
+    )
+    states = [result.state for result in results]
+    counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states))
+    wrong = [result.name for result in results if result.wrong]
+    print(
+        f"gpu: parts {counts}; {'wrong: ' + ', '.join(wrong) if wrong else 'all checks hold'};"
+        f" {time.monotonic() - started:.0f} s; {arguments.out / 'gpu.md'}"
+    )
+    return 1 if wrong else 0
+
+
+def machine(device) -> dict:
+    """The card, the processor and the versions."""
+    import torch
+
+    from bench.output import describe_machine
+
+    described = describe_machine()
+    if device.type == "cuda":
+        card = torch.cuda.get_device_properties(device)
+        described = {
+            "card": card.name,
+            "card_gib": round(card.total_memory / 2**30),
+            "capability": f"{card.major}.{card.minor}",
+            "cuda": torch.version.cuda,
+        } | described
+    return described
+
+
+if __name__ == "__main__":
+    sys.exit(main())

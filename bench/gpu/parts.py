@@ -1,0 +1,19 @@
+"""The parts of bench.gpu, the most important first, and the seconds that each may take."""
+
+from bench.gpu.runner import Part
+
+PARTS = (
+    Part("networks", "bench.gpu.correctness:networks", "Networks on the GPU and on the CPU", 40),
+    Part("operators", "bench.gpu.correctness:operators", "AUC, ragged attention and batches", 30),
+    Part("repeat", "bench.gpu.correctness:repeat", "The same fit twice, and resumed", 30),
+    Part("epochs", "bench.gpu.epochs:epochs", "Epochs at published settings", 90),
+    Part("scores", "bench.gpu.scores:scores", "AUC of faster arithmetic, generated rows", 90),
+    Part("real", "bench.gpu.scores:scores_on_store", "AUC of faster arithmetic, real rows", 120),
+    Part("sample", "bench.gpu.sample:sample", "The sample, end to end", 90),
+    Part("kernels", "bench.gpu.profiling:kernels", "Kernels of a training step", 40),
+    Part("variants", "bench.gpu.variants:variants", "What makes training faster", 90),
+    Part("padded", "bench.gpu.epochs:padded_loop", "The published way of working, same card", 40),
+    Part("convergence", "bench.gpu.deployment:convergence", "Fits to convergence, whole runs", 90),
+    Part("serving", "bench.gpu.deployment:serving", "Single requests", 30),
+    Part("torchrun", "bench.gpu.deployment:torchrun", "One fit over two cards", 60),
+)  # fmt: skip

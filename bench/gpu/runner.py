@@ -1,0 +1,180 @@
+"""Run the parts one after another, each in a process of its own, and write what they find at once.
+
+A part is a generator of table rows, named as module:function and imported in its process alone. It
+has a budget in seconds: when that is spent, its process is killed, and the rows that it has yielded
+stay. A part that raises is recorded with its traceback. After every row, gpu.json and gpu.md are
+written again, so that a run that is cut off leaves what it has found.
+"""
+
+import importlib
+import json
+import multiprocessing
+import os
+import signal
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from bench.gpu.scale import Scale
+from bench.output import table_header, table_row
+
+LEAST = 0.1  # share of a part's budget that must be left for it to start
+PRELOAD = ["torch", "bench.gpu.scale", "models.training.fit"]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """name, module:function, what it answers, and the seconds that it may take."""
+
+    name: str
+    target: str
+    title: str
+    budget: float
+
+
+@dataclass(slots=True)
+class PartResult:
+    """What came of a part.
+
+    state   done, failed, cut off, or skipped
+    rows    of its table, in order
+    reason  why it was skipped or cut off, or the traceback
+    """
+
+    name: str
+    title: str
+    state: str = "skipped"
+    seconds: float = 0.0
+    rows: list[dict] = field(default_factory=list)
+    reason: str = ""
+
+    @property
+    def wrong(self) -> bool:
+        """Whether it failed, or a check in it did not hold."""
+        return self.state == "failed" or any(row.get("ok") is False for row in self.rows)
+
+
+def run(
+    parts: Sequence[Part], scale: Scale, seconds: float, out: Path, machine: dict
+) -> list[PartResult]:
+    """Run `parts` in order for at most `seconds`, and write gpu.json and gpu.md into `out`."""
+    out.mkdir(parents=True, exist_ok=True)
+    deadline, results = time.monotonic() + seconds, []
+    for part in parts:
+        result = PartResult(part.name, part.title)
+        results.append(result)
+        limit = min(part.budget, deadline - time.monotonic())
+        if limit < LEAST * part.budget:
+            result.reason = (
+                f"the time is spent: {max(limit, 0):.0f} s of {part.budget:.0f} are left"
+            )
+        else:
+            for _ in run_part(part, scale, limit, result):
+                write(results, machine, out)
+        print(f"{part.name}: {result.state} in {result.seconds:.1f} s {result.reason}", flush=True)
+        write(results, machine, out)
+    return results
+
+
+def run_part(part: Part, scale: Scale, limit: float, result: PartResult) -> Iterator[None]:
+    """Run one part into `result` for at most `limit` seconds; yields after every row."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(sender, part.target, scale), daemon=False)
+    started = time.monotonic()
+    process.start()
+    sender.close()
+    try:
+        while True:
+            left = started + limit - time.monotonic()
+            if not receiver.poll(max(left, 0)):
+                result.state, result.reason = "cut off", f"after {limit:.0f} s, its budget"
+                return
+            try:
+                kind, value = receiver.recv()
+            except EOFError:
+                kind, value = "failed", "its process was killed"
+            result.seconds = round(time.monotonic() - started, 1)
+            if kind == "row":
+                result.rows.append(value)
+                print(f"{part.name}: {line(value)}", flush=True)
+                yield
+                continue
+            result.state, result.reason = kind, value
+            return
+    finally:
+        result.seconds = round(time.monotonic() - started, 1)
+        _kill(process)
+
+
+def line(row: dict) -> str:
+    """A row as one line of a log."""
+    return ", ".join(f"{name} {cell(value)}" for name, value in row.items())
+
+
+def _work(sender: Connection, target: str, scale: Scale) -> None:
+    os.setsid()  # so that its own processes can be killed with it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the caller, which kills us
+    module, _, function = target.partition(":")
+    try:
+        for row in getattr(importlib.import_module(module), function)(scale):
+            sender.send(("row", row))
+        sender.send(("done", ""))
+    except Exception:
+        sender.send(("failed", traceback.format_exc()))
+
+
+def _kill(process: multiprocessing.process.BaseProcess) -> None:
+    """Kill the process and those that it has started."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        process.kill()  # it is not yet the leader of its group, or has ended
+    process.join()
+
+
+def write(results: Sequence[PartResult], machine: dict, out: Path) -> None:
+    """Replace gpu.json and gpu.md in `out`."""
+    tables = {"machine": machine, "parts": [asdict(result) for result in results]}
+    for name, text in (
+        ("gpu.json", json.dumps(tables, indent=1)),
+        ("gpu.md", "\n".join(markdown(results, machine))),
+    ):
+        scratch = out / f".{name}"
+        scratch.write_text(text + "\n")
+        scratch.replace(out / name)
+
+
+def markdown(results: Sequence[PartResult], machine: dict) -> Iterator[str]:
+    """A paragraph on the machine, then a table for each part."""
+    yield ", ".join(f"{name} {value}" for name, value in machine.items())
+    for result in results:
+        yield f"\n### {result.title}\n"
+        yield f"`--parts {result.name}`: {result.state} in {result.seconds:.1f} s."
+        if result.rows:
+            names = list(result.rows[0])
+            yield "\n" + table_header(names)
+            yield from (table_row([cell(row.get(name)) for name in names]) for row in result.rows)
+        if result.reason:
+            yield f"\n```\n{result.reason.strip()}\n```"
+
+
+def cell(value: object) -> str:
+    """A value of a row for people: four significant digits, yes and no, a dash for None."""
+    match value:
+        case None:
+            return "—"
+        case bool():
+            return "yes" if value else "no"
+        case float() if value and not 1e-3 <= abs(value) < 1e6:
+            return f"{value:.2e}"
+        case float():
+            return f"{value:.5g}"
+        case int():
+            return f"{value:,}"
+        case _:
+            return str(value)
