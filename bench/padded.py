@@ -50,9 +50,12 @@ def collate(rows: list) -> tuple[Tensor, ...]:
     return *(torch.from_numpy(column.astype(np.int64)) for column in ids), torch.from_numpy(label)
 
 
-def loader(rows: Rows, label: Tensor, batch_size: int, shuffle: bool) -> DataLoader:
-    """Batches that this process loads, since training needs all cores."""
-    return DataLoader(PaddedRows(rows, label), batch_size, shuffle, collate_fn=collate)
+def loader(
+    rows: Rows, label: Tensor, batch_size: int, shuffle: bool, workers: int = 0
+) -> DataLoader:
+    """Batches that `workers` processes load; on a CPU none, since training needs all cores."""
+    dataset = PaddedRows(rows, label)
+    return DataLoader(dataset, batch_size, shuffle, num_workers=workers, collate_fn=collate)
 
 
 def quadratic(layer: QuadraticLayer, x: Tensor) -> Tensor:

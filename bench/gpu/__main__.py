@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check the arguments, install the wheels, run the parts and print the last line."""
-    from bench.gpu import runner, wheels
+    from bench.gpu import runner
     from bench.gpu.parts import PARTS
     from bench.gpu.scale import TOY_SCALE, Scale
 
@@ -63,6 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         for part in parts:
             print(f"{part.name:<16} {part.budget:>4.0f} s  {part.title}")
+        from bench.gpu import wheels
+
         print("\n".join(wheels.travel(arguments.wheels)))
         return 0
     import torch
@@ -75,6 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
     )  # fmt: skip
     started = time.monotonic()
     if arguments.wheels is not None:
+        from bench.gpu import wheels
+
         os.environ |= wheels.install(arguments.wheels, arguments.out / "packages")
     results = runner.run(
         parts, scale, 60 * arguments.minutes, arguments.out, machine(scale.torch_device)

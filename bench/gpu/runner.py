@@ -18,6 +18,8 @@ from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import torch
+
 from bench.gpu.scale import Scale
 from bench.output import table_header, table_row
 
@@ -118,6 +120,8 @@ def line(row: dict) -> str:
 
 def _work(sender: Connection, target: str, scale: Scale) -> None:
     os.setsid()  # so that its own processes can be killed with it
+    if scale.toy:
+        torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the caller, which kills us
     module, _, function = target.partition(":")
     try:

@@ -99,6 +99,6 @@ class Scale:
 
 
 TOY_SCALE = Scale(
-    device="cpu", rows=2048, held_rows=512, items=500, batch=256, seeds=(0,), fit_seconds=2.0,
+    device="cpu", rows=512, held_rows=128, items=300, batch=64, seeds=(0,), fit_seconds=2.0,
     steps=3, toy=True,
 )  # fmt: skip

@@ -186,27 +186,35 @@ def train_epoch(
 ) -> float:
     """One pass over `batches` and their labels (see models.batches.feed); the mean loss per row."""
     network.train()
-    parameters = list(network.parameters())
-    device = parameters[0].device
+    device = next(network.parameters()).device
     total, n_rows = torch.zeros((), dtype=torch.float64, device=device), 0
     while True:
         with record_function("batch"):
             batch, label = next(batches, (None, None))
         if batch is None:
             break
-        optimiser.zero_grad(set_to_none=True)
-        with record_function("forward"), matmul_precision(cfg.precision, device):
-            batch_loss = loss(network, batch, label, cfg)
-        with record_function("backward"):
-            distributed.backward(batch_loss, parameters, len(label))
-        with record_function("update"):
-            add_embedding_l2(network, cfg.embedding_l2)
-            torch.nn.utils.clip_grad_norm_(parameters, cfg.clip_norm)
-            optimiser.step()
+        batch_loss = train_step(network, batch, label, optimiser, cfg)
         if len(label):  # one process may have no row of a small batch
-            total += batch_loss.detach() * len(label)
+            total += batch_loss * len(label)
         n_rows += len(label)
     return distributed.mean(total, n_rows)
+
+
+def train_step(
+    network: Network, batch: Any, label: Tensor, optimiser: torch.optim.Optimizer, cfg: FitSettings
+) -> Tensor:
+    """One step on a batch with its labels (B,) float; the loss () that it had before the step."""
+    parameters = list(network.parameters())
+    optimiser.zero_grad(set_to_none=True)
+    with record_function("forward"), matmul_precision(cfg.precision, label.device):
+        batch_loss = loss(network, batch, label, cfg)
+    with record_function("backward"):
+        distributed.backward(batch_loss, parameters, len(label))
+    with record_function("update"):
+        add_embedding_l2(network, cfg.embedding_l2)
+        torch.nn.utils.clip_grad_norm_(parameters, cfg.clip_norm)
+        optimiser.step()
+    return batch_loss.detach()
 
 
 def add_embedding_l2(network: Network, weight: float) -> None:

@@ -1,0 +1,263 @@
+"""Whether the device computes what the CPU computes, and the same thing every time.
+
+    networks    logits, gradients and the weights after two steps, against float64 on the CPU
+    operators   the exact AUC against scikit-learn, ragged attention against loops over its entries,
+                and the batches of rows on the device, on the host and on disk against each other
+    repeat      a fit twice, and one that was stopped and resumed: the same bytes, or how far apart
+
+Distances are ||x - y|| / ||y||. A distance may be twice that of the CPU's own float32, or as much as
+TOLERANCES where that is more. Adam divides a gradient by its own size, so that rounding alone moves a weight
+whose gradient is 0, such as a bias before batch norm, by a whole step: there float32 is far from
+float64 on the CPU too.
+"""
+
+import copy
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench import challenge_like
+from bench.gpu.scale import NETWORKS, Scale
+from cv.auc import auc
+from models.batches.disk_array import DiskArray
+from models.batches.feed import batches_on_device
+from models.batches.rows import COLUMNS, Batch, Rows
+from models.batches.stream import StreamRows, min_memory
+from models.layers import ragged
+from models.layers.ragged import History
+from models.network import Network
+from models.settings import NetworkSettings
+from models.training.determinism import make_deterministic
+from models.training.fit import fit, train_step
+from models.training.losses import loss
+
+TOLERANCES = {"logits": 1e-5, "gradients": 1e-4, "weights": 1e-3}
+ROWS, TIED = 1024, 1000  # rows of a compared batch, and distinct scores among those of an AUC
+
+
+def distance(x: Tensor, y: Tensor) -> float:
+    """||x - y|| / ||y|| in float64 on the CPU."""
+    x, y = x.detach().double().cpu(), y.detach().double().cpu()
+    return float((x - y).norm() / y.norm().clamp(min=1e-300))
+
+
+def networks(scale: Scale) -> Iterator[dict]:
+    """Every network in float32 on the CPU and on the device, against float64 on the CPU."""
+    make_deterministic(scale.torch_device)
+    for name in (*NETWORKS, "transformer_dcn"):
+        cfg = without_dropout(scale.settings(name, precision="float32"))
+        rows, label = challenge_like.rows(min(ROWS, scale.rows), cfg.max_len, scale.items)
+        cpu = torch.device("cpu")
+        network = replace(scale, device="cpu").network(cfg)
+        with torch.no_grad():  # embeddings of 1e-4 would hide what happens to them
+            for table in network.embedding_tables():
+                table.mul_(100)
+        exact = two_steps(network, rows, label, cfg, cpu, torch.float64)
+        on_cpu = two_steps(network, rows, label, cfg, cpu, torch.float32)
+        found = two_steps(network, rows, label, cfg, scale.torch_device, torch.float32)
+        for what, tolerance in TOLERANCES.items():
+            error, own = (distance(x[what], exact[what]) for x in (found, on_cpu))
+            tolerance = max(tolerance, 2 * own)
+            yield {
+                "network": name,
+                "float32": what,
+                "distance": error,
+                "the CPU's": own,
+                "tolerance": tolerance,
+                "ok": error <= tolerance,
+            }
+
+
+def without_dropout(cfg: NetworkSettings) -> NetworkSettings:
+    """`cfg` without its random part, which differs between devices."""
+    parts = ("din", "asta", "qnn", "mlp", "final", "transformer", "cross")
+    return replace(cfg, **{part: replace(getattr(cfg, part), dropout=0.0) for part in parts})
+
+
+def two_steps(
+    network: Network, rows: Rows, label: Tensor, cfg: NetworkSettings, device, dtype
+) -> dict[str, Tensor]:
+    """Logits and gradients of the first step, and how far two steps moved the weights."""
+    network = copy.deepcopy(network).to(device, dtype).train()
+    before = flat(p.detach().clone() for p in network.parameters())
+    rows, label = rows.to(device), label.to(device, dtype)
+    optimiser = torch.optim.Adam(network.parameters(), lr=cfg.fit.learning_rate, fused=True)
+    found = {}
+    for step in range(2):
+        batch = rows.batch(torch.arange(len(rows), device=device))
+        if not step:
+            with torch.no_grad():
+                found["logits"] = copy.deepcopy(network)(batch)
+            loss(network, batch, label, cfg.fit).backward()
+            found["gradients"] = flat(p.grad for p in network.parameters())
+        train_step(network, batch, label, optimiser, cfg.fit)
+    return found | {"weights": flat(network.parameters()) - before}
+
+
+def flat(tensors) -> Tensor:
+    return torch.cat([t.detach().flatten().clone() for t in tensors])
+
+
+def operators(scale: Scale) -> Iterator[dict]:
+    """Checks of what the networks and the scores are built from."""
+    yield {"check": "AUC, tied scores, against scikit-learn", **auc_against_sklearn(scale)}
+    for name, error in ragged_against_loops(scale.torch_device).items():
+        yield {"check": f"ragged.{name} against loops", "distance": error, "ok": error < 1e-5}
+    for name, same in batches_everywhere(scale).items():
+        yield {"check": f"batches of rows {name}", "distance": 0.0 if same else 1.0, "ok": same}
+
+
+def auc_against_sklearn(scale: Scale) -> dict:
+    from sklearn.metrics import roc_auc_score
+
+    g = torch.Generator().manual_seed(0)
+    label = torch.randint(0, 2, (scale.rows,), generator=g)
+    score = ((label + 2 * torch.randn(scale.rows, generator=g)) * TIED / 10).round() / TIED
+    ours = auc(label.to(scale.torch_device), score.to(scale.torch_device))
+    error = abs(ours - roc_auc_score(label.numpy(), score.numpy()))
+    return {"distance": error, "ok": error < 1e-12 and ours == auc(label, score)}
+
+
+def ragged_against_loops(device: torch.device) -> dict[str, float]:
+    """The largest distance of the outputs and gradients of each operator in float32."""
+    g = torch.Generator().manual_seed(0)
+    length = torch.randint(0, 9, (200,), generator=g)
+    length[7] = 0
+    offsets = torch.zeros(201, dtype=torch.int64)
+    torch.cumsum(length, 0, out=offsets[1:])
+    row = torch.repeat_interleave(length)
+    position = torch.randint(0, 50, (len(row),), generator=g)
+    history = History(position, row, offsets)
+    x, items, weight = (torch.randn(s, generator=g) for s in ((200, 24), (50, 24), (len(row),)))
+    there = History(*(t.to(device) for t in (position, row, offsets)))
+    cases = {
+        "dot": (lambda a, b, h: ragged.dot(a, b, h), loop_dot, (x, items)),
+        "pool": (lambda w, b, h: ragged.pool(w, b, h), loop_pool, (weight, items)),
+        "softmax": (lambda w, h: ragged.softmax(w, h), loop_softmax, (weight,)),
+        "of_rows": (lambda a, h: ragged.of_rows(a, h), lambda a, h: a[h.row], (x,)),
+        "of_items": (lambda b, h: ragged.of_items(b, h), lambda b, h: b[h.position], (items,)),
+    }
+    errors = {}
+    for name, (ours, loops, inputs) in cases.items():
+        a = values_and_gradients(ours, [t.to(device) for t in inputs], there)
+        b = values_and_gradients(loops, [t.double() for t in inputs], history)
+        errors[name] = max(distance(u, v) for u, v in zip(a, b, strict=True))
+    return errors
+
+
+def values_and_gradients(function, inputs: list[Tensor], history: History) -> list[Tensor]:
+    inputs = [t.clone().requires_grad_() for t in inputs]
+    value = function(*inputs, history)
+    slope = torch.randn(value.shape, generator=torch.Generator().manual_seed(1)).to(value)
+    return [value, *torch.autograd.grad((value * slope).sum(), inputs)]
+
+
+def loop_dot(query: Tensor, items: Tensor, history: History) -> Tensor:
+    pairs = zip(history.row, history.position, strict=True)
+    return torch.stack([(query[r] * items[p]).sum() for r, p in pairs])
+
+
+def loop_pool(weight: Tensor, items: Tensor, history: History) -> Tensor:
+    rows = [items.new_zeros(items.shape[1]) for _ in range(len(history.offsets) - 1)]
+    for e, (r, p) in enumerate(zip(history.row.tolist(), history.position, strict=True)):
+        rows[r] = rows[r] + weight[e] * items[p]
+    return torch.stack(rows)
+
+
+def loop_softmax(score: Tensor, history: History) -> Tensor:
+    return torch.cat([s.softmax(0) for s in score.split(history.offsets.diff().tolist())])
+
+
+def batches_everywhere(scale: Scale) -> dict[str, bool]:
+    """Whether rows on the host and on disk give the batches that rows on the device give."""
+    device, size = scale.torch_device, scale.batch
+    rows, label = challenge_like.rows(min(scale.rows, 8 * size), 64, scale.items)
+    expected = passed(rows.to(device), label.to(device), size, device, shuffled=True)
+    host = passed(replace(rows, on_host=True), label, size, device, shuffled=True)
+    in_order = passed(rows.to(device), label.to(device), size, device, shuffled=False)
+    with tempfile.TemporaryDirectory() as folder:
+        disk, disk_label = on_disk(rows, label, Path(folder), size)
+        streamed = passed(disk, disk_label, size, device, shuffled=False)
+    return {
+        "on the host": same_batches(host, expected),
+        "on disk": same_batches(streamed, in_order),
+    }
+
+
+def passed(rows, label, size: int, device: torch.device, shuffled: bool) -> list:
+    shuffle = torch.Generator().manual_seed(0) if shuffled else None
+    return list(batches_on_device(rows, label, rows.plan(size, shuffle), device))
+
+
+def same_batches(a: list[tuple[Batch, Tensor]], b: list[tuple[Batch, Tensor]]) -> bool:
+    def tensors(pair):
+        batch, label = pair
+        h = batch.history
+        columns = (batch.items, batch.target, batch.likes, batch.views)
+        return (*columns, h.position, h.row, h.offsets, label)
+
+    pairs = [zip(tensors(x), tensors(y), strict=True) for x, y in zip(a, b, strict=True)]
+    return all(u.device == v.device and torch.equal(u, v) for pair in pairs for u, v in pair)
+
+
+def on_disk(rows: Rows, label: Tensor, folder: Path, size: int) -> tuple[StreamRows, DiskArray]:
+    """`rows` written to `folder` and mapped."""
+    arrays = {name: getattr(rows, name) for name in (*COLUMNS, "values", "offsets")}
+    mapped = SimpleNamespace()
+    for name, values in (arrays | {"label": label.byte()}).items():
+        np.save(folder / f"{name}.npy", values.numpy())
+        setattr(mapped, name, np.load(folder / f"{name}.npy", mmap_mode="r"))
+    memory = min_memory(size, rows.max_len)
+    disk = StreamRows.of_split(
+        mapped, mapped.values, mapped.offsets, rows.n_items, rows.max_len, memory
+    )
+    return disk, DiskArray.of(mapped.label)
+
+
+def repeat(scale: Scale) -> Iterator[dict]:
+    """A fit of each network twice, and once more stopped after its first epoch and resumed."""
+    make_deterministic(scale.torch_device)
+    for name in NETWORKS:
+        cfg = scale.settings(name, max_epochs=3, patience=9)
+        rows, label = scale.draw(cfg.max_len, min(scale.rows, 40 * scale.batch))
+        first, saved = logits_of_fit(scale, cfg, rows, label)
+        again, _ = logits_of_fit(scale, cfg, rows, label)
+        resumed, _ = logits_of_fit(scale, cfg, rows, label, saved)
+        for what, other in (("again", again), ("resumed after one epoch", resumed)):
+            same = torch.equal(first, other)
+            yield {
+                "network": name,
+                "fit": what,
+                "same bytes": same,
+                "distance of logits": 0.0 if same else distance(other, first),
+                "ok": same,
+            }
+
+
+def logits_of_fit(
+    scale: Scale, cfg: NetworkSettings, rows: Rows, label: Tensor, state: bytes | None = None
+) -> tuple[Tensor, bytes]:
+    """Held-out logits of a fit, and its state after the first epoch as a file would hold it."""
+    import io
+
+    saved: list[bytes] = []
+
+    def save(make) -> None:
+        if not saved:
+            buffer = io.BytesIO()
+            torch.save(make(), buffer)
+            saved.append(buffer.getvalue())
+
+    network = scale.network(cfg)
+    held = rows.take(torch.arange(2 * scale.batch, device=rows.device))
+    report = fit(
+        network, rows, label, held, label[: 2 * scale.batch], cfg.fit, seed=0, score=auc, save=save,
+        state=state and torch.load(io.BytesIO(state), "cpu", weights_only=True),
+    )  # fmt: skip
+    return report.held_logits, saved[0]

@@ -1,0 +1,151 @@
+"""Training and prediction at published settings, and the published way of working beside them.
+
+An epoch is the one of models.training.fit: a new order of the rows, their batches, all steps. The
+first one warms up, and the second one counts. Labels are noise, so that nothing is learned here.
+"""
+
+import itertools
+import statistics
+import time
+import warnings
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor
+
+from bench import padded
+from bench.gpu.scale import NETWORKS, Scale
+from bench.padded import PaddedNetwork
+from models.batches.feed import batches_on_device
+from models.batches.rows import Rows
+from models.network import Network
+from models.settings import FitSettings
+from models.training.determinism import make_deterministic
+from models.training.fit import predict, train_epoch
+
+WARM = 10  # steps before a timing
+DATALOADER_WORKERS = 8
+
+
+def epochs(scale: Scale) -> Iterator[dict]:
+    """One row for each network and precision."""
+    make_deterministic(scale.torch_device)
+    precisions = ("float32", "tf32", "bf16") if scale.on_gpu else ("float32",)
+    for name, precision in itertools.product(NETWORKS, precisions):
+        cfg = scale.settings(name, precision=precision)
+        rows, label = scale.draw(cfg.max_len)
+        network = scale.network(cfg)
+        optimiser = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
+        run_steps(network, rows, label, optimiser, cfg.fit, WARM)
+        if scale.on_gpu:
+            torch.cuda.reset_peak_memory_stats()
+        started = time.perf_counter()
+        loss = run_steps(network, rows, label, optimiser, cfg.fit)
+        scale.wait()
+        seconds = time.perf_counter() - started
+        peak = torch.cuda.max_memory_allocated() >> 20 if scale.on_gpu else None
+        yield {
+            "network": name,
+            "precision": precision,
+            "epoch, s": seconds,
+            "train rows/s": round(len(rows) / seconds),
+            "predict rows/s": round(prediction_rate(scale, network, rows)),
+            "device MiB": peak,
+            "host syncs in the steps": (
+                count_syncs(network, rows, label, optimiser, cfg.fit) if scale.on_gpu else None
+            ),
+            "loss": loss,
+        }
+
+
+def run_steps(
+    network: Network,
+    rows: Rows,
+    label: Tensor,
+    optimiser: torch.optim.Optimizer,
+    cfg: FitSettings,
+    n: int | None = None,
+    around=lambda batches: batches,
+) -> float:
+    """The first `n` steps of an epoch, or all; the mean loss."""
+    plan = rows.plan(cfg.batch_size, torch.Generator().manual_seed(0))[:n]
+    batches = batches_on_device(rows, label, plan, rows.device)
+    return train_epoch(network, iter(around(batches)), optimiser, cfg)
+
+
+def prediction_rate(scale: Scale, network: Network, rows: Rows) -> float:
+    """Rows per second of predict(), on as many rows as valid and test have."""
+    rows = rows.take(torch.arange(min(scale.held_rows, len(rows)), device=rows.device))
+    predict(network, rows)
+    scale.wait()
+    started = time.perf_counter()
+    predict(network, rows)
+    scale.wait()
+    return len(rows) / (time.perf_counter() - started)
+
+
+def count_syncs(network: Network, rows: Rows, label: Tensor, optimiser, cfg: FitSettings) -> int:
+    """How often the host waits for the device between the second step and the last."""
+
+    def around(batches: Iterable) -> Iterator:
+        for n, batch in enumerate(batches):
+            if n == 1:
+                torch.cuda.set_sync_debug_mode("warn")
+            yield batch
+        torch.cuda.set_sync_debug_mode("default")
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        run_steps(network, rows, label, optimiser, cfg, WARM, around)
+    return sum("synchroniz" in str(w.message) for w in caught)
+
+
+def padded_loop(scale: Scale) -> Iterator[dict]:
+    """bench.padded in float32: with its DataLoader, and with batches that lie on the device."""
+    for name in NETWORKS:
+        cfg = scale.settings(name, precision="float32")
+        rows, label = scale.draw(cfg.max_len, min(scale.rows, scale.batch * (scale.steps + 1)))
+        network = PaddedNetwork(scale.network(cfg)).train()
+        optimiser = torch.optim.Adam(network.parameters(), lr=1e-3, foreach=False)
+
+        def step(batch, network=network, optimiser=optimiser, cfg=cfg) -> None:
+            padded.train_step(network, batch, optimiser, cfg.fit)
+
+        loader = padded.loader(
+            rows,
+            label,
+            scale.batch,
+            shuffle=True,
+            workers=DATALOADER_WORKERS if scale.on_gpu else 0,
+        )
+        loaded = [to_device(batch, scale) for batch in itertools.islice(loader, 3)]
+        step_seconds = median_seconds(scale, step, itertools.cycle(loaded))
+        started, n_rows = time.perf_counter(), 0
+        for batch in loader:
+            step(to_device(batch, scale))
+            n_rows += len(batch[-1])
+        scale.wait()
+        seconds = time.perf_counter() - started
+        yield {
+            "network": name,
+            "batches on the device, epoch s": step_seconds * scale.rows / scale.batch,
+            "with its DataLoader, epoch s": seconds * scale.rows / n_rows,
+            "device MiB": torch.cuda.max_memory_allocated() >> 20 if scale.on_gpu else None,
+        }
+
+
+def to_device(batch: tuple[Tensor, ...], scale: Scale) -> tuple[Tensor, ...]:
+    return tuple(column.to(scale.torch_device) for column in batch)
+
+
+def median_seconds(scale: Scale, step, batches: Iterable) -> float:
+    """Median seconds of `step(batch)` over `scale.steps` batches, after three that warm up."""
+    seconds = []
+    for n, batch in enumerate(itertools.islice(batches, 3 + scale.steps)):
+        scale.wait()
+        started = time.perf_counter()
+        step(batch)
+        scale.wait()
+        if n >= 3:
+            seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds)
