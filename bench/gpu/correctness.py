@@ -5,10 +5,10 @@
                 and the batches of rows on the device, on the host and on disk against each other
     repeat      a fit twice, and one that was stopped and resumed: the same bytes, or how far apart
 
-Distances are ||x - y|| / ||y||. A distance may be twice that of the CPU's own float32, or as much as
-TOLERANCES where that is more. Adam divides a gradient by its own size, so that rounding alone moves a weight
-whose gradient is 0, such as a bias before batch norm, by a whole step: there float32 is far from
-float64 on the CPU too.
+Distances are ||x - y|| / ||y||. A distance may be twice that of the CPU's own float32, or one of
+TOLERANCES where that is more. Adam divides a gradient by its own size, so that rounding alone moves
+a weight whose gradient is 0, such as a bias before batch norm, by a whole step: there float32 is
+far from float64 on the CPU too.
 """
 
 import copy
