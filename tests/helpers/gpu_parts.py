@@ -1,4 +1,4 @@
-"""Parts that stand in for those of bench.gpu: one that ends, one that fails, one that never ends."""
+"""Parts that stand in for those of bench.gpu: some end, some fail, one never ends."""
 
 import os
 import signal
