@@ -191,5 +191,5 @@ def triton(scale: Scale) -> Iterator[dict]:
     for precision in precisions(scale)[:2]:
         yield steps.row("published arithmetic", precision)
         network = copy.deepcopy(steps.network)
-        network.interest = triton_attention.attention(network.interest)
+        network.interest = triton_attention.FusedSparseTargetAttention(network.interest)
         yield steps.row("attention in one kernel", precision, network)
