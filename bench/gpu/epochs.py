@@ -31,9 +31,10 @@ def epochs(scale: Scale) -> Iterator[dict]:
     """One row for each network and precision."""
     make_deterministic(scale.torch_device)
     precisions = ("float32", "tf32", "bf16") if scale.on_gpu else ("float32",)
+    rows, label = scale.draw(scale.settings(NETWORKS[0]).max_len)
     for name, precision in itertools.product(NETWORKS, precisions):
         cfg = scale.settings(name, precision=precision)
-        rows, label = scale.draw(cfg.max_len)
+        rows = rows.cut(cfg.max_len)
         network = scale.network(cfg)
         optimiser = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
         run_steps(network, rows, label, optimiser, cfg.fit, WARM)
