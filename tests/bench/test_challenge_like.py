@@ -1,8 +1,10 @@
-"""Generated rows and items of the challenge's shape."""
+"""Generated rows and items of the challenge's shape, and labels that can be learned."""
 
+import pytest
 import torch
 
 from bench import challenge_like
+from cv.auc import auc
 
 
 def test_histories_may_have_one_length():
@@ -23,3 +25,49 @@ def test_histories_may_have_one_length():
     items = challenge_like.items(50)
     assert (items.tags[0].sum(), items.content[0].abs().sum()) == (0, 0)
     assert len(items.tags) == rows.n_items
+
+
+@pytest.fixture(scope="module")
+def world():
+    return challenge_like.rows(20_002, 64, 500)[0], challenge_like.items(500)
+
+
+def test_one_row_per_user_is_clicked_the_same_one_for_a_seed(world):
+    label = challenge_like.learnable_labels(*world)
+    assert label.dtype == torch.float32
+    clicks = torch.zeros(5001).index_add(0, world[0].user.long(), label)
+    assert (clicks == 1).all()  # the last user, who has two rows, too
+    assert torch.equal(label, challenge_like.learnable_labels(*world))
+    assert not torch.equal(label, challenge_like.learnable_labels(*world, seed=1))
+
+
+def test_clicks_follow_content_levels_and_popularity(world):
+    rows, items = world
+    label, score = challenge_like.learnable_labels(rows, items), challenge_like.click_scores(*world)
+    assert 0.83 < auc(label, score) < 0.9
+    levels = rows.likes.float() - rows.views.float()
+    assert 0.55 < auc(label, levels) < 0.7
+    assert 0.51 < auc(label, -rows.item.float()) < 0.6
+    match = score + 0.2 * torch.log(rows.item + 10.0) - 0.2 * levels
+    assert 0.7 < auc(label, match) < auc(label, score)
+
+
+def test_the_score_compares_the_target_with_the_mean_history(world, monkeypatch):
+    rows, items = world
+    monkeypatch.setattr(challenge_like, "ROWS_AT_ONCE", 7)
+    rows = rows.take(torch.arange(100, 150))
+    scores = challenge_like.click_scores(rows, items)
+    for i in (0, 1, 49):
+        number = int(rows.history[i])
+        history = rows.values[rows.offsets[number] : rows.offsets[number + 1]].long()
+        target = items.content[int(rows.item[i])]
+        cosine = torch.cosine_similarity(target, items.content[history].mean(0), dim=0)
+        levels = float(rows.likes[i]) - float(rows.views[i])
+        expected = 6 * cosine - 0.2 * torch.log(rows.item[i] + 10.0) + 0.2 * levels
+        torch.testing.assert_close(scores[i], expected)
+
+
+def test_content_vectors_have_unit_length_and_a_spectrum():
+    content = challenge_like.items(5000).content[1:]
+    assert (content**2).sum(1).mean() == pytest.approx(1, abs=0.05)
+    assert content[:, 0].std() / content[:, 9].std() == pytest.approx(10, rel=0.1)

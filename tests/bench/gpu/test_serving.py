@@ -1,0 +1,51 @@
+"""Latency of single requests: the figures of a row, and that all ways score alike."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from bench.gpu import serving
+from bench.gpu.scale import TOY_SCALE
+
+TINY = replace(TOY_SCALE, items=60)
+
+
+def test_every_network_is_timed_for_every_number_of_candidates(monkeypatch):
+    monkeypatch.setattr(serving, "REQUESTS", 6)
+    rows = list(serving.serving(TINY))
+    assert [(row["network"], row["candidates"]) for row in rows] == [
+        (name, n) for name in ("qin", "din", "final") for n in serving.TOY_CANDIDATES
+    ]
+    assert len({tuple(row) for row in rows}) == 1
+    for row in rows:
+        assert row["ok"]
+        assert 5 <= row["fused, requests"] <= 6
+        assert row["fused, median"] > 0
+        assert row["fused, p99"] is None
+
+
+def test_scores_that_differ_are_no_success():
+    request = serving.draw(np.random.default_rng(0), 60, 3, 4)
+    scorers = {"fused": lambda request: torch.ones(3), "CPU": lambda request: torch.zeros(3)}
+    row = serving.measure(scorers, [request] * 10, TINY)
+    assert row["difference"] == pytest.approx(torch.ones(()).sigmoid() - 0.5)
+    assert not row["ok"]
+
+
+def test_scores_are_spread():
+    cfg = TINY.settings("qin")
+    network = serving.spread(TINY.network(cfg)).eval()
+    request = serving.draw(np.random.default_rng(0), 60, 50, 9)
+    scores = serving.network_scores(network, request, TINY, cfg.max_len).sigmoid()
+    assert scores.std() > 0.01
+    assert network.likes.weight[0].abs().sum() == 0
+
+
+def test_requests_are_timed_until_the_time_is_up():
+    sent = []
+    seconds = serving.time_requests(sent.append, list(range(10)), 0.0)
+    assert len(seconds) == serving.LEAST
+    assert sent == [*range(serving.WARM_UP), *range(serving.LEAST)]
+    assert len(serving.time_requests(sent.append, list(range(10)), 60)) == serving.REQUESTS
