@@ -86,10 +86,10 @@ def learnable_labels(rows: Rows, items: ItemTable, seed: int = 0) -> Tensor:
 def click_scores(rows: Rows, items: ItemTable) -> Tensor:
     """Scores (N,) float32 that decide the clicks of generated rows; see the module docstring."""
     content = items.content.to(rows.device)
-    match = torch.empty(len(rows), device=rows.device)
+    match = []
     for index in torch.arange(len(rows), device=rows.device).split(ROWS_AT_ONCE):
         entries, _, offsets = rows.entries(index, None)
         history = F.embedding_bag(entries, content, offsets, mode="mean", include_last_offset=True)
-        match[index] = F.cosine_similarity(content[rows.item[index].long()], history)
+        match.append(F.cosine_similarity(content[rows.item[index].long()], history))
     levels = rows.likes.float() - rows.views.float()
-    return 6 * match - 0.2 * torch.log(rows.item + 10.0) + 0.2 * levels
+    return 6 * torch.cat(match) - 0.2 * torch.log(rows.item + 10.0) + 0.2 * levels

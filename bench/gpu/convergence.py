@@ -52,10 +52,7 @@ def converge(scale: Scale, data: FitData, name: str) -> dict:
     cfg = scale.settings(name, precision="auto")
     torch.manual_seed(0)
     network = Network(cfg, data.items).to(scale.device)
-    scale.wait()
-    started = time.perf_counter()
     report, capped = fit_within(scale.fit_seconds, cfg, network, data, seed=0)
-    seconds = time.perf_counter() - started
     choose, judge = (part.rows.cut(cfg.max_len) for part in (data.choose, data.judge))
     score = auc(data.judge.label, predict(network, judge))
     scale.wait()
@@ -76,7 +73,7 @@ def converge(scale: Scale, data: FitData, name: str) -> dict:
         "epochs": len(report.epochs),
         "best epoch": report.best_epoch,
         "capped": capped,
-        "seconds": seconds,
+        "seconds": sum(record["seconds"] for record in report.epochs),
         "first epoch s": report.epochs[0]["seconds"],
         "epoch s": epoch,
         "of it predicting s": predicting,
