@@ -12,6 +12,7 @@ failed or a check did not hold; parts that ran out of time do not count.
 import argparse
 import os
 import sys
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -48,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check the arguments, install the wheels, run the parts and print the last line."""
-    from bench.gpu import runner
+    from bench.gpu import runner, wheels
     from bench.gpu.parts import PARTS
     from bench.gpu.scale import TOY_SCALE, Scale
 
@@ -63,9 +64,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         for part in parts:
             print(f"{part.name:<16} {part.budget:>4.0f} s  {part.title}")
-        from bench.gpu import wheels
-
-        print("\n".join(wheels.travel(arguments.wheels)))
+        for line in wheels.travel(arguments.wheels, arguments.store, arguments.folds):
+            print(line)
         return 0
     import torch
 
@@ -76,13 +76,12 @@ def run(arguments: argparse.Namespace) -> int:
         store=arguments.store, folds=arguments.folds, wheels=arguments.wheels,
     )  # fmt: skip
     started = time.monotonic()
-    if arguments.wheels is not None:
-        from bench.gpu import wheels
-
-        os.environ |= wheels.install(arguments.wheels, arguments.out / "packages")
-    results = runner.run(
-        parts, scale, 60 * arguments.minutes, arguments.out, machine(scale.torch_device)
-    )
+    with tempfile.TemporaryDirectory() as packages:  # they are large: not in the results
+        if arguments.wheels is not None:
+            os.environ |= wheels.install(arguments.wheels, Path(packages))
+        results = runner.run(
+            parts, scale, 60 * arguments.minutes, arguments.out, machine(scale.torch_device)
+        )
     states = [result.state for result in results]
     counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states))
     wrong = [result.name for result in results if result.wrong]

@@ -15,7 +15,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from features.errors import InputError
@@ -90,16 +90,19 @@ def locked(names: Sequence[str]) -> str:
     return "".join(f"{name}{found[name]}\n" for name in names)
 
 
-def travel(wheels: Path | None) -> Iterator[str]:
+def travel(wheels: Path | None, *folders: Path | None) -> Iterator[str]:
     """What goes to the machine, a line each in MiB, and the sum beside LIMIT_MIB.
 
-    The tree is every file that git does not ignore. Raises InputError after the sum if it is too
-    large, and where there is no git or no wheel.
+    This is every file of the project that git does not ignore, the wheels, and `folders`, such as
+    that of a store, in which git ignores all. Raises InputError after the sum if it is too large,
+    and where there is no git or no wheel.
     """
     files = [path for path in tree() if path.is_file()]
-    sizes = {f"{len(files)} files of the project": sum(path.stat().st_size for path in files)}
+    sizes = {f"{len(files)} files of the project": size_of(files)}
     if wheels is not None:
-        sizes |= {wheel.name: wheel.stat().st_size for wheel in wheels_in(wheels)}
+        sizes |= {wheel.name: size_of([wheel]) for wheel in wheels_in(wheels)}
+    for folder in filter(None, folders):
+        sizes[str(folder)] = size_of(path for path in folder.rglob("*") if path.is_file())
     for name, size in sizes.items():
         yield f"{size / 2**20:6.2f} MiB  {name}"
     total = sum(sizes.values())
@@ -109,6 +112,11 @@ def travel(wheels: Path | None) -> Iterator[str]:
             f"{total / 2**20:.2f} MiB would travel; expected less than {LIMIT_MIB} MiB: remove"
             " untracked files of the project, or wheels that the machine does not lack"
         )
+
+
+def size_of(files: Iterable[Path]) -> int:
+    """Bytes."""
+    return sum(path.stat().st_size for path in files)
 
 
 def tree() -> list[Path]:

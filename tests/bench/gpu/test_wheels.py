@@ -124,6 +124,14 @@ def test_what_travels_is_listed_and_added_up(tmp_path):
     assert len(list(wheels.travel(None))) == 2
 
 
+def test_folders_that_git_ignores_travel_where_they_are_named(tmp_path):
+    (tmp_path / "store" / "train").mkdir(parents=True)
+    (tmp_path / "store" / "train" / "user.npy").write_bytes(bytes(1 << 20))
+    lines = list(wheels.travel(None, tmp_path / "store", None))
+    assert lines[1] == f"  1.00 MiB  {tmp_path / 'store'}"
+    assert len(lines) == 3
+
+
 def test_too_much_is_refused_after_it_is_listed(tmp_path):
     with (tmp_path / "large-1.0-py3-none-any.whl").open("wb") as file:
         file.truncate(64 << 20)
