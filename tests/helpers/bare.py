@@ -10,14 +10,15 @@ from pathlib import Path
 GIVEN = ("torch", "numpy", "scipy", "scikit-learn", "pyarrow", "joblib", "tqdm")
 BLOCKER = """
 import sys
+from importlib.machinery import PathFinder
 
-class Blocker:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in BLOCKED:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+class BareFinder(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.partition(".")[0] in BLOCKED else super().find_spec(name, path, target)
 
 BLOCKED = frozenset(NAMES)
-sys.meta_path.insert(0, Blocker())
+sys.meta_path[sys.meta_path.index(PathFinder)] = BareFinder
 """
 
 
