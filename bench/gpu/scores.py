@@ -64,7 +64,7 @@ def compare(scale: Scale, data: FitData) -> Iterator[dict]:
     """
     for name in NETWORKS:
         exact: dict[int, SeedScores] = {}
-        for precision in ("float32", "tf32", "bf16") if scale.on_gpu else ("float32", "bf16"):
+        for precision in precisions(scale):
             fits = {seed: score(scale, data, name, precision, seed) for seed in scale.seeds}
             finished = {seed: result for seed, result in fits.items() if result is not None}
             if precision == "float32":
@@ -74,6 +74,11 @@ def compare(scale: Scale, data: FitData) -> Iterator[dict]:
                 | row(finished, exact, data)
                 | {"diverged": len(fits) - len(finished)}
             )
+
+
+def precisions(scale: Scale) -> tuple[str, ...]:
+    """Those that the device can train in; TF32 is a GPU's."""
+    return ("float32", "tf32", "bf16") if scale.on_gpu else ("float32", "bf16")
 
 
 def score(scale: Scale, data: FitData, name: str, precision: str, seed: int) -> SeedScores | None:

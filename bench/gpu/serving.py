@@ -58,7 +58,7 @@ def serving(scale: Scale) -> Iterator[dict]:
 
 @torch.no_grad()
 def spread(network: Network) -> Network:
-    """The network with embeddings as large as trained ones: initial ones score all rows alike."""
+    """The network with embeddings as large as trained ones; initial ones hardly reach a score."""
     for module in network.modules():
         if isinstance(module, nn.Embedding):
             module.weight[1:].normal_(std=module.embedding_dim**-0.5)

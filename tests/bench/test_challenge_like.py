@@ -41,6 +41,14 @@ def test_one_row_per_user_is_clicked_the_same_one_for_a_seed(world):
     assert not torch.equal(label, challenge_like.learnable_labels(*world, seed=1))
 
 
+@pytest.mark.parametrize("n_rows", [1, 2, 3, 5])
+def test_a_last_user_with_fewer_rows_clicks_one_of_them(n_rows):
+    rows, items = challenge_like.rows(n_rows, 64, 50)[0], challenge_like.items(50)
+    for seed in range(9):
+        label = challenge_like.learnable_labels(rows, items, seed)
+        assert label[n_rows - 1 - (n_rows - 1) % 4 :].sum() == 1
+
+
 def test_clicks_follow_content_levels_and_popularity(world):
     rows, items = world
     label, score = challenge_like.learnable_labels(rows, items), challenge_like.click_scores(*world)

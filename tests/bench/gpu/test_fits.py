@@ -83,9 +83,11 @@ def test_nothing_is_compared_with_float32_that_diverged(monkeypatch):
 
     monkeypatch.setattr(scores, "fit_within", diverges)
     monkeypatch.setattr(scores, "NETWORKS", ("qin",))
-    exact, bf16 = scores.scores(TINY)
-    assert (exact["AUC"], exact["diverged"], bf16["difference"]) == (None, 1, None)
-    assert bf16["AUC"] > 0
+    monkeypatch.setattr(scores, "precisions", lambda scale: ("float32", "bf16", "bf16"))
+    exact, *others = scores.scores(TINY)
+    assert (exact["AUC"], exact["diverged"]) == (None, 1)
+    for other in others:
+        assert (other["seeds"], other["difference"]) == (1, None)
 
 
 def test_a_whole_run_is_extrapolated_from_epochs_and_predictions(monkeypatch):

@@ -34,12 +34,18 @@ def test_scores_that_differ_are_no_success():
     assert not row["ok"]
 
 
-def test_scores_are_spread():
+def test_ids_and_levels_reach_the_scores():
     cfg = TINY.settings("qin")
     network = serving.spread(TINY.network(cfg)).eval()
     request = serving.draw(np.random.default_rng(0), 60, 50, 9)
-    scores = serving.network_scores(network, request, TINY, cfg.max_len).sigmoid()
-    assert scores.std() > 0.01
+    for changed in (
+        replace(request, likes=request.likes % 10 + 1),
+        replace(request, views=request.views % 10 + 1),
+    ):
+        before, after = (
+            serving.network_scores(network, r, TINY, cfg.max_len) for r in (request, changed)
+        )
+        assert (after - before).abs().max() > 0.01
     assert network.likes.weight[0].abs().sum() == 0
 
 
