@@ -24,6 +24,8 @@ TOY = (
     "data.users=300", "data.valid_users=60", "data.test_users=80", "data.items=200", "folds.n=2",
     "models=din", "network.fit.max_epochs=1", "network.embedding_dim=4", "network.content_dim=4",
 )  # fmt: skip
+# Of valid AUC. A GPU draws other dropout, as another seed does: over three seeds, two fits of a
+# network differ by 0.0020 (standard deviation) and by 0.0041 at most; see bench/RESULTS.md.
 TOLERANCE = 0.01
 ON_GPU = 5  # fits that share the GPU: each of these small ones leaves it idle most of the time
 
@@ -45,7 +47,7 @@ class Run:
 
 
 def sample(scale: Scale) -> Iterator[dict]:
-    """A row per network and blender: cv and valid AUC of both runs, and whether they agree.
+    """A row per network and blender: cv and valid AUC of both runs, and whether valid agrees.
 
     Raises RuntimeError with the end of its output where a run fails.
     """
@@ -100,7 +102,7 @@ def compare(cpu: Run, gpu: Run) -> Iterator[dict]:
     for kind in ("networks", "blenders"):
         ours, theirs = getattr(cpu, kind), getattr(gpu, kind)
         for name in ours:
-            distance = max(abs(theirs[name][key] - ours[name][key]) for key in ("cv", "valid"))
+            distance = abs(theirs[name]["valid"] - ours[name]["valid"])
             yield {
                 "score": name,
                 "CV, CPU": ours[name]["cv"],

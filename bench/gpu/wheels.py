@@ -97,10 +97,10 @@ def travel(wheels: Path | None, *folders: Path | None) -> Iterator[str]:
     that of a store, in which git ignores all. Raises InputError after the sum if it is too large,
     and where there is no git or no wheel.
     """
-    files = [path for path in tree() if path.is_file()]
+    packages = wheels_in(wheels.resolve()) if wheels else []
+    files = [path for path in tree() if path.is_file() and path not in packages]
     sizes = {f"{len(files)} files of the project": size_of(files)}
-    if wheels is not None:
-        sizes |= {wheel.name: size_of([wheel]) for wheel in wheels_in(wheels)}
+    sizes |= {wheel.name: size_of([wheel]) for wheel in packages}
     for folder in filter(None, folders):
         sizes[str(folder)] = size_of(path for path in folder.rglob("*") if path.is_file())
     for name, size in sizes.items():

@@ -49,10 +49,9 @@ def test_equal_runs_agree():
     assert [row["train rows/s, GPU"] for row in rows] == [100.0, 200.0, None]
 
 
-@pytest.mark.parametrize("key", ["cv", "valid"])
 @pytest.mark.parametrize("sign", [-1, 1])
-def test_a_score_that_is_further_away_than_the_tolerance_is_wrong(key, sign):
-    moved = CPU.networks["din"] | {key: CPU.networks["din"][key] + sign * 1.01 * sample.TOLERANCE}
+def test_a_score_that_is_further_away_than_the_tolerance_is_wrong(sign):
+    moved = CPU.networks["din"] | {"valid": 0.71 + sign * 1.01 * sample.TOLERANCE}
     gpu = replace(CPU, networks=CPU.networks | {"din": moved})
     wrong = [row["score"] for row in sample.compare(CPU, gpu) if not row["ok"]]
     assert wrong == ["din"]

@@ -141,12 +141,26 @@ def test_too_much_is_refused_after_it_is_listed(tmp_path):
         next(lines)
 
 
-def test_files_that_git_ignores_do_not_travel(tmp_path, monkeypatch):
+@pytest.fixture
+def clone(tmp_path, monkeypatch):
+    """A project of three files, one of which git ignores."""
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     for name, text in {".gitignore": "/ignored\n", "ignored": "", "new": ""}.items():
         (tmp_path / name).write_text(text)
     monkeypatch.setattr(wheels, "REPOSITORY", tmp_path)
+    return tmp_path
+
+
+def test_files_that_git_ignores_do_not_travel(clone):
     assert {path.name for path in wheels.tree()} == {".gitignore", "new"}
+
+
+def test_wheels_inside_the_project_are_counted_once(clone, monkeypatch):
+    write_wheel(clone / "wheels")
+    monkeypatch.chdir(clone)
+    lines = list(wheels.travel(Path("wheels")))
+    assert lines[0].endswith(" 2 files of the project")
+    assert len(lines) == 3
 
 
 def test_without_wheels_or_git_the_error_says_what_to_do(tmp_path, monkeypatch):
