@@ -36,8 +36,9 @@ from bench import challenge_like, output, padded
 from bench.padded import PaddedNetwork
 from bench.subprocess_call import call_in_subprocess
 from features.errors import InputError
+from models.batches.batch import Batch
 from models.batches.feed import batches_on_device
-from models.batches.rows import Batch, Rows
+from models.batches.rows import Rows
 from models.network import Network
 from models.settings import NetworkSettings
 from models.training.fit import predict, train_epoch

@@ -32,7 +32,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from models.batches.rows import Batch
+from models.batches.batch import Batch
 from models.items import ItemRepresentation, ItemTable
 from models.layers.cross import CrossTower
 from models.layers.din_attention import DinAttention

@@ -25,9 +25,10 @@ from torch import Tensor
 from bench import challenge_like
 from bench.gpu.scale import NETWORKS, Scale
 from cv.auc import auc
+from models.batches.batch import Batch
 from models.batches.disk_array import DiskArray
 from models.batches.feed import batches_on_device
-from models.batches.rows import COLUMNS, Batch, Rows
+from models.batches.rows import COLUMNS, Rows
 from models.batches.stream import StreamRows, min_memory
 from models.layers import ragged
 from models.layers.ragged import History

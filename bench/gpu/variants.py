@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from bench.gpu.scale import NETWORKS, Scale
-from models.batches.rows import Batch
+from models.batches.batch import Batch
 from models.network import Network
 from models.settings import FitSettings, NetworkSettings
 from models.training.determinism import make_deterministic

@@ -4,61 +4,23 @@ There is no loader, no worker and no padding. A batch lists its distinct items o
 history entries point at them, so that a batch computes each item's representation once.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from itertools import accumulate, repeat
+from itertools import accumulate, groupby, islice, repeat
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from models.batches.batch import Batch, BatchCounts
 from models.batches.plan import plan_in_memory
 from models.batches.source import Mask, Shard
 from models.layers.ragged import History
 
 COLUMNS = ("user", "item", "likes", "views", "history")
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What a network sees of B rows; labels are not part of it.
-
-    Shapes:
-        items    (U,)  int64, ascending item ids that `target` and `history.position` point at;
-                 the first one is always 0, the padding item
-        target   (B,)  int64, position of the target among `items`
-        user     (B,)  int64
-        likes    (B,)  int64, level 0..10 of the row; views likewise
-        history  see models.layers.ragged.History
-    """
-
-    items: Tensor
-    target: Tensor
-    user: Tensor
-    likes: Tensor
-    views: Tensor
-    history: History
-
-    def to(self, device: torch.device) -> "Batch":
-        """The same batch on `device`; from pinned memory without waiting for the copy."""
-        return self._each(lambda t: t.to(device, non_blocking=True))
-
-    def pin_memory(self) -> "Batch":
-        return self._each(Tensor.pin_memory)
-
-    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
-        tensors = {f.name: getattr(self, f.name) for f in fields(self)}
-        history = tensors.pop("history")
-        parts = (change(getattr(history, f.name)) for f in fields(history))
-        return Batch(**{k: change(v) for k, v in tensors.items()}, history=History(*parts))
-
-
-class BatchCounts(NamedTuple):
-    """T history entries and U distinct items of a batch."""
-
-    n_entries: int
-    n_distinct: int
+GROUP = 64  # batches that are made together on a GPU
+GROUP_ITEMS = 1 << 23  # at most, in the arrays of a group that have a place for every item
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +108,17 @@ class Rows:
     def read(
         self, plan: Sequence[Tensor], label: Tensor | None
     ) -> Iterator[tuple[Batch, Tensor | None]]:
-        """Each batch of `plan`, and its part of `label` (N,), which lies where the rows are."""
-        for index, batch in zip(plan, self.batches(plan), strict=True):
-            yield batch, None if label is None else label[index]
+        """Each batch of `plan`, and its part of `label` (N,), which lies where the rows are.
+
+        The host waits for a GPU twice, before the first batch.
+        """
+        groups = self.groups(plan)
+        counts = repeat(None) if self.device.type == "cpu" else self.counts(groups)
+        for group, counted in zip(groups, counts, strict=False):
+            labels = repeat(None)
+            if label is not None:
+                labels = label[torch.cat(group)].view(len(group), -1).unbind()
+            yield from zip(self.batches(group, counted), labels, strict=False)
 
     def select(self, column: Tensor, mask: Mask, label: Tensor) -> tuple["Rows", Tensor]:
         """See models.batches.source."""
@@ -164,36 +134,80 @@ class Rows:
     def load(self) -> "Rows":
         return self
 
-    def batches(self, indices: Sequence[Tensor]) -> Iterator[Batch]:
-        """`batch` of each of `indices`. The host waits for a GPU twice, before the first one."""
-        counts = repeat(None) if self.device.type == "cpu" else self.counts(indices)
-        return map(self.batch, indices, counts)
-
     def batch(self, index: Tensor, counts: BatchCounts | None = None) -> Batch:
         """Rows `index` (B,) int64, each history cut to its last `max_len` items.
 
         counts  of the batch; where they are None, the host must wait for the device
         """
-        entries, row, offsets = self.entries(index, counts and counts.n_entries)
-        target = self.item[index].long()
-        seen = self.seen(target, entries)
-        items = torch.nonzero_static(seen, size=counts.n_distinct) if counts else seen.nonzero()
-        items = items.squeeze(1)
-        position = torch.empty(self.n_items, dtype=torch.int64, device=index.device)
-        position[items] = torch.arange(len(items), device=index.device)
-        user, likes, views = (c[index].long() for c in (self.user, self.likes, self.views))
-        return Batch(
-            items, position[target], user, likes, views, History(position[entries], row, offsets)
-        )
+        (batch,) = self.batches([index], counts and [counts])
+        return batch
 
-    def counts(self, indices: Sequence[Tensor]) -> list[BatchCounts]:
-        """BatchCounts of the batch of each of `indices`."""
-        lengths = [self.lengths(self.history[index].long()).sum() for index in indices]
-        n_entries, n_distinct = torch.stack(lengths).tolist(), []
-        for index, n in zip(indices, n_entries, strict=True):
-            entries, _, _ = self.entries(index, n)
-            n_distinct.append(self.seen(self.item[index].long(), entries).sum())
-        return list(map(BatchCounts, n_entries, torch.stack(n_distinct).tolist()))
+    def groups(self, indices: Sequence[Tensor]) -> list[list[Tensor]]:
+        """`indices` in runs of equal lengths, whose batches are made together.
+
+        An operator costs the host of a GPU as much for a group as for one batch. On a CPU a group
+        is one batch: its caches hold that.
+        """
+        most = 1 if self.device.type == "cpu" else max(1, min(GROUP, GROUP_ITEMS // self.n_items))
+        runs = (list(run) for _, run in groupby(indices, key=len))
+        return [run[i : i + most] for run in runs for i in range(0, len(run), most)]
+
+    def batches(
+        self, group: Sequence[Tensor], counts: Sequence[BatchCounts] | None
+    ) -> Iterator[Batch]:
+        """The batches of a group, G times (B,) int64, as slices of tensors that they share.
+
+        counts  of each batch; where they are None, G is 1, and the host must wait for the device
+        """
+        size, index = len(group[0]), torch.cat(tuple(group))
+        found = self.located(group, counts and sum(c.n_entries for c in counts))
+        if counts is None:
+            items = found.seen.flatten().nonzero()
+            counts = [BatchCounts(len(found.entries), len(items))]
+        else:
+            n_items = sum(c.n_distinct for c in counts)
+            items = torch.nonzero_static(found.seen.flatten(), size=n_items)
+        items = items.squeeze(1) % self.n_items
+        place = (found.seen.cumsum(1) - 1).flatten()
+        target, position = place[found.target], place[found.entries]
+        row = found.row % max(size, 1)
+        ends = torch.arange(size + 1, device=index.device)
+        offsets = found.offsets[ends + size * torch.arange(len(group), device=ends.device)[:, None]]
+        offsets = offsets - offsets[:, :1]
+        columns = [c[index].long() for c in (self.user, self.likes, self.views)]
+        of_rows = zip(*(c.view(len(group), size).unbind() for c in (target, *columns)), strict=True)
+        item_parts = items.split([c.n_distinct for c in counts])
+        n_entries = [c.n_entries for c in counts]
+        histories = zip(position.split(n_entries), row.split(n_entries), offsets, strict=True)
+        for part, columns, history in zip(item_parts, of_rows, histories, strict=True):
+            yield Batch(part, *columns, History(*history))
+
+    def counts(self, groups: Sequence[Sequence[Tensor]]) -> list[list[BatchCounts]]:
+        """BatchCounts of each batch of each group."""
+        if not groups:
+            return []
+        n_entries, n_distinct = [], []
+        for group in groups:
+            length = self.lengths(self.history[torch.cat(tuple(group))].long())
+            n_entries.append(length.view(len(group), -1).sum(1))
+        n_entries = _lists(n_entries)
+        for group, n in zip(groups, n_entries, strict=True):
+            n_distinct.append(self.located(group, sum(n)).seen.sum(1))
+        pairs = zip(n_entries, _lists(n_distinct), strict=True)
+        return [list(map(BatchCounts, *pair)) for pair in pairs]
+
+    def located(self, group: Sequence[Tensor], n_entries: int | None) -> "_Located":
+        """The items of a group of batches; `n_entries` is T of the whole group."""
+        index = torch.cat(tuple(group))
+        entries, row, offsets = self.entries(index, n_entries)
+        batch = torch.arange(len(index), device=index.device) // max(len(group[0]), 1)
+        first = batch * self.n_items
+        target, entries = self.item[index].long() + first, entries + first[row]
+        seen = torch.zeros(len(group) * self.n_items, dtype=torch.bool, device=index.device)
+        seen.index_fill_(0, target, True).index_fill_(0, entries, True)
+        seen = seen.view(len(group), self.n_items)
+        seen[:, 0] = True
+        return _Located(entries, row, offsets, target, seen)
 
     def entries(self, index: Tensor, n_entries: int | None) -> tuple[Tensor, Tensor, Tensor]:
         """The last `max_len` history items of rows `index` (B,), T = `n_entries` in all.
@@ -213,13 +227,28 @@ class Rows:
         """Lengths (B,) int64 of the histories `number` (B,), as far as a batch holds them."""
         return (self.offsets[number + 1] - self.offsets[number]).clamp(max=self.max_len)
 
-    def seen(self, target: Tensor, entries: Tensor) -> Tensor:
-        """(I,) bool: the items of a batch of `target` (B,) and `entries` (T,), and item 0."""
-        seen = torch.zeros(self.n_items, dtype=torch.bool, device=target.device)
-        seen[0] = True
-        seen[target] = True
-        seen[entries] = True
-        return seen
+
+class _Located(NamedTuple):
+    """Items of G batches of B rows; item i of batch g has the number g I + i, I = `n_items`.
+
+    entries  (T,)  int64, number of each history entry
+    row      (T,)  int64, the row of each entry among the G B
+    offsets  (G B + 1,)  int64, where the entries of each row begin
+    target   (G B,)  int64, number of each row's target
+    seen     (G, I)  bool, the items of each batch, and item 0
+    """
+
+    entries: Tensor
+    row: Tensor
+    offsets: Tensor
+    target: Tensor
+    seen: Tensor
+
+
+def _lists(parts: Sequence[Tensor]) -> list[list[int]]:
+    """The values of each of `parts`; the host waits once for all of them."""
+    values = iter(torch.cat(tuple(parts)).tolist())
+    return [list(islice(values, len(part))) for part in parts]
 
 
 def join(parts: Sequence[Rows]) -> Rows:

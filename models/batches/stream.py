@@ -22,9 +22,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.batches.batch import Batch
 from models.batches.disk_array import DiskArray
 from models.batches.prefetch import prefetch
-from models.batches.rows import COLUMNS, Batch, Rows, join
+from models.batches.rows import COLUMNS, Rows, join
 from models.batches.source import Mask, Shard
 
 SHARES = 4

@@ -2,12 +2,14 @@
 
 import threading
 from dataclasses import replace
+from itertools import groupby
 
 import pytest
 import torch
 
+from models.batches import rows as rows_module
+from models.batches.batch import BatchCounts
 from models.batches.feed import batches_on_device
-from models.batches.rows import BatchCounts
 from models.training.fit import fit, predict, train_epoch
 from pipeline.training.row_placement import stay_on_host
 from tests.helpers.networks.small import network, rows, settings
@@ -70,14 +72,49 @@ def test_a_fit_from_the_host_is_the_fit_from_the_device_bit_for_bit():
     assert all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))
 
 
-def test_batches_of_known_counts_are_the_same_batches():
-    indices = torch.randperm(9).split(4)
-    for index, counts in zip(indices, ON_DEVICE.counts(indices), strict=True):
-        counted, waited = ON_DEVICE.batch(index, counts), ON_DEVICE.batch(index)
-        for column in ("items", "target", "user", "likes", "views"):
-            assert torch.equal(getattr(counted, column), getattr(waited, column))
-        for column in ("position", "row", "offsets"):
-            assert torch.equal(getattr(counted.history, column), getattr(waited.history, column))
+def same(a, b) -> bool:
+    columns = ("items", "target", "user", "likes", "views")
+    pairs = [(getattr(a, name), getattr(b, name)) for name in columns]
+    pairs += [
+        (getattr(a.history, n), getattr(b.history, n)) for n in ("position", "row", "offsets")
+    ]
+    return all(x.dtype == y.dtype and torch.equal(x, y) for x, y in pairs)
+
+
+@pytest.mark.parametrize("sizes", [(4, 4, 1), (3, 3, 3), (2, 2, 2, 3), (9,), (0, 4, 0, 5)])
+def test_batches_made_together_are_those_made_one_by_one(sizes):
+    indices = torch.randperm(9).split(sizes)
+    groups = [[*run] for _, run in groupby(indices, key=len)]
+    together = [
+        batch
+        for group, counts in zip(groups, ON_DEVICE.counts(groups), strict=True)
+        for batch in ON_DEVICE.batches(group, counts)
+    ]
+    assert len(together) == len(indices)
+    assert all(same(a, ON_DEVICE.batch(i)) for a, i in zip(together, indices, strict=True))
+
+
+def test_a_batch_points_at_its_own_items_and_entries():
+    index = torch.tensor([7, 2, 3])
+    batch = ON_DEVICE.batch(index)
+    assert batch.items[0] == 0
+    assert torch.equal(batch.items, batch.items.unique())
+    assert torch.equal(batch.items[batch.target], ON_DEVICE.item[index].long())
+    for row, number in enumerate(ON_DEVICE.history[index].tolist()):
+        start, end = batch.history.offsets[row], batch.history.offsets[row + 1]
+        first, last = ON_DEVICE.offsets[number], ON_DEVICE.offsets[number + 1]
+        recent = ON_DEVICE.values[max(first, last - ON_DEVICE.max_len) : last].long()
+        assert torch.equal(batch.items[batch.history.position[start:end]], recent)
+        assert (batch.history.row[start:end] == row).all()
+
+
+def test_a_gpu_makes_batches_of_one_length_together_as_far_as_the_items_allow(monkeypatch):
+    monkeypatch.setattr(rows_module, "GROUP", 3)
+    data, indices = ON_DEVICE.to("meta"), torch.arange(9, device="meta").split(2)
+    assert [len(group) for group in data.groups(indices)] == [3, 1, 1]
+    monkeypatch.setattr(rows_module, "GROUP_ITEMS", 2 * data.n_items + 1)
+    assert [len(group) for group in data.groups(indices)] == [2, 2, 1]
+    assert [len(group) for group in ON_DEVICE.groups(torch.arange(9).split(2))] == [1] * 5
 
 
 @pytest.mark.parametrize(

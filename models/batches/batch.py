@@ -1,0 +1,51 @@
+"""What a network sees of some rows."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from models.layers.ragged import History
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a network sees of B rows; labels are not part of it.
+
+    Shapes:
+        items    (U,)  int64, ascending item ids that `target` and `history.position` point at;
+                 the first one is always 0, the padding item
+        target   (B,)  int64, position of the target among `items`
+        user     (B,)  int64
+        likes    (B,)  int64, level 0..10 of the row; views likewise
+        history  see models.layers.ragged.History
+    """
+
+    items: Tensor
+    target: Tensor
+    user: Tensor
+    likes: Tensor
+    views: Tensor
+    history: History
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on `device`; from pinned memory without waiting for the copy."""
+        return self._each(lambda t: t.to(device, non_blocking=True))
+
+    def pin_memory(self) -> "Batch":
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        tensors = {f.name: getattr(self, f.name) for f in fields(self)}
+        history = tensors.pop("history")
+        parts = (change(getattr(history, f.name)) for f in fields(history))
+        return Batch(**{k: change(v) for k, v in tensors.items()}, history=History(*parts))
+
+
+class BatchCounts(NamedTuple):
+    """T history entries and U distinct items of a batch."""
+
+    n_entries: int
+    n_distinct: int
