@@ -17,7 +17,7 @@ PARTS = (
     Part("compiled", "bench.gpu.variants:compiled", "Compiled", 80),
     Part("variants", "bench.gpu.variants:variants", "What makes training faster", 90),
     Part("padded", "bench.gpu.epochs:padded_loop", "The published way of working, same card", 40),
-    Part("convergence", "bench.gpu.convergence:convergence", "Fits to convergence, whole runs", 90),
-    Part("serving", "bench.gpu.serving:serving", "Single requests", 30),
+    Part("convergence", "bench.gpu.convergence:convergence", "Fits to convergence", 110),
+    Part("serving", "bench.gpu.serving:serving", "Single requests", 45),
     Part("torchrun", "bench.gpu.two_processes:torchrun", "One fit over two cards", 60),
 )  # fmt: skip

@@ -21,17 +21,28 @@ def test_every_network_is_timed_for_every_number_of_candidates(monkeypatch):
     assert len({tuple(row) for row in rows}) == 1
     for row in rows:
         assert row["ok"]
-        assert 5 <= row["fused, requests"] <= 6
+        assert 2 <= row["fused, requests"] <= 6
         assert row["fused, median"] > 0
         assert row["fused, p99"] is None
 
 
 def test_scores_that_differ_are_no_success():
     request = serving.draw(np.random.default_rng(0), 60, 3, 4)
-    scorers = {"fused": lambda request: torch.ones(3), "CPU": lambda request: torch.zeros(3)}
+    scorers = {"network": lambda request: torch.zeros(3), "CPU": lambda request: torch.ones(3)}
     row = serving.measure(scorers, [request] * 10, TINY)
     assert row["difference"] == pytest.approx(torch.ones(()).sigmoid() - 0.5)
     assert not row["ok"]
+
+
+def test_the_cpu_is_not_asked_for_many_candidates(monkeypatch):
+    monkeypatch.setattr(serving, "CPU_CANDIDATES", 2)
+    request = serving.draw(np.random.default_rng(0), 60, 3, 4)
+    scorers = {"network": lambda request: torch.zeros(3), "CPU": lambda request: torch.ones(3)}
+    row = serving.measure(scorers, [request] * 10, TINY)
+    assert row["CPU, median"] is row["CPU, requests"] is None
+    assert row["ok"]
+    monkeypatch.undo()
+    assert list(row) == list(serving.measure(scorers, [request] * 10, TINY))
 
 
 def test_ids_and_levels_reach_the_scores():
@@ -51,7 +62,15 @@ def test_ids_and_levels_reach_the_scores():
 
 def test_requests_are_timed_until_the_time_is_up():
     sent = []
-    seconds = serving.time_requests(sent.append, list(range(10)), 0.0)
+
+    def score(request):
+        sent.append(request)
+        return request
+
+    first, seconds = serving.time_requests(score, list(range(10)), 0.0)
+    assert (first, sent) == (0, [0, *range(serving.LEAST)])
     assert len(seconds) == serving.LEAST
-    assert sent == [*range(serving.WARM_UP), *range(serving.LEAST)]
-    assert len(serving.time_requests(sent.append, list(range(10)), 60)) == serving.REQUESTS
+    sent.clear()
+    first, seconds = serving.time_requests(score, list(range(10)), 60)
+    assert sent[: serving.WARM_UP] == list(range(serving.WARM_UP))
+    assert len(seconds) == len(sent) - serving.WARM_UP == serving.REQUESTS
