@@ -1,6 +1,8 @@
-"""Where a training step spends the device's time: the share of each family of kernels."""
+"""Where a training step spends the device's time, and the host's: the shares of kernel families."""
 
+import functools
 import re
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -24,11 +26,12 @@ FAMILIES = (  # the first whose pattern is found in a kernel's name
     ("elementwise", r"elementwise|triton"),
 )  # fmt: skip
 STEPS = 10
+RANGES = ("batch", "forward", "backward", "update")  # of models.training.fit, no kernels
 TOP = 25
 
 
 def kernels(scale: Scale) -> Iterator[dict]:
-    """One row for each network and precision; the busiest kernels go to stdout."""
+    """One row for each network and precision; the busiest kernels and calls go to stdout."""
     make_deterministic(scale.torch_device)
     for name in NETWORKS:
         for precision in ("float32", "tf32") if scale.on_gpu else ("float32",):
@@ -36,43 +39,54 @@ def kernels(scale: Scale) -> Iterator[dict]:
             rows, label = scale.draw(cfg.max_len, min(scale.rows, scale.batch * STEPS))
             network = scale.network(cfg)
             optimiser = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
-            run_steps(network, rows, label, optimiser, cfg.fit, WARM)
+            steps = functools.partial(run_steps, network, rows, label, optimiser, cfg.fit)
+            steps(WARM)
+            scale.wait()
+            started = time.perf_counter()
+            steps()
+            scale.wait()
+            wall = 1e3 * (time.perf_counter() - started) / STEPS
             with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiled:
-                run_steps(network, rows, label, optimiser, cfg.fit)
+                steps()
                 scale.wait()
             spent = device_times(profiled) if scale.on_gpu else {}
-            total = sum(spent.values())
-            print(f"\n{name} {precision}: {total / 1e3 / STEPS:.2f} ms of kernels in a step")
-            for kernel, time in sorted(spent.items(), key=lambda pair: -pair[1])[:TOP]:
-                print(
-                    f"{time / total:6.1%} {time / 1e3 / STEPS:7.3f} ms  {kernel[:150]}", flush=True
-                )
-            yield {"network": name, "precision": precision} | shares(spent)
+            print(f"\n{name} {precision}, a step on the device, then on the host")
+            print("\n".join((*busiest_kernels(spent), *busiest_calls(profiled))), flush=True)
+            yield {"network": name, "precision": precision, "wall, ms": wall} | shares(spent)
 
 
 def device_times(profiled: profile) -> dict[str, float]:
     """Microseconds of each kernel, copy and fill on the device, by name."""
     spent: dict[str, float] = defaultdict(float)
     for event in profiled.events():
-        if event.device_type == torch.autograd.DeviceType.CUDA:
+        on_device = event.device_type == torch.autograd.DeviceType.CUDA
+        if on_device and event.name not in RANGES and "#" not in event.name:
             spent[event.name] += event.device_time_total
-    return {
-        name: time
-        for name, time in spent.items()
-        if name not in ("batch", "forward", "backward", "update")
-    }
+    return spent
+
+
+def busiest_kernels(spent: dict[str, float]) -> Iterator[str]:
+    for kernel, us in sorted(spent.items(), key=lambda pair: -pair[1])[:TOP]:
+        yield f"{us / sum(spent.values()):6.1%} {us / 1e3 / STEPS:7.3f} ms  {kernel[:150]}"
+
+
+def busiest_calls(profiled: profile) -> Iterator[str]:
+    """What keeps the host busy, without what it calls; the profiler itself slows it down."""
+    events = sorted(profiled.key_averages(), key=lambda event: -event.self_cpu_time_total)
+    for event in events[:TOP]:
+        ms, calls = event.self_cpu_time_total / 1e3 / STEPS, event.count / STEPS
+        yield f"{ms:7.3f} ms {calls:6.1f} calls  {event.key[:100]}"
 
 
 def shares(spent: dict[str, float]) -> dict[str, float | None]:
     """Milliseconds of kernels in a step, and the share of each family; None without a device."""
     total, by_family = sum(spent.values()), dict.fromkeys([*(f for f, _ in FAMILIES), "other"], 0.0)
-    for kernel, time in spent.items():
-        by_family[family(kernel)] += time
+    for kernel, us in spent.items():
+        by_family[family(kernel)] += us
     if not total:
         return {"kernels, ms": None} | dict.fromkeys(by_family)
-    return {"kernels, ms": total / 1e3 / STEPS} | {
-        f: round(time / total, 3) for f, time in by_family.items()
-    }
+    parts = {name: round(us / total, 3) for name, us in by_family.items()}
+    return {"kernels, ms": total / 1e3 / STEPS} | parts
 
 
 def family(kernel: str) -> str:

@@ -6,6 +6,7 @@ stay. A part that raises is recorded with its traceback. After every row, gpu.js
 written again, so that a run that is cut off leaves what it has found.
 """
 
+import faulthandler
 import importlib
 import json
 import multiprocessing
@@ -119,6 +120,7 @@ def line(row: dict) -> str:
 
 
 def _work(sender: Connection, target: str, scale: Scale) -> None:
+    faulthandler.enable()  # a crash in a library prints where it was
     os.setsid()  # so that its own processes can be killed with it
     if scale.toy:
         torch.set_num_threads(1)

@@ -204,7 +204,7 @@ def train_step(
     network: Network, batch: Any, label: Tensor, optimiser: torch.optim.Optimizer, cfg: FitSettings
 ) -> Tensor:
     """One step on a batch with its labels (B,) float; the loss () that it had before the step."""
-    parameters = list(network.parameters())
+    parameters = optimiser.param_groups[0]["params"]  # all of them; no walk through the modules
     optimiser.zero_grad(set_to_none=True)
     with record_function("forward"), matmul_precision(cfg.precision, label.device):
         batch_loss = loss(network, batch, label, cfg)
