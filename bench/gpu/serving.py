@@ -88,7 +88,7 @@ def fused_scores(network: ServingNetwork, request: Request, scale: Scale) -> Ten
 @torch.inference_mode()
 def network_scores(network: Network, request: Request, scale: Scale, max_len: int) -> Tensor:
     """Logits (N,) float32 on the host."""
-    rows = on_device(request, scale).rows(scale.items, max_len)
+    rows = request.rows(scale.items, max_len).to(scale.device)
     return network(rows.batch(torch.arange(len(rows), device=rows.device))).cpu()
 
 
