@@ -39,6 +39,7 @@ from features.errors import InputError
 from models.batches.batch import Batch
 from models.batches.feed import batches_on_device
 from models.batches.rows import Rows
+from models.layers.precision import resolve_precision, tf32
 from models.network import Network
 from models.settings import NetworkSettings
 from models.training.fit import predict, train_epoch
@@ -92,7 +93,8 @@ def measure(config: VariantConfig) -> dict:
     rows, label = challenge_like.rows(config.rows, cfg.max_len, config.items)
     network = Network(cfg, challenge_like.items(config.items)).to(device)
     variant = PaddedVariant if config.variant == "padded" else OurVariant
-    return variant(config, cfg, network, rows.to(device), label.to(device)).run()
+    with tf32(False):  # what padded computes; ours says itself what it wants
+        return variant(config, cfg, network, rows.to(device), label.to(device)).run()
 
 
 class Variant:
@@ -230,6 +232,10 @@ def check(arguments: argparse.Namespace) -> VariantConfig:
         raise InputError("--items must be at least 10, --rounds 1, --seconds 0")
     if config.device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda, but torch sees no CUDA device here")
+    try:
+        resolve_precision(network_settings(config).fit.precision, torch.device(config.device))
+    except ValueError as error:
+        raise InputError(f"{config.model}.{error}") from None
     return config
 
 

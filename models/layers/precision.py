@@ -1,16 +1,24 @@
 """How exactly training computes matrix products. All between them is as exact as its input.
 
     float32  in the type of their input
+    tf32     both factors rounded to TF32 (10 bits of mantissa) by a GPU's tensor cores, summed up
+             in float32; gradients likewise
     bf16     both factors rounded to bfloat16, summed up in float32, the result rounded once more
-    auto     bf16 where the device multiplies bfloat16 natively, else float32
+    auto     the fastest that was measured to cost no AUC on the device
 
-Attention scores and logits are never computed from rounded factors, predictions neither. Weights,
-gradients and the optimiser's state stay in float32.
+Attention scores and logits are never computed from rounded factors, predictions neither; with tf32,
+their gradients are. Weights, gradients and the optimiser's state stay in float32.
+
+TF32 is torch's switch of the whole process, torch.backends.cuda.matmul.fp32_precision. Its first
+value depends on the environment (TORCH_ALLOW_TF32_CUBLAS_OVERRIDE), and anyone may change it, so
+every forward, backward and prediction sets it. Compiled code does not follow it (see `exact`).
 
 On a CPU, wide float32 products are oneDNN's (models.layers.onednn).
 """
 
-from contextlib import AbstractContextManager, nullcontext
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -20,30 +28,73 @@ from torch.autograd import Function
 from models.layers import onednn
 
 WIDE = 256  # least width of both sides of a map that oneDNN multiplies faster than torch
+AUTO_ON_CUDA = "float32"  # from compute capability 8.0 on; what tf32 and bf16 cost: not measured
 
 
-def matmul_precision(precision: str, device: torch.device) -> AbstractContextManager:
-    """The context in which matrix products on `device` have `precision`."""
-    if resolve_precision(precision, device) == "float32":
-        return nullcontext()
-    return torch.autocast(device.type, torch.bfloat16)
+@contextmanager
+def matmul_precision(precision: str, device: torch.device) -> Iterator[None]:
+    """The context in which a forward pass on `device` multiplies with `precision`."""
+    precision = resolve_precision(precision, device)
+    rounded = torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+    with tf32(precision == "tf32"), rounded:
+        yield
+
+
+def gradient_precision(precision: str, device: torch.device) -> AbstractContextManager:
+    """The context of the backward pass after it; gradients follow the forward's bf16 by type."""
+    return tf32(resolve_precision(precision, device) == "tf32")
+
+
+@contextmanager
+def tf32(enabled: bool) -> Iterator[None]:
+    """The context in which float32 products on GPUs round their factors to TF32, or do not."""
+    matmul = torch.backends.cuda.matmul
+    before = matmul.fp32_precision
+    matmul.fp32_precision = "tf32" if enabled else "ieee"
+    try:
+        yield
+    finally:
+        matmul.fp32_precision = before
 
 
 def exact(x: Tensor) -> AbstractContextManager:
-    """The context in which matrix products have the type of their factors, such as `x`."""
-    return torch.autocast(x.device.type, enabled=False) if is_rounded(x) else nullcontext()
+    """The context in which matrix products have the type of their factors, such as `x`.
+
+    Gradients of these products are computed outside it. Code that torch.compile makes does not
+    leave tf32 here: the compiler cannot follow the switch.
+    """
+    if is_rounded(x):
+        return torch.autocast(x.device.type, enabled=False)
+    if not torch.compiler.is_compiling() and torch.backends.cuda.matmul.fp32_precision == "tf32":
+        return tf32(False)
+    return nullcontext()
 
 
 def is_rounded(x: Tensor) -> bool:
-    """Whether the current context rounds the factors of products of `x`."""
+    """Whether the current context rounds the factors of products of `x` to bfloat16."""
     return x.device.type in ("cpu", "cuda") and torch.is_autocast_enabled(x.device.type)
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:
-    """What `precision` means on `device`: float32 or bf16."""
-    if precision != "auto":
-        return precision
-    return "bf16" if has_bf16(device) else "float32"
+    """What `precision` means on `device`: float32, tf32 or bf16.
+
+    Raises ValueError for tf32 where `device` does not multiply it.
+    """
+    if precision == "auto":
+        return AUTO_ON_CUDA if has_tf32(device) else "float32"
+    if precision == "tf32" and not has_tf32(device):
+        raise ValueError(
+            f"fit.precision=tf32, but {device} does not multiply TF32; expected a GPU of compute"
+            " capability 8.0 or newer, without NVIDIA_TF32_OVERRIDE=0; use float32 or auto"
+        )
+    return precision
+
+
+def has_tf32(device: torch.device) -> bool:
+    """Whether `device` multiplies TF32 and the environment allows it to."""
+    if device.type != "cuda" or os.environ.get("NVIDIA_TF32_OVERRIDE") == "0":
+        return False
+    return torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def has_bf16(device: torch.device) -> bool:

@@ -24,7 +24,7 @@ from torch.profiler import record_function
 
 from models.batches.feed import batches_on_device
 from models.batches.source import BatchSource, RowValues
-from models.layers.precision import matmul_precision
+from models.layers.precision import gradient_precision, matmul_precision, tf32
 from models.network import Network
 from models.settings import FitSettings
 from models.training import distributed
@@ -208,7 +208,7 @@ def train_step(
     optimiser.zero_grad(set_to_none=True)
     with record_function("forward"), matmul_precision(cfg.precision, label.device):
         batch_loss = loss(network, batch, label, cfg)
-    with record_function("backward"):
+    with record_function("backward"), gradient_precision(cfg.precision, label.device):
         distributed.backward(batch_loss, parameters, len(label))
     with record_function("update"):
         add_embedding_l2(network, cfg.embedding_l2)
@@ -228,6 +228,7 @@ def add_embedding_l2(network: Network, weight: float) -> None:
 
 
 @torch.no_grad()
+@tf32(False)
 def predict(network: Network, rows: BatchSource, batch_size: int | None = None) -> Tensor:
     """Logits (N,) float32 of `rows`, in eval mode; never rounded, whatever the training did."""
     score, device = network.eval().fused(), next(network.parameters()).device

@@ -21,12 +21,21 @@ HELD: list[FileLock] = []  # the lock on the GPU of this process, for as long as
 
 
 def pick_device(wanted: str, setting: str = "train.device") -> torch.device:
-    """The device that a setting's value asks for. Raises InputError where it does not exist."""
+    """The device that a setting's value asks for.
+
+    Raises InputError where it does not exist, or rounds what we compute in float32.
+    """
     if HELD and wanted != "cpu":  # this process has been given a GPU
         wanted = "cuda"
     if wanted == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(wanted)
+    if device.type == "cuda" and os.environ.get("NVIDIA_TF32_OVERRIDE") == "1":
+        raise InputError(
+            "NVIDIA_TF32_OVERRIDE=1 rounds all float32 products on a GPU to TF32, those of"
+            " predictions too, and no program can change that; unset it, and for training take"
+            " network.fit.precision=tf32"
+        )
     n_gpus = torch.cuda.device_count()
     if device.type == "cuda" and (device.index or 0) >= n_gpus:
         raise InputError(f"{setting} = {wanted!r}, but torch sees {n_gpus} CUDA devices here")

@@ -13,6 +13,7 @@ from features.errors import InputError
 from features.store.store import Store, open_store
 from models.batches.disk_array import DiskArray
 from models.batches.source import RowSource, RowValues
+from models.layers.precision import resolve_precision
 from models.network import Network
 from models.settings import NetworkSettings
 from models.training.determinism import make_deterministic
@@ -94,6 +95,13 @@ class TrainingContext:
             raise InputError(f"{model}: {error}") from None
         return network.to(self.device)
 
+    def precision(self, model: str) -> str:
+        """What the network's fit.precision means here. Raises InputError where it cannot be had."""
+        try:
+            return resolve_precision(self.settings.networks[model].fit.precision, self.device)
+        except ValueError as error:
+            raise InputError(f"{model}.{error}") from None
+
     def of_users(self, share: float, seed: int) -> "TrainingContext":
         """With the train rows of a random `share` of the users alone; for rows in memory.
 
@@ -121,9 +129,10 @@ class TrainingContext:
         """Train one network until its held-out AUC stops rising.
 
         Raises FloatingPointError when the training diverges; InputError where the checkpoint is of
-        another fit.
+        another fit, or the device cannot multiply with the network's precision.
         """
         model, seed, fold = key
+        self.precision(model)
         network_cfg, network = self.settings.networks[model], self.network(model, seed)
         split = self.split(fold, network_cfg.max_len)
         checkpoint = {}

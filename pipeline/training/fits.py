@@ -15,7 +15,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from features.errors import InputError
-from models.layers.precision import resolve_precision
 from models.settings import NetworkSettings
 from models.training import distributed
 from models.training.fit import BatchProgress, FitReport
@@ -142,6 +141,8 @@ def make_fit(
     """
     model, seed, fold = key
     network_cfg = context.settings.networks[model]
+    # those of all networks, so that the first fit refuses what a later one could not have
+    precisions = {name: context.precision(name) for name in context.settings.networks}
     checkpointer = None  # of several processes, each has its own dropout state: none is saved
     if distributed.size() == 1:
         save_every = context.settings.train.save_every
@@ -173,9 +174,7 @@ def make_fit(
     out.report = _report(report, trained.n_rows) | {
         "device": str(context.device),
         "processes": distributed.size(),
-        "precision": resolve_precision(
-            network_cfg.fit.precision, context.device
-        ),  # that auto chose
+        "precision": precisions[model],  # that auto chose
         "content": context.settings.prepare.content,
     }
     _warn_if_unstable(key, report, network_cfg)

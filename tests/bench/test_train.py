@@ -103,6 +103,7 @@ def test_overrides_change_only_the_default_variant():
             "must be a multiple of --batch 64, which must be at least 2",
         ),
         (["--rounds", "0"], "--rounds 1"),
+        (["fit.precision=tf32"], "qin.fit.precision=tf32, but cpu does not multiply TF32"),
         (["qnn.bank=half"], "qnn.bank = 'half' must be one of full, collapsed"),
     ],
 )

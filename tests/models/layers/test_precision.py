@@ -1,22 +1,49 @@
 """Rounded matrix products."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
-from models.layers import onednn, precision
+from models.layers import onednn, precision, sparse_target_attention
 from models.layers.precision import (
     Linear,
+    exact,
+    gradient_precision,
     is_wide,
     linear,
     matmul_precision,
     onednn_takes,
     resolve_precision,
+    tf32,
 )
 from models.layers.sparse_target_attention import SparseTargetAttention
 from models.settings import QnnSettings
 from tests.helpers.networks.small import history, network, rows, settings
 
-CPU = torch.device("cpu")
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+MATMUL = torch.backends.cuda.matmul
+
+
+@pytest.fixture
+def on_tensor_cores(monkeypatch):
+    """As if this device multiplied TF32: the switch works without a GPU, too."""
+    monkeypatch.setattr(precision, "has_tf32", lambda device: True)
+    before = MATMUL.fp32_precision
+    yield
+    MATMUL.fp32_precision = before
+
+
+def recorded(function, seen):
+    """`function`, which notes the switch in the list `seen` at every call."""
+
+    def call(*arguments, **named):
+        seen.append(MATMUL.fp32_precision)
+        return function(*arguments, **named)
+
+    return call
 
 
 def test_bf16_rounds_the_factors_of_a_product_and_its_result_keeps_the_type_of_its_input():
@@ -93,12 +120,96 @@ def test_other_products_are_torch_s_own(x, weight, precision):
         assert linear(x, weight).shape == (len(x), len(weight))
 
 
-@pytest.mark.parametrize("native", [False, True])
-def test_auto_rounds_where_the_device_multiplies_bfloat16_natively(native, monkeypatch):
-    monkeypatch.setattr(precision, "has_bf16", lambda device: native)
-    assert resolve_precision("auto", CPU) == ("bf16" if native else "float32")
-    assert resolve_precision("bf16", CPU) == "bf16"
-    assert resolve_precision("float32", CPU) == "float32"
+@pytest.mark.parametrize(
+    ("device", "capability", "override", "wanted", "want"),
+    [
+        (CPU, None, None, "auto", "float32"),
+        (CPU, None, None, "float32", "float32"),
+        (CPU, None, None, "bf16", "bf16"),
+        (CPU, None, None, "tf32", None),
+        (CUDA, (7, 5), None, "auto", "float32"),
+        (CUDA, (7, 5), None, "bf16", "bf16"),
+        (CUDA, (7, 5), None, "tf32", None),
+        (CUDA, (8, 0), None, "auto", "what AUTO_ON_CUDA says"),
+        (CUDA, (8, 0), None, "float32", "float32"),
+        (CUDA, (8, 0), None, "tf32", "tf32"),
+        (CUDA, (9, 0), None, "bf16", "bf16"),
+        (CUDA, (9, 0), "0", "auto", "float32"),
+        (CUDA, (9, 0), "0", "tf32", None),
+    ],
+)
+def test_what_a_precision_means_on_a_device(
+    device, capability, override, wanted, want, monkeypatch
+):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setattr(precision, "AUTO_ON_CUDA", "what AUTO_ON_CUDA says")
+    monkeypatch.delenv("NVIDIA_TF32_OVERRIDE", raising=False)
+    if override is not None:
+        monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", override)
+    if want is None:
+        refusal = rf"fit\.precision=tf32, but {device} .* 8\.0 or newer.*; use float32 or auto$"
+        with pytest.raises(ValueError, match=refusal):
+            resolve_precision(wanted, device)
+    else:
+        assert resolve_precision(wanted, device) == want
+
+
+@pytest.mark.parametrize("before", ["none", "tf32", "ieee"])
+@pytest.mark.parametrize("wanted", ["auto", "float32", "tf32", "bf16"])
+def test_tf32_is_on_within_its_own_passes_alone(before, wanted, monkeypatch, on_tensor_cores):
+    monkeypatch.setattr(precision, "AUTO_ON_CUDA", "float32")
+    MATMUL.fp32_precision = before
+    want = "tf32" if wanted == "tf32" else "ieee"
+    for context in (matmul_precision, gradient_precision):
+        with context(wanted, CPU):
+            assert MATMUL.fp32_precision == want
+            with tf32(False):
+                assert MATMUL.fp32_precision == "ieee"
+                with tf32(True):
+                    assert MATMUL.fp32_precision == "tf32"
+                assert MATMUL.fp32_precision == "ieee"
+            assert MATMUL.fp32_precision == want
+        assert MATMUL.fp32_precision == before
+        with pytest.raises(ZeroDivisionError), context(wanted, CPU):
+            _ = 1 / 0
+        assert MATMUL.fp32_precision == before
+
+
+def test_exact_leaves_tf32_and_comes_back_to_it(on_tensor_cores):
+    x = torch.ones(2, 2)
+    with matmul_precision("tf32", CPU):
+        with exact(x):
+            assert MATMUL.fp32_precision == "ieee"
+            with exact(x):
+                assert MATMUL.fp32_precision == "ieee"
+            assert MATMUL.fp32_precision == "ieee"
+        assert MATMUL.fp32_precision == "tf32"
+
+
+def test_with_tf32_scores_and_logits_are_computed_exactly(monkeypatch, on_tensor_cores):
+    seen = {"wide": [], "single": [], "scores": []}
+    layer, target, of_items = SparseTargetAttention(8, 16), torch.randn(3, 8), torch.randn(6, 8)
+    with matmul_precision("tf32", CPU):
+        for name, n_outputs in (("wide", 5), ("single", 1)):
+            with monkeypatch.context() as patched:
+                linear_map = torch.nn.functional.linear
+                patched.setattr(precision.F, "linear", recorded(linear_map, seen[name]))
+                Linear(8, n_outputs)(target)
+        scores = recorded(sparse_target_attention.linear, seen["scores"])
+        monkeypatch.setattr(sparse_target_attention, "linear", scores)
+        layer(target, of_items, history((2, 0, 4), 6))
+    assert seen == {"wide": ["tf32"], "single": ["ieee"], "scores": ["ieee", "ieee"]}
+
+
+def test_the_environment_cannot_turn_tf32_on_in_exact_products():
+    code = (
+        "import torch; from models.layers.precision import tf32;"
+        " matmul = torch.backends.cuda.matmul; print(matmul.fp32_precision);"
+        "\nwith tf32(False): print(matmul.fp32_precision)"
+    )
+    env = os.environ | {"TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=True)
+    assert done.stdout.split() == [b"tf32", b"ieee"]
 
 
 @pytest.mark.parametrize(

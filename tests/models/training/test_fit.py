@@ -14,7 +14,10 @@ import torch.nn.functional as F
 from cv.auc import auc
 from models.batches.feed import batches_on_device
 from models.batches.plan import split
+from models.layers import precision
+from models.network import Network
 from models.settings import FinalSettings, QnnSettings
+from models.training import fit as fit_module
 from models.training.fit import (
     CheckpointMismatch,
     add_embedding_l2,
@@ -72,6 +75,41 @@ def test_steps_are_those_of_the_published_loop_written_out(clip_norm):
             w.data -= 0.01 * m_hat / (v_hat.sqrt() + 1e-8)
     for k, w in net.named_parameters():
         torch.testing.assert_close(w, weights[k], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "want"), [("float32", "ieee"), ("tf32", "tf32"), ("bf16", "ieee"), ("auto", "ieee")]
+)
+def test_forward_and_backward_multiply_as_set_and_predictions_exactly(wanted, want, monkeypatch):
+    """Whatever the switch for TF32 is before; a CPU has the switch, but does not read it."""
+    matmul, seen = torch.backends.cuda.matmul, {"forward": [], "backward": [], "predict": []}
+
+    def record(name):
+        seen[name].append(matmul.fp32_precision)
+
+    def recorded_loss(net, *arguments):
+        record("forward")
+        lost = loss(net, *arguments)
+        net.likes.weight.register_hook(lambda grad: record("backward"))
+        return lost
+
+    fused = Network.fused
+
+    def recorded_fused(net):
+        score = fused(net)
+        return lambda batch: record("predict") or score(batch)
+
+    before = "ieee" if want == "tf32" else "tf32"
+    monkeypatch.setattr(precision, "has_tf32", lambda device: True)
+    monkeypatch.setattr(precision, "AUTO_ON_CUDA", "float32")
+    monkeypatch.setattr(fit_module, "loss", recorded_loss)
+    monkeypatch.setattr(Network, "fused", recorded_fused)
+    with precision.tf32(before == "tf32"):
+        run(max_epochs=1, precision=wanted)
+        assert matmul.fp32_precision == before
+    assert {name: set(values) for name, values in seen.items()} == {
+        "forward": {want}, "backward": {want}, "predict": {"ieee"}
+    }  # fmt: skip
 
 
 def test_the_l2_shortcut_adds_the_gradient_of_the_penalty():

@@ -52,3 +52,15 @@ def test_cores_are_divided_by_threads(monkeypatch):
     train_cfg = TrainSettings(device="cpu")
     n_slots = [len(devices.device_slots(replace(train_cfg, threads=n), 10)) for n in (1, 3, 16)]
     assert n_slots == [8, 2, 1]
+
+
+def test_a_gpu_that_rounds_every_product_is_refused(monkeypatch):
+    monkeypatch.setattr(devices.torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(devices.torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
+    for wanted in ("auto", "cuda", "cuda:0"):
+        with pytest.raises(InputError, match=r"^NVIDIA_TF32_OVERRIDE=1 rounds .*; unset it"):
+            devices.pick_device(wanted)
+    assert devices.pick_device("cpu").type == "cpu"
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
+    assert devices.pick_device("auto").type == "cuda"

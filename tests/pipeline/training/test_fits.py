@@ -114,3 +114,13 @@ def test_folds_of_an_earlier_version_name_the_command_that_writes_them_again(ove
     s = load("sample", [*overrides, "train.rows=stream"])
     with pytest.raises(InputError, match=r"fold.npy is missing.*20_folds and --force"):
         TrainingContext.open(s, require(graph.store(s)), tmp_path)
+
+
+def test_a_precision_that_the_device_lacks_is_refused_before_any_fit(overrides):
+    more = ["models=din,qin", "qin.fit.precision=tf32", "train.device=cpu", "train.workers=1"]
+    with pytest.raises(InputError, match=r"^qin\.fit\.precision=tf32, but cpu does not multiply"):
+        run_stages([*overrides, *more], "50_train")
+    specs = graph.fits(load("sample", [*overrides, *more]))
+    assert not any(spec.done for spec in specs.values())
+    context = open_context(overrides, *more)  # predictions work: they are always exact
+    assert len(predict(context.network("qin", 0), context.rows["test"].cut(16)))
