@@ -8,6 +8,7 @@ bench.gpu.variants has the factor of a whole training step.
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -80,7 +81,7 @@ def gradients(
 ) -> tuple[Tensor, ...]:
     """The sum (B, D) and the gradients of query (B, D) and items (U, D)."""
     leaves = [query.detach().requires_grad_(), items.detach().requires_grad_()]
-    pooled = attend(*leaves, history)
+    pooled = attend(*leaves, replace(history))  # without its entries sorted by item
     return pooled.detach(), *torch.autograd.grad(pooled, leaves, grad)
 
 

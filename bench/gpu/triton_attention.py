@@ -134,7 +134,7 @@ def _grad_items(
     Row u < U of `sums` is the first chunk of item u; the chunks beyond the items' first ones, at
     most T // chunk, follow in the order of their items.
     """
-    position, order = history.position.sort(stable=True)
+    order, position = history.by_item
     device, n_further = position.device, len(position) // blocks.chunk
     offsets = torch.searchsorted(position, torch.arange(n_items + 1, device=device))
     further = torch.zeros_like(offsets)  # (U + 1,): where each item's further chunks begin

@@ -56,7 +56,7 @@ class Steps:
         pairs, cfg = pairs or self.pairs, replace(self.cfg.fit, precision=precision)
         adam = optimiser(network.parameters(), lr=1e-3, **({"fused": True} | options))
         torch.manual_seed(0)
-        seconds, loss, peak = self.time(lambda: train_epoch(network, iter(pairs), adam, cfg))
+        seconds, loss, peak = self.time(lambda: train_epoch(network, fresh(pairs), adam, cfg))
         rate = sum(len(label) for _, label in pairs) / seconds
         return self.described(variant, precision, rate, loss, peak)
 
@@ -100,6 +100,12 @@ def batches(scale: Scale, cfg: NetworkSettings, size: int = 1) -> Pairs:
     index = torch.arange(n_rows, device=rows.device).split(batch)
     index = [i for i in index if len(i) == batch]
     return [(rows.batch(i), label[i]) for i in index]
+
+
+def fresh(pairs: Pairs) -> Iterator[tuple[Batch, Tensor]]:
+    """The same batches, without what earlier steps have found out about their histories."""
+    for batch, label in pairs:
+        yield replace(batch, history=replace(batch.history)), label
 
 
 def precisions(scale: Scale) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ rows whose histories hold the item.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +21,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class History:
     """The histories of a batch, oldest entry first.
 
@@ -33,6 +34,13 @@ class History:
     position: Tensor
     row: Tensor
     offsets: Tensor
+
+    @cached_property
+    def by_item(self) -> tuple[Tensor, Tensor]:
+        """The entries (T,) sorted by position, and their positions (T,): all gradients with respect
+        to the items share them."""
+        position, order = self.position.sort(stable=True)
+        return order, position
 
 
 def dot(query: Tensor, items: Tensor, history: History) -> Tensor:
@@ -149,6 +157,6 @@ def _bags_by_item(x: Tensor, history: History, weight: Tensor, n_items: int) -> 
 
 def _by_item(history: History, n_items: int) -> tuple[Tensor, Tensor]:
     """The entries sorted by item (T,), and the offsets (n_items + 1,) of each item's entries."""
-    position, order = history.position.sort(stable=True)
+    order, position = history.by_item
     every = torch.arange(n_items + 1, device=position.device)
     return order, torch.searchsorted(position, every)

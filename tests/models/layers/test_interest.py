@@ -168,3 +168,18 @@ def test_the_order_of_history_entries_does_not_matter_but_their_content_does(cas
     )
     assert not torch.allclose(before[2], after[2])
     assert torch.equal(before[3], after[3])
+
+
+def test_the_gradients_of_a_batch_sort_its_entries_once(case, monkeypatch):
+    target, items, h = case
+    sort, lengths = torch.Tensor.sort, []
+
+    def spy(self, *args, **kwargs):
+        lengths.append(len(self))
+        return sort(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch.Tensor, "sort", spy)
+    items.requires_grad_()
+    pooled = ragged.pool(ragged.dot(target, items, h), items, h)
+    (pooled.sum() + ragged.of_items(items, h).sum()).backward()
+    assert lengths == [sum(LENGTHS)]
