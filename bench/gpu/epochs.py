@@ -7,7 +7,6 @@ first one warms up, and the second one counts. Labels are noise, so that nothing
 import itertools
 import statistics
 import time
-import warnings
 from collections.abc import Iterable, Iterator
 
 import torch
@@ -52,9 +51,6 @@ def epochs(scale: Scale) -> Iterator[dict]:
             "train rows/s": round(len(rows) / seconds),
             "predict rows/s": round(prediction_rate(scale, network, rows)),
             "device MiB": peak,
-            "host syncs in the steps": (
-                count_syncs(network, rows, label, optimiser, cfg.fit) if scale.on_gpu else None
-            ),
             "loss": loss,
         }
 
@@ -83,22 +79,6 @@ def prediction_rate(scale: Scale, network: Network, rows: Rows) -> float:
     predict(network, rows)
     scale.wait()
     return len(rows) / (time.perf_counter() - started)
-
-
-def count_syncs(network: Network, rows: Rows, label: Tensor, optimiser, cfg: FitSettings) -> int:
-    """How often the host waits for the device between the second step and the last."""
-
-    def around(batches: Iterable) -> Iterator:
-        for n, batch in enumerate(batches):
-            if n == 1:
-                torch.cuda.set_sync_debug_mode("warn")
-            yield batch
-        torch.cuda.set_sync_debug_mode("default")
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        run_steps(network, rows, label, optimiser, cfg, WARM, around)
-    return sum("synchroniz" in str(w.message) for w in caught)
 
 
 def padded_loop(scale: Scale) -> Iterator[dict]:

@@ -3,8 +3,9 @@
 import functools
 import re
 import time
+import warnings
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch.profiler import ProfilerActivity, profile
@@ -52,7 +53,30 @@ def kernels(scale: Scale) -> Iterator[dict]:
             spent = device_times(profiled) if scale.on_gpu else {}
             print(f"\n{name} {precision}, a step on the device, then on the host")
             print("\n".join((*busiest_kernels(spent), *busiest_calls(profiled))), flush=True)
-            yield {"network": name, "precision": precision, "wall, ms": wall} | shares(spent)
+            waits = count_syncs(steps) if scale.on_gpu else None
+            yield {
+                "network": name,
+                "precision": precision,
+                "host waits": waits,
+                "wall, ms": wall,
+                "ok": not waits,
+            } | shares(spent)
+
+
+def count_syncs(steps: Callable[..., float]) -> int:
+    """How often the host waits for the device between the second step and the last."""
+
+    def around(batches: Iterable) -> Iterator:
+        for n, batch in enumerate(batches):
+            if n == 1:
+                torch.cuda.set_sync_debug_mode("warn")
+            yield batch
+        torch.cuda.set_sync_debug_mode("default")
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        steps(around=around)
+    return sum("synchroniz" in str(w.message) for w in caught)
 
 
 def device_times(profiled: profile) -> dict[str, float]:
