@@ -23,6 +23,7 @@ import torch
 
 from bench.gpu.scale import Scale
 from bench.output import table_header, table_row
+from models.layers.precision import tf32
 
 LEAST = 0.1  # share of a part's budget that must be left for it to start
 PRELOAD = ["torch", "bench.gpu.scale", "models.training.fit"]
@@ -127,8 +128,9 @@ def _work(sender: Connection, target: str, scale: Scale) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the caller, which kills us
     module, _, function = target.partition(":")
     try:
-        for row in getattr(importlib.import_module(module), function)(scale):
-            sender.send(("row", row))
+        with tf32(False):  # products are in float32 wherever a part does not ask for less
+            for row in getattr(importlib.import_module(module), function)(scale):
+                sender.send(("row", row))
         sender.send(("done", ""))
     except Exception:
         sender.send(("failed", traceback.format_exc()))
