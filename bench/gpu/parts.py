@@ -11,7 +11,7 @@ PARTS = (
     Part("sample", "bench.gpu.sample:sample", "The sample, end to end", 80),
     Part("kernels", "bench.gpu.profiling:kernels", "Kernels of a training step", 30),
     Part("variants", "bench.gpu.variants:variants", "What makes training faster", 70),
-    Part("convergence", "bench.gpu.convergence:convergence", "Fits to convergence", 100),
+    Part("convergence", "bench.gpu.convergence:convergence", "Fits to convergence", 110),
     Part("scores", "bench.gpu.scores:scores", "AUC of faster arithmetic, generated rows", 60),
     Part("together", "bench.gpu.together:together", "Several fits on one card", 50),
     Part("padded", "bench.gpu.epochs:padded_loop", "The published way of working, same card", 40),

@@ -51,9 +51,9 @@ class Scale:
     held_rows: int = 360_000
     items: int = challenge_like.N_ITEMS
     batch: int = 8192
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
     fit_seconds: float = 30.0
-    steps: int = 30
+    steps: int = 20
     store: Path | None = None
     folds: Path | None = None
     wheels: Path | None = None

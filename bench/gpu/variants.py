@@ -30,7 +30,7 @@ from models.training.fit import train_epoch, train_step
 
 Pairs = list[tuple[Batch, Tensor]]
 LARGE = 4  # times the published batch
-ROUNDS = 3
+ROUNDS = 2
 
 
 class Steps:
@@ -152,38 +152,42 @@ def graphs(scale: Scale) -> Iterator[dict]:
         steps.pairs = steps.pairs[:1] * len(steps.pairs)
         for precision in precisions(scale)[:2]:
             yield steps.row("published arithmetic, one batch", precision)
-            replay, loss = captured(
+            step = CapturedStep(
                 steps.network, steps.pairs[0], replace(steps.cfg.fit, precision=precision)
             )
-
-            def epoch(replay=replay, loss=loss) -> float:
-                total = torch.zeros_like(loss)
-                for _ in range(scale.steps):
-                    replay()
-                    total += loss
-                return total.item() / scale.steps
-
-            seconds, mean, peak = steps.time(epoch)
+            seconds, mean, peak = steps.time(lambda step=step: step.epoch(scale.steps))
             rate = scale.batch * len(steps.pairs) / seconds
             yield steps.described("CUDA graph, one batch", precision, rate, mean, peak)
 
 
-def captured(
-    network: Network, pair: tuple[Batch, Tensor], cfg: FitSettings
-) -> tuple[Callable[[], None], Tensor]:
-    """A step on one batch as a graph: what replays it, and the loss () that a replay leaves."""
-    network = copy.deepcopy(network).train()
-    adam = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True, capturable=True)
-    aside = torch.cuda.Stream()
-    aside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(aside):
-        for _ in range(3):
-            train_step(network, *pair, adam, cfg)
-    torch.cuda.current_stream().wait_stream(aside)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        lost = train_step(network, *pair, adam, cfg)
-    return graph.replay, lost
+class CapturedStep:
+    """A step on one batch as a CUDA graph; the weights that it changes live as long as it does.
+
+    lost  the loss () that a replay leaves
+    """
+
+    def __init__(self, network: Network, pair: tuple[Batch, Tensor], cfg: FitSettings) -> None:
+        self.network = copy.deepcopy(network).train()
+        self.adam = torch.optim.Adam(
+            self.network.parameters(), lr=1e-3, fused=True, capturable=True
+        )
+        aside = torch.cuda.Stream()
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):
+            for _ in range(3):
+                train_step(self.network, *pair, self.adam, cfg)
+        torch.cuda.current_stream().wait_stream(aside)
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph):
+            self.lost = train_step(self.network, *next(fresh([pair])), self.adam, cfg)
+
+    def epoch(self, n: int) -> float:
+        """`n` replays; their mean loss."""
+        total = torch.zeros_like(self.lost)
+        for _ in range(n):
+            self.graph.replay()
+            total += self.lost
+        return total.item() / n
 
 
 def triton(scale: Scale) -> Iterator[dict]:
