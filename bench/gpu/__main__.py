@@ -28,7 +28,9 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--out", type=Path, default=Path("artifacts/bench/gpu"))
     parser.add_argument("--minutes", type=float, default=8.0, help="for all parts together (8)")
-    parser.add_argument("--parts", default="", help="comma-separated; all by default")
+    parser.add_argument(
+        "--parts", default="", help="comma-separated, in this order; name=20 sets seconds"
+    )
     parser.add_argument("--wheels", type=Path, help="packages to install, as bench.gpu.wheels made")
     parser.add_argument("--store", type=Path, help="folder of 10_prepare, for scores on real rows")
     parser.add_argument("--folds", type=Path, help="folder of 20_folds on that store")
@@ -50,17 +52,12 @@ def main(argv: list[str] | None = None) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """Check the arguments, install the wheels, run the parts and print the last line."""
     from bench.gpu import runner, wheels
-    from bench.gpu.parts import PARTS
+    from bench.gpu.parts import choose
     from bench.gpu.scale import TOY_SCALE, Scale
 
-    names = arguments.parts.split(",") if arguments.parts else [part.name for part in PARTS]
-    unknown = set(names) - {part.name for part in PARTS}
-    if unknown:
-        known = ", ".join(part.name for part in PARTS)
-        raise InputError(f"--parts: no {', '.join(sorted(unknown))}; there are {known}")
+    parts = choose(arguments.parts)
     if (arguments.store is None) != (arguments.folds is None):
         raise InputError("--store and --folds belong together: give both, or neither")
-    parts = [part for part in PARTS if part.name in names]
     if arguments.dry_run:
         for part in parts:
             print(f"{part.name:<16} {part.budget:>4.0f} s  {part.title}")

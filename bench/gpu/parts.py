@@ -1,6 +1,9 @@
 """The parts of bench.gpu, the most important first, and the seconds that each may take."""
 
+from dataclasses import replace
+
 from bench.gpu.runner import Part
+from features.errors import InputError
 
 PARTS = (
     Part("networks", "bench.gpu.correctness:networks", "Networks on the GPU and on the CPU", 40),
@@ -22,3 +25,18 @@ PARTS = (
     Part("serving", "bench.gpu.serving:serving", "Single requests", 45),
     Part("torchrun", "bench.gpu.two_processes:torchrun", "One fit over two cards", 60),
 )  # fmt: skip
+
+
+def choose(text: str) -> list[Part]:
+    """The parts that `text` lists, such as "epochs,sample=120", with their budgets; all by default.
+
+    Raises InputError for an unknown name and for a budget that is no number of seconds.
+    """
+    known, chosen = {part.name: part for part in PARTS}, []
+    for name, equals, seconds in (each.partition("=") for each in text.split(",") if each):
+        if name not in known:
+            raise InputError(f"--parts: no {name!r}; there are {', '.join(known)}")
+        if equals and not (seconds.isdecimal() and int(seconds)):
+            raise InputError(f"--parts: {name}={seconds}, expected a whole number of seconds")
+        chosen.append(replace(known[name], budget=int(seconds)) if equals else known[name])
+    return chosen or list(PARTS)

@@ -76,7 +76,10 @@ def count_syncs(steps: Callable[..., float]) -> int:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         steps(around=around)
-    return sum("synchroniz" in str(w.message) for w in caught)
+    waits = [w for w in caught if "synchroniz" in str(w.message)]
+    for w in waits:
+        print(f"the host waits in {w.filename}:{w.lineno}: {w.message}", flush=True)
+    return len(waits)
 
 
 def device_times(profiled: profile) -> dict[str, float]:
