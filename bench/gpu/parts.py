@@ -18,7 +18,7 @@ PARTS = (
     Part("scores", "bench.gpu.scores:scores", "AUC of faster arithmetic, generated rows", 60),
     Part("together", "bench.gpu.together:together", "Several fits on one card", 50),
     Part("padded", "bench.gpu.epochs:padded_loop", "The published way of working, same card", 40),
-    Part("graphs", "bench.gpu.variants:graphs", "A step as one CUDA graph", 25),
+    Part("graphs", "bench.gpu.graphs:graphs", "A step as one CUDA graph", 25),
     Part("attention", "bench.gpu.attention:attention", "Attention alone, ragged and fused", 20),
     Part("triton", "bench.gpu.variants:triton", "Attention in one Triton kernel", 20),
     Part("compiled", "bench.gpu.variants:compiled", "The interaction part compiled", 45),

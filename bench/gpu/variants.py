@@ -3,8 +3,6 @@
     variants    the precision of products, the collapsed bank, batches of 32,768 rows, Adam and
                 clipping parameter by parameter, algorithms whose sums have no fixed order
     compiled    the interaction part through torch.compile
-    graphs      a whole step as one CUDA graph, of one batch: batches differ in their sizes, so that
-                this is the most that graphs could gain
     triton      QIN's attention in one kernel (bench.gpu.triton_attention)
 
 All start from the same weights and take the same steps on the same batches. The loss is the mean
@@ -24,9 +22,9 @@ from torch import Tensor
 from bench.gpu.scale import NETWORKS, Scale
 from models.batches.batch import Batch
 from models.network import Network
-from models.settings import FitSettings, NetworkSettings
+from models.settings import NetworkSettings
 from models.training.determinism import make_deterministic
-from models.training.fit import train_epoch, train_step
+from models.training.fit import train_epoch
 
 Pairs = list[tuple[Batch, Tensor]]
 LARGE = 4  # times the published batch
@@ -142,52 +140,6 @@ def compiled(scale: Scale) -> Iterator[dict]:
             network = copy.deepcopy(steps.network)
             network.interaction.hidden = torch.compile(network.interaction.hidden, dynamic=False)
             yield steps.row("compiled interaction", precision, network)
-
-
-def graphs(scale: Scale) -> Iterator[dict]:
-    """CUDA alone has graphs: on a CPU there is no row."""
-    make_deterministic(scale.torch_device)
-    for name in NETWORKS if scale.on_gpu else ():
-        steps = Steps(scale, name)
-        steps.pairs = steps.pairs[:1] * len(steps.pairs)
-        for precision in precisions(scale)[:2]:
-            yield steps.row("published arithmetic, one batch", precision)
-            step = CapturedStep(
-                steps.network, steps.pairs[0], replace(steps.cfg.fit, precision=precision)
-            )
-            seconds, mean, peak = steps.time(lambda step=step: step.epoch(scale.steps))
-            rate = scale.batch * len(steps.pairs) / seconds
-            yield steps.described("CUDA graph, one batch", precision, rate, mean, peak)
-
-
-class CapturedStep:
-    """A step on one batch as a CUDA graph; the weights that it changes live as long as it does.
-
-    lost  the loss () that a replay leaves
-    """
-
-    def __init__(self, network: Network, pair: tuple[Batch, Tensor], cfg: FitSettings) -> None:
-        self.network = copy.deepcopy(network).train()
-        self.adam = torch.optim.Adam(
-            self.network.parameters(), lr=1e-3, fused=True, capturable=True
-        )
-        aside = torch.cuda.Stream()
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
-            for _ in range(3):
-                train_step(self.network, *pair, self.adam, cfg)
-        torch.cuda.current_stream().wait_stream(aside)
-        self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
-            self.lost = train_step(self.network, *next(fresh([pair])), self.adam, cfg)
-
-    def epoch(self, n: int) -> float:
-        """`n` replays; their mean loss."""
-        total = torch.zeros_like(self.lost)
-        for _ in range(n):
-            self.graph.replay()
-            total += self.lost
-        return total.item() / n
 
 
 def triton(scale: Scale) -> Iterator[dict]:

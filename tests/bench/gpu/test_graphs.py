@@ -1,0 +1,36 @@
+"""Batches of fixed sizes, as a CUDA graph needs them."""
+
+import copy
+
+import pytest
+import torch
+
+from bench.gpu.graphs import FixedBatch, WithoutLastRow
+from models.training.losses import loss
+from tests.helpers.networks.small import network, rows, settings
+
+
+@pytest.mark.parametrize(
+    ("interest", "interaction"), [("asta", "qnn"), ("din", "mlp"), ("din", "final")]
+)
+def test_a_batch_of_fixed_sizes_gives_the_same_loss_and_gradients(interest, interaction):
+    cfg = settings(interest=interest, interaction=interaction)
+    net, (data, label) = network(cfg).train(), rows(n_rows=9)
+    for module in net.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0  # it would draw for the filling entries, too
+    pairs = [(data.batch(index), label[index]) for index in torch.arange(9).split(3)]
+    fixed, other = FixedBatch(pairs), WithoutLastRow(copy.deepcopy(net))
+    for batch, its_label in pairs:
+        fixed.load(batch, its_label)
+        expected = gradients(net, batch, its_label, cfg)
+        found = gradients(other, fixed.read(), fixed.label, cfg)
+        assert all(map(torch.allclose, found, expected))
+    assert len({len(batch.history.position) for batch, _ in pairs}) > 1
+    assert len({len(batch.items) for batch, _ in pairs}) > 1
+
+
+def gradients(net, batch, label, cfg) -> list[torch.Tensor]:
+    net.zero_grad(set_to_none=True)
+    loss(net, batch, label, cfg.fit).backward()
+    return [p.grad for p in net.parameters()]
