@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.gpu.parts import PARTS
 from cv.blend import BLENDERS_BY_NAME
 from features.errors import InputError
 from features.settings import PLANTS
@@ -80,6 +81,12 @@ def test_a_table_names_all_that_there_is_and_nothing_else(page, head):
     table = PAGES[ROOT / page].split(f"| {head} |")[1].split("\n\n")[0]
     first = re.findall(r"^\|([^|]*)\|", table, re.MULTILINE)
     assert set(re.findall(r"`(\w+)`", "".join(first))) == TABLES[page, head]
+
+
+def test_the_parts_of_bench_gpu_stand_in_their_order_with_their_budgets():
+    table = PAGES[ROOT / "docs/performance.md"].split("| part |")[1].split("\n\n")[0]
+    found = re.findall(r"^\| `(\w+)` \|.*\| (\d+) \|$", table, re.MULTILINE)
+    assert found == [(part.name, f"{part.budget:.0f}") for part in PARTS]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
