@@ -6,11 +6,13 @@ run     python -m bench.gpu [--out artifacts/bench/gpu] [--minutes 8] [--parts n
         [--wheels DIR] [--store DIR --folds DIR] [--toy] [--dry-run]
 
 The parts, their budgets and what each measures: docs/performance.md. Exit code 1 says that a part
-failed or a check did not hold; parts that ran out of time do not count.
+failed or a check did not hold; parts that ran out of time do not count. Ctrl-C and `kill` end the
+run with 130, and its files stay.
 """
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -18,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from features.errors import InputError
+from pipeline.runtime.signals import SigtermHandler
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -41,11 +44,11 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         return run(arguments)
-    except InputError as error:
+    except (InputError, OSError) as error:  # OSError: OUT may not be written, or the disk is full
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted: finished parts are kept", file=sys.stderr)
+        print("interrupted: the rows found so far are kept", file=sys.stderr)
         return 130
 
 
@@ -56,8 +59,9 @@ def run(arguments: argparse.Namespace) -> int:
     from bench.gpu.scale import TOY_SCALE, Scale
 
     parts = choose(arguments.parts)
-    if (arguments.store is None) != (arguments.folds is None):
-        raise InputError("--store and --folds belong together: give both, or neither")
+    if not arguments.minutes > 0:
+        raise InputError(f"--minutes: got {arguments.minutes:g}, expected more than 0")
+    check_store(arguments.store, arguments.folds)
     if arguments.dry_run:
         for part in parts:
             print(f"{part.name:<16} {part.budget:>4.0f} s  {part.title}")
@@ -89,6 +93,28 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if wrong else 0
 
 
+def check_store(store: Path | None, folds: Path | None) -> None:
+    """Raises InputError unless the part `real` can read both, or there is neither."""
+    import numpy as np
+
+    from features.store.store import open_store
+
+    if (store is None) != (folds is None):
+        raise InputError("--store and --folds belong together: give both, or neither")
+    if store is None or folds is None:
+        return
+    n_rows, path = len(open_store(store).train), folds / "fold.npy"
+    try:
+        n_folds = len(np.load(path, mmap_mode="r", allow_pickle=False))
+    except (OSError, ValueError) as error:
+        raise InputError(f"--folds: {path}: {error}; give a folder that 20_folds wrote") from None
+    if n_folds != n_rows:
+        raise InputError(
+            f"--folds: {path} has {n_folds} rows, expected the {n_rows} train rows of {store}: give"
+            " the folds of that store"
+        )
+
+
 def machine(device) -> dict:
     """The card, the processor and the versions."""
     import torch
@@ -108,4 +134,5 @@ def machine(device) -> dict:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, SigtermHandler())  # `kill` and `timeout` send it
     sys.exit(main())

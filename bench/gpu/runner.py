@@ -3,7 +3,7 @@
 A part is a generator of table rows, named as module:function and imported in its process alone. It
 has a budget in seconds: when that is spent, its process is killed, and the rows that it has yielded
 stay. A part that raises is recorded with its traceback. After every row, gpu.json and gpu.md are
-written again, so that a run that is cut off leaves what it has found.
+written again, so that a run that is cut off leaves what it has found. No part outlives the run.
 """
 
 import faulthandler
@@ -12,6 +12,7 @@ import json
 import multiprocessing
 import os
 import signal
+import threading
 import time
 import traceback
 from collections.abc import Iterator, Sequence
@@ -26,7 +27,10 @@ from bench.output import table_header, table_row
 from models.layers.precision import tf32
 
 LEAST = 0.1  # share of a part's budget that must be left for it to start
-PRELOAD = ["torch", "bench.gpu.scale", "models.training.fit"]
+PRELOAD = ["torch", "sklearn.metrics", "bench.gpu.scale", "models.training.fit"]
+# torch's first optimiser imports it, in every process. A GPU takes only processes whose parent has
+# not touched CUDA, and other versions of torch._dynamo might.
+TOY_PRELOAD = ["torch._dynamo"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ def run(
     """Run `parts` in order for at most `seconds`, and write gpu.json and gpu.md into `out`."""
     out.mkdir(parents=True, exist_ok=True)
     deadline, results = time.monotonic() + seconds, []
+    write(results, machine, out)  # a folder that takes no file shows now
     for part in parts:
         result = PartResult(part.name, part.title)
         results.append(result)
@@ -86,12 +91,15 @@ def run(
 def run_part(part: Part, scale: Scale, limit: float, result: PartResult) -> Iterator[None]:
     """Run one part into `result` for at most `limit` seconds; yields after every row."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOAD)
+    context.set_forkserver_preload(PRELOAD + (TOY_PRELOAD if scale.toy else []))
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(sender, part.target, scale), daemon=False)
+    ended, alive = context.Pipe(duplex=False)  # nothing is sent; it closes when this process ends
+    process = context.Process(target=_work, args=(sender, ended, part.target, scale), daemon=False)
+    result.state, result.reason = "cut off", "the run was stopped"  # as long as it goes on
     started = time.monotonic()
     process.start()
     sender.close()
+    ended.close()
     try:
         while True:
             left = started + limit - time.monotonic()
@@ -113,6 +121,7 @@ def run_part(part: Part, scale: Scale, limit: float, result: PartResult) -> Iter
     finally:
         result.seconds = round(time.monotonic() - started, 1)
         _kill(process)
+        alive.close()
 
 
 def line(row: dict) -> str:
@@ -120,9 +129,10 @@ def line(row: dict) -> str:
     return ", ".join(f"{name} {cell(value)}" for name, value in row.items())
 
 
-def _work(sender: Connection, target: str, scale: Scale) -> None:
+def _work(sender: Connection, caller: Connection, target: str, scale: Scale) -> None:
     faulthandler.enable()  # a crash in a library prints where it was
     os.setsid()  # so that its own processes can be killed with it
+    threading.Thread(target=_end_with, args=(caller,), daemon=True).start()
     if scale.toy:
         torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the caller, which kills us
@@ -134,6 +144,12 @@ def _work(sender: Connection, target: str, scale: Scale) -> None:
         sender.send(("done", ""))
     except Exception:
         sender.send(("failed", traceback.format_exc()))
+
+
+def _end_with(caller: Connection) -> None:
+    """Kill this process and those that it has started when the caller has ended, however it did."""
+    caller.poll(None)
+    os.killpg(0, signal.SIGKILL)
 
 
 def _kill(process: multiprocessing.process.BaseProcess) -> None:

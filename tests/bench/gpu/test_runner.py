@@ -71,7 +71,7 @@ def test_rows_are_written_as_soon_as_they_are_found(tmp_path, monkeypatch):
 
     monkeypatch.setattr(runner, "write", spy)
     run(part("two_rows"), out=tmp_path)
-    assert seen == [1, 2, 2]
+    assert seen == [0, 1, 2, 2]
 
 
 def test_parts_are_skipped_when_the_time_of_all_is_spent(tmp_path):
