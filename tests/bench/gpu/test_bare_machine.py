@@ -9,6 +9,7 @@ import pytest
 from bench.gpu.parts import PARTS
 from tests.helpers.bare import environment
 from tests.helpers.tiny_runs import ROOT
+from tests.helpers.toy_gpu import NAMES, command
 
 TARGETS = sorted({part.target.partition(":")[0] for part in PARTS})
 
@@ -46,7 +47,6 @@ def test_a_dry_run_needs_nothing_else(bare):
 
 @pytest.mark.long
 def test_every_part_but_the_sample_runs(bare, tmp_path):
-    names = [part.name for part in PARTS if part.name != "sample"]  # whose stages need polars
-    bare("-m", "bench.gpu", "--toy", "--parts", ",".join(names), "--out", str(tmp_path / "out"))
+    bare(*command(tmp_path / "out")[1:])
     parts = json.loads((tmp_path / "out/gpu.json").read_text())["parts"]
-    assert {part["name"]: part["state"] for part in parts} == dict.fromkeys(names, "done")
+    assert {part["name"]: part["state"] for part in parts} == dict.fromkeys(NAMES, "done")
