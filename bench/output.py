@@ -37,6 +37,11 @@ def machine_line(machine: dict) -> str:
     )
 
 
+def quiet_profiler() -> None:
+    """Keep the lines that torch's profiler logs off the screen; before this process imports it."""
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+
+
 def table_row(cells: Sequence[object]) -> str:
     """One row of a Markdown table."""
     return f"| {' | '.join(map(str, cells))} |"

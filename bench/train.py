@@ -204,6 +204,7 @@ def peak_mib(device: torch.device) -> int:
 
 def run(arguments: argparse.Namespace) -> None:
     """Measure all variants in turns and print the table."""
+    output.quiet_profiler()  # for the processes that measure
     config = check(arguments)
     rounds: dict[str, list[dict]] = {variant: [] for variant in VARIANTS}
     for n in range(arguments.rounds):

@@ -57,6 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     from bench.gpu import runner, wheels
     from bench.gpu.parts import choose
     from bench.gpu.scale import TOY_SCALE, Scale
+    from bench.output import quiet_profiler
 
     parts = choose(arguments.parts)
     if not arguments.minutes > 0:
@@ -68,6 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
         for line in wheels.travel(arguments.wheels, arguments.store, arguments.folds):
             print(line)
         return 0
+    quiet_profiler()
     import torch
 
     if not arguments.toy and not torch.cuda.is_available():

@@ -168,8 +168,8 @@ class Rows:
             n_items = sum(c.n_distinct for c in counts)
             items = torch.nonzero_static(found.seen.flatten(), size=n_items)
         items = items.squeeze(1) % self.n_items
-        place = (found.seen.cumsum(1) - 1).flatten()
-        target, position = place[found.target], place[found.entries]
+        nth = found.seen.cumsum(1, dtype=torch.int32).flatten()  # of its batch's items, from 1
+        target, position = (nth[number].long() - 1 for number in (found.target, found.entries))
         row = found.row % max(size, 1)
         ends = torch.arange(size + 1, device=index.device)
         offsets = found.offsets[ends + size * torch.arange(len(group), device=ends.device)[:, None]]
