@@ -52,7 +52,7 @@ class Scale:
     items: int = challenge_like.N_ITEMS
     batch: int = 8192
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
-    fit_seconds: float = 30.0
+    fit_seconds: float = 25.0
     steps: int = 20
     store: Path | None = None
     folds: Path | None = None

@@ -28,7 +28,7 @@ from torch.autograd import Function
 from models.layers import onednn
 
 WIDE = 256  # least width of both sides of a map that oneDNN multiplies faster than torch
-AUTO_ON_CUDA = "float32"  # from compute capability 8.0 on; what tf32 and bf16 cost: not measured
+AUTO_ON_CUDA = "tf32"  # from compute capability 8.0 on; bench/RESULTS.md, "GPU"
 
 
 @contextmanager
