@@ -14,6 +14,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from bench.gpu.correctness import largest_distance
 from bench.gpu.scale import Scale
 from models.layers import ragged
 from models.layers.ragged import History
@@ -40,7 +41,7 @@ def attention(scale: Scale) -> Iterator[dict]:
     for form, attend in forms(scale).items():
         both = partial(gradients, attend, query, items, batch.history, grad)
         found, again = both(), both()
-        distance = max(map(relative_distance, found, exact))
+        distance = largest_distance(found, exact)
         same = all(map(torch.equal, found, again))
         forward = milliseconds(scale, partial(attend, query, items, batch.history))
         step = milliseconds(scale, both)
@@ -83,10 +84,6 @@ def gradients(
     leaves = [query.detach().requires_grad_(), items.detach().requires_grad_()]
     pooled = attend(*leaves, replace(history))  # without its entries sorted by item
     return pooled.detach(), *torch.autograd.grad(pooled, leaves, grad)
-
-
-def relative_distance(x: Tensor, exact: Tensor) -> float:
-    return ((x.double() - exact).norm() / exact.norm()).item()
 
 
 def milliseconds(scale: Scale, call: Callable[[], object]) -> float:

@@ -5,15 +5,17 @@
                 and the batches of rows on the device, on the host and on disk against each other
     repeat      a fit twice, and one that was stopped and resumed: the same bytes, or how far apart
 
-Distances are ||x - y|| / ||y||. A distance may be twice that of the CPU's own float32, or one of
-TOLERANCES where that is more. After the steps, it is the share of the weights that moved otherwise,
-by more than 1 % of the learning rate: Adam divides a gradient by its own size, so that rounding
-alone turns the steps of weights whose gradient is 0, such as a bias before batch norm.
+Distances are ||x - y|| / ||y||. A distance may be twice that of the CPU's own float32, within the
+bounds of TOLERANCES: what is wrong on both devices does not pass. After the steps, it is the share
+of the weights that moved otherwise, by more than 1 % of the learning rate: Adam divides a gradient
+by its own size, so that rounding alone turns the steps of weights whose gradient is 0, such as a
+bias before batch norm.
 """
 
 import copy
+import io
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -38,7 +40,8 @@ from models.training.determinism import make_deterministic
 from models.training.fit import fit, train_step
 from models.training.losses import loss
 
-TOLERANCES = {"logits": 1e-5, "gradients": 1e-4, "steps": 1e-4}
+TOLERANCES = {"logits": (1e-5, 1e-4), "gradients": (1e-4, 1e-3), "steps": (1e-4, 1e-2)}
+NEAR = 1e-5  # the distance of an operator in float32, at most
 ROWS, TIED = 512, 1000  # rows of a compared batch, and distinct scores among those of an AUC
 
 
@@ -48,9 +51,15 @@ def distance(x: Tensor, y: Tensor) -> float:
     return float((x - y).norm() / y.norm().clamp(min=1e-300))
 
 
+def largest_distance(found: Iterable[Tensor], exact: Iterable[Tensor]) -> float:
+    """Of a list of tensors from another; NaN where one of them is NaN, which max() would lose."""
+    return float(np.max([distance(x, y) for x, y in zip(found, exact, strict=True)]))
+
+
 def moved_otherwise(x: Tensor, y: Tensor) -> float:
-    """The share of steps x (P,) that differ from y (P,) by more than 0.01."""
-    return float(((x.double().cpu() - y.double().cpu()).abs() > 0.01).double().mean())
+    """The share of steps x (P,) that are not within 0.01 of y (P,)."""
+    near = (x.double().cpu() - y.double().cpu()).abs() <= 0.01  # NaN is not
+    return float((~near).double().mean())
 
 
 def networks(scale: Scale) -> Iterator[dict]:
@@ -67,10 +76,10 @@ def networks(scale: Scale) -> Iterator[dict]:
         exact = two_steps(network, rows, label, cfg, cpu, torch.float64)
         on_cpu = two_steps(network, rows, label, cfg, cpu, torch.float32)
         found = two_steps(network, rows, label, cfg, scale.torch_device, torch.float32)
-        for what, tolerance in TOLERANCES.items():
+        for what, (least, most) in TOLERANCES.items():
             far = moved_otherwise if what == "steps" else distance
             error, own = (far(x[what], exact[what]) for x in (found, on_cpu))
-            tolerance = max(tolerance, 2 * own)
+            tolerance = min(max(least, 2 * own), most)
             yield {
                 "network": name,
                 "float32": what,
@@ -117,7 +126,7 @@ def operators(scale: Scale) -> Iterator[dict]:
     """Checks of what the networks and the scores are built from."""
     yield {"check": "AUC, tied scores, against scikit-learn", **auc_against_sklearn(scale)}
     for name, error in ragged_against_loops(scale.torch_device).items():
-        yield {"check": f"ragged.{name} against loops", "distance": error, "ok": error < 1e-5}
+        yield {"check": f"ragged.{name} against loops", "distance": error, "ok": error < NEAR}
     for name, same in batches_everywhere(scale).items():
         yield {"check": f"batches of rows {name}", "distance": 0.0 if same else 1.0, "ok": same}
 
@@ -134,7 +143,7 @@ def auc_against_sklearn(scale: Scale) -> dict:
 
 
 def ragged_against_loops(device: torch.device) -> dict[str, float]:
-    """The largest distance of the outputs and gradients of each operator in float32."""
+    """The largest distance of the outputs and gradients of each operator in float32, or NaN."""
     g = torch.Generator().manual_seed(0)
     length = torch.randint(0, 9, (200,), generator=g)
     length[7] = 0
@@ -156,7 +165,7 @@ def ragged_against_loops(device: torch.device) -> dict[str, float]:
     for name, (ours, loops, inputs) in cases.items():
         a = values_and_gradients(ours, [t.to(device) for t in inputs], there)
         b = values_and_gradients(loops, [t.double() for t in inputs], history)
-        errors[name] = max(distance(u, v) for u, v in zip(a, b, strict=True))
+        errors[name] = largest_distance(a, b)
     return errors
 
 
@@ -186,7 +195,8 @@ def loop_softmax(score: Tensor, history: History) -> Tensor:
 def batches_everywhere(scale: Scale) -> dict[str, bool]:
     """Whether rows on the host and on disk give the batches that rows on the device give."""
     device, size = scale.torch_device, scale.batch
-    rows, label = challenge_like.rows(min(scale.rows, 8 * size), 64, scale.items)
+    n_rows = min(scale.rows, 8 * size) - size // 3  # the last batch is smaller
+    rows, label = challenge_like.rows(n_rows, 64, scale.items)
     expected = passed(rows.to(device), label.to(device), size, device, shuffled=True)
     host = passed(replace(rows, on_host=True), label, size, device, shuffled=True)
     in_order = passed(rows.to(device), label.to(device), size, device, shuffled=False)
@@ -235,26 +245,25 @@ def repeat(scale: Scale) -> Iterator[dict]:
     for name in NETWORKS:
         cfg = scale.settings(name, max_epochs=3, patience=9)
         rows, label = scale.draw(cfg.max_len, min(scale.rows, 20 * scale.batch))
-        first, saved = logits_of_fit(scale, cfg, rows, label)
-        again, _ = logits_of_fit(scale, cfg, rows, label)
-        resumed, _ = logits_of_fit(scale, cfg, rows, label, saved)
+        first, losses, saved = short_fit(scale, cfg, rows, label)
+        again = short_fit(scale, cfg, rows, label)
+        resumed = short_fit(scale, cfg, rows, label, saved)
         for what, other in (("again", again), ("resumed after one epoch", resumed)):
-            same = torch.equal(first, other)
+            same = torch.equal(first, other[0]) and losses == other[1]
             yield {
                 "network": name,
                 "fit": what,
                 "same bytes": same,
-                "distance of logits": 0.0 if same else distance(other, first),
+                "distance of logits": distance(other[0], first),
                 "ok": same,
             }
 
 
-def logits_of_fit(
+def short_fit(
     scale: Scale, cfg: NetworkSettings, rows: Rows, label: Tensor, state: bytes | None = None
-) -> tuple[Tensor, bytes]:
-    """Held-out logits of a fit, and its state after the first epoch as a file would hold it."""
-    import io
-
+) -> tuple[Tensor, list[float], bytes]:
+    """Held-out logits of the best epoch, the loss of every epoch, and the state after the first one
+    as a file would hold it."""
     saved: list[bytes] = []
 
     def save(make) -> None:
@@ -269,4 +278,4 @@ def logits_of_fit(
         network, rows, label, held, label[: 2 * scale.batch], cfg.fit, seed=0, score=auc, save=save,
         state=state and torch.load(io.BytesIO(state), "cpu", weights_only=True),
     )  # fmt: skip
-    return report.held_logits, saved[0]
+    return report.held_logits, [record["loss"] for record in report.epochs], saved[0]

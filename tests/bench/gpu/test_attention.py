@@ -30,3 +30,14 @@ def test_random_results_are_not_ok(monkeypatch):
     (row,) = attention.attention(TOY_SCALE)
     assert row["distance"] < attention.NEAR
     assert row["same bits"] is row["ok"] is False
+
+
+def test_a_gradient_that_is_not_finite_is_not_ok(monkeypatch):
+    def wrong(query, items, h):
+        if query.requires_grad:
+            query.register_hook(lambda grad: grad * torch.nan)
+        return attention.unfused(query, items, h)
+
+    monkeypatch.setattr(attention, "forms", lambda _: {"wrong": wrong})
+    (row,) = attention.attention(TOY_SCALE)
+    assert row["ok"] is False

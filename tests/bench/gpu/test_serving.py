@@ -32,6 +32,8 @@ def test_scores_that_differ_are_no_success():
     row = serving.measure(scorers, [request] * 10, TINY)
     assert row["difference"] == pytest.approx(torch.ones(()).sigmoid() - 0.5)
     assert not row["ok"]
+    scorers["CPU"] = lambda request: torch.tensor([0, torch.nan, 0])
+    assert not serving.measure(scorers, [request] * 10, TINY)["ok"]
 
 
 def test_the_cpu_is_not_asked_for_many_candidates(monkeypatch):
