@@ -41,3 +41,4 @@ def test_a_gradient_that_is_not_finite_is_not_ok(monkeypatch):
     monkeypatch.setattr(attention, "forms", lambda _: {"wrong": wrong})
     (row,) = attention.attention(TOY_SCALE)
     assert row["ok"] is False
+    assert row["distance"] != row["distance"]
