@@ -6,7 +6,6 @@ bench.gpu.variants has the factor of a whole training step.
 """
 
 import statistics
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -88,13 +87,10 @@ def gradients(
 
 def milliseconds(scale: Scale, call: Callable[[], object]) -> float:
     """Median over ROUNDS of the time of a call among CALLS, which the device takes one by one."""
-    call()
-    seconds = []
-    for _ in range(ROUNDS):
-        scale.wait()
-        started = time.perf_counter()
+
+    def calls() -> None:
         for _ in range(CALLS):
             call()
-        scale.wait()
-        seconds.append((time.perf_counter() - started) / CALLS)
-    return 1e3 * statistics.median(seconds)
+
+    call()
+    return 1e3 / CALLS * statistics.median(scale.seconds(calls) for _ in range(ROUNDS))

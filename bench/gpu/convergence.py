@@ -11,7 +11,6 @@ a fit ran out of time, its epochs are too few, and the extrapolation is a lower 
 """
 
 import statistics
-import time
 from collections.abc import Iterator
 
 import torch
@@ -55,11 +54,7 @@ def converge(scale: Scale, data: FitData, name: str) -> dict:
     report, capped = fit_within(scale.fit_seconds, cfg, network, data, seed=0)
     choose, judge = (part.rows.cut(cfg.max_len) for part in (data.choose, data.judge))
     score = auc(data.judge.label, predict(network, judge))
-    scale.wait()
-    started = time.perf_counter()
-    predict(network, choose)
-    scale.wait()
-    predicting = time.perf_counter() - started
+    predicting = scale.seconds(lambda: predict(network, choose))
     epoch = statistics.median(record["seconds"] for record in report.epochs[1:] or report.epochs)
     training = max(epoch - predicting, 0)
     of_held = len(data.train.rows) / FOLDS / len(choose)

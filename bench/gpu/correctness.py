@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from bench import challenge_like
-from bench.gpu.scale import NETWORKS, Scale
+from bench.gpu.scale import NETWORKS, Scale, without_dropout
 from cv.auc import auc
 from models.batches.batch import Batch
 from models.batches.disk_array import DiskArray
@@ -88,12 +88,6 @@ def networks(scale: Scale) -> Iterator[dict]:
                 "tolerance": tolerance,
                 "ok": error <= tolerance,
             }
-
-
-def without_dropout(cfg: NetworkSettings) -> NetworkSettings:
-    """`cfg` without its random part, which differs between devices."""
-    parts = ("din", "asta", "qnn", "mlp", "final", "transformer", "cross")
-    return replace(cfg, **{part: replace(getattr(cfg, part), dropout=0.0) for part in parts})
 
 
 def two_steps(

@@ -4,6 +4,7 @@ An epoch is the one of models.training.fit: a new order of the rows, their batch
 first one warms up, and the second one counts. Labels are noise, so that nothing is learned here.
 """
 
+import functools
 import itertools
 import statistics
 import time
@@ -74,11 +75,7 @@ def prediction_rate(scale: Scale, network: Network, rows: Rows) -> float:
     """Rows per second of predict(), on as many rows as valid and test have."""
     rows = rows.take(torch.arange(min(scale.held_rows, len(rows)), device=rows.device))
     predict(network, rows)
-    scale.wait()
-    started = time.perf_counter()
-    predict(network, rows)
-    scale.wait()
-    return len(rows) / (time.perf_counter() - started)
+    return len(rows) / scale.seconds(lambda: predict(network, rows))
 
 
 def padded_loop(scale: Scale) -> Iterator[dict]:
@@ -121,12 +118,6 @@ def to_device(batch: tuple[Tensor, ...], scale: Scale) -> tuple[Tensor, ...]:
 
 def median_seconds(scale: Scale, step, batches: Iterable) -> float:
     """Median seconds of `step(batch)` over `scale.steps` batches, after three that warm up."""
-    seconds = []
-    for n, batch in enumerate(itertools.islice(batches, 3 + scale.steps)):
-        scale.wait()
-        started = time.perf_counter()
-        step(batch)
-        scale.wait()
-        if n >= 3:
-            seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds)
+    used = itertools.islice(batches, 3 + scale.steps)
+    seconds = [scale.seconds(functools.partial(step, batch)) for batch in used]
+    return statistics.median(seconds[3:])

@@ -2,7 +2,6 @@
 
 import functools
 import re
-import time
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -37,16 +36,12 @@ def kernels(scale: Scale) -> Iterator[dict]:
     for name in NETWORKS:
         for precision in ("float32", "tf32") if scale.on_gpu else ("float32",):
             cfg = scale.settings(name, precision=precision)
-            rows, label = scale.draw(cfg.max_len, min(scale.rows, scale.batch * STEPS))
+            rows, label = scale.draw(cfg.max_len, scale.batch * STEPS)
             network = scale.network(cfg)
             optimiser = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
             steps = functools.partial(run_steps, network, rows, label, optimiser, cfg.fit)
             steps(WARM)
-            scale.wait()
-            started = time.perf_counter()
-            steps()
-            scale.wait()
-            wall = 1e3 * (time.perf_counter() - started) / STEPS
+            wall = 1e3 * scale.seconds(steps) / STEPS
             with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiled:
                 steps()
                 scale.wait()

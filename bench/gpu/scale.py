@@ -1,6 +1,8 @@
 """How large the measurements of a GPU are: the challenge's size, or toy sizes for a CPU."""
 
+import time
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -96,6 +98,20 @@ class Scale:
         """Return when the device has done all that was asked of it."""
         if self.on_gpu:
             torch.cuda.synchronize()
+
+    def seconds(self, call: Callable[[], object]) -> float:
+        """How long `call()` takes, the device's work included."""
+        self.wait()
+        started = time.perf_counter()
+        call()
+        self.wait()
+        return time.perf_counter() - started
+
+
+def without_dropout(cfg: NetworkSettings) -> NetworkSettings:
+    """`cfg` without its random part, which differs between devices and between processes."""
+    parts = ("din", "asta", "qnn", "mlp", "final", "transformer", "cross")
+    return replace(cfg, **{part: replace(getattr(cfg, part), dropout=0.0) for part in parts})
 
 
 TOY_SCALE = Scale(

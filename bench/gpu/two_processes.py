@@ -10,16 +10,14 @@ import socket
 import statistics
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch.multiprocessing import start_processes
 
 from bench.gpu.fits import fit_within, generated
-from bench.gpu.scale import Scale
+from bench.gpu.scale import Scale, without_dropout
 from models.network import Network
-from models.settings import NetworkSettings
 from models.training import distributed
 from models.training.determinism import make_deterministic
 from pipeline.runtime.devices import gpus
@@ -102,10 +100,6 @@ def train(scale: Scale) -> dict:
         "auc": report.epochs[-1]["score"],
         "logits": report.held_logits.cpu(),
     }
-
-
-def without_dropout(cfg: NetworkSettings) -> NetworkSettings:
-    return replace(cfg, qnn=replace(cfg.qnn, dropout=0.0))
 
 
 def free_port() -> int:
