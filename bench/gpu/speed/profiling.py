@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from bench.gpu.epochs import WARM, run_steps
 from bench.gpu.scale import NETWORKS, Scale
+from bench.gpu.speed.epochs import WARM, run_steps
 from models.training.determinism import make_deterministic
 
 FAMILIES = (  # the first whose pattern is found in a kernel's name

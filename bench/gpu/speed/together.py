@@ -12,8 +12,8 @@ from threading import BrokenBarrierError
 
 import torch
 
-from bench.gpu.epochs import WARM, run_steps
 from bench.gpu.scale import NETWORKS, Scale
+from bench.gpu.speed.epochs import WARM, run_steps
 from bench.subprocess_call import call_in_subprocess
 from models.training.determinism import make_deterministic
 

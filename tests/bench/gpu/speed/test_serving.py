@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from bench.gpu import serving
 from bench.gpu.scale import TOY_SCALE
+from bench.gpu.speed import serving
 
 TINY = replace(TOY_SCALE, items=60)
 

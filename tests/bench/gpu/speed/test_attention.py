@@ -2,8 +2,8 @@
 
 import torch
 
-from bench.gpu import attention
 from bench.gpu.scale import TOY_SCALE
+from bench.gpu.speed import attention
 
 
 def test_a_cpu_measures_ragged_attention_alone():

@@ -1,0 +1,1 @@
+"""Seconds: of epochs, steps, kernels and requests."""
