@@ -16,7 +16,7 @@ import copy
 import io
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -112,7 +112,8 @@ def two_steps(
     return found | {"steps": moved / cfg.fit.learning_rate}
 
 
-def flat(tensors) -> Tensor:
+def flat(tensors: Iterable[Tensor]) -> Tensor:
+    """A copy of all tensors as one (P,)."""
     return torch.cat([t.detach().flatten().clone() for t in tensors])
 
 
@@ -126,6 +127,7 @@ def operators(scale: Scale) -> Iterator[dict]:
 
 
 def auc_against_sklearn(scale: Scale) -> dict:
+    """Of as many rows as an epoch has; on the CPU, it must be the same number."""
     from sklearn.metrics import roc_auc_score
 
     g = torch.Generator().manual_seed(0)
@@ -164,6 +166,7 @@ def ragged_against_loops(device: torch.device) -> dict[str, float]:
 
 
 def values_and_gradients(function, inputs: list[Tensor], history: History) -> list[Tensor]:
+    """`function(*inputs, history)`, and the gradients of its random weighted sum."""
     inputs = [t.clone().requires_grad_() for t in inputs]
     value = function(*inputs, history)
     slope = torch.randn(value.shape, generator=torch.Generator().manual_seed(1)).to(value)
@@ -204,16 +207,18 @@ def batches_everywhere(scale: Scale) -> dict[str, bool]:
 
 
 def passed(rows, label, size: int, device: torch.device, shuffled: bool) -> list:
+    """All batches of a pass over `rows`, with their labels, on `device`."""
     shuffle = torch.Generator().manual_seed(0) if shuffled else None
     return list(batches_on_device(rows, label, rows.plan(size, shuffle), device))
 
 
 def same_batches(a: list[tuple[Batch, Tensor]], b: list[tuple[Batch, Tensor]]) -> bool:
-    def tensors(pair):
+    """Whether all tensors of the batches, and the labels, are equal and on the same device."""
+
+    def tensors(pair: tuple[Batch, Tensor]) -> list[Tensor]:
         batch, label = pair
-        h = batch.history
-        columns = (batch.items, batch.target, batch.likes, batch.views)
-        return (*columns, h.position, h.row, h.offsets, label)
+        parts = [getattr(part, f.name) for part in (batch, batch.history) for f in fields(part)]
+        return [label, *(part for part in parts if isinstance(part, Tensor))]
 
     pairs = [zip(tensors(x), tensors(y), strict=True) for x, y in zip(a, b, strict=True)]
     return all(u.device == v.device and torch.equal(u, v) for pair in pairs for u, v in pair)

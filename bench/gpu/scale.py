@@ -99,6 +99,15 @@ class Scale:
         if self.on_gpu:
             torch.cuda.synchronize()
 
+    def reset_peak(self) -> None:
+        """Let `peak_mib` begin again."""
+        if self.on_gpu:
+            torch.cuda.reset_peak_memory_stats()
+
+    def peak_mib(self) -> int | None:
+        """The most device memory that tensors took since `reset_peak`; None on a CPU."""
+        return torch.cuda.max_memory_allocated() >> 20 if self.on_gpu else None
+
     def seconds(self, call: Callable[[], object]) -> float:
         """How long `call()` takes, the device's work included."""
         self.wait()

@@ -38,13 +38,11 @@ def epochs(scale: Scale) -> Iterator[dict]:
         network = scale.network(cfg)
         optimiser = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
         run_steps(network, rows, label, optimiser, cfg.fit, WARM)
-        if scale.on_gpu:
-            torch.cuda.reset_peak_memory_stats()
+        scale.reset_peak()
         started = time.perf_counter()
         loss = run_steps(network, rows, label, optimiser, cfg.fit)
         scale.wait()
-        seconds = time.perf_counter() - started
-        peak = torch.cuda.max_memory_allocated() >> 20 if scale.on_gpu else None
+        seconds, peak = time.perf_counter() - started, scale.peak_mib()
         yield {
             "network": name,
             "precision": precision,
@@ -83,6 +81,7 @@ def padded_loop(scale: Scale) -> Iterator[dict]:
     for name in NETWORKS:
         cfg = scale.settings(name, precision="float32")
         rows, label = scale.draw(cfg.max_len, min(scale.rows, scale.batch * (scale.steps + 1)))
+        scale.reset_peak()
         network = PaddedNetwork(scale.network(cfg)).train()
         optimiser = torch.optim.Adam(network.parameters(), lr=1e-3, foreach=False)
 
@@ -108,7 +107,7 @@ def padded_loop(scale: Scale) -> Iterator[dict]:
             "network": name,
             "batches on the device, epoch s": step_seconds * scale.rows / scale.batch,
             "with its DataLoader, epoch s": seconds * scale.rows / n_rows,
-            "device MiB": torch.cuda.max_memory_allocated() >> 20 if scale.on_gpu else None,
+            "device MiB": scale.peak_mib(),
         }
 
 

@@ -135,7 +135,7 @@ def test_batches_of_the_disk_that_differ_are_seen(monkeypatch, change):
     assert operators() == {"batches of rows on disk"}
 
 
-FIELDS = ["items", "target", "likes", "views", "position", "row", "offsets", "label"]
+FIELDS = ["items", "target", "user", "likes", "views", "position", "row", "offsets", "label"]
 
 
 @pytest.mark.parametrize("field", FIELDS)
