@@ -32,7 +32,7 @@ def epochs(scale: Scale) -> Iterator[dict]:
     make_deterministic(scale.torch_device)
     precisions = ("float32", "tf32", "bf16") if scale.on_gpu else ("float32",)
     rows, label = scale.draw(scale.settings(NETWORKS[0]).max_len)
-    for name, precision in itertools.product(NETWORKS, precisions):
+    for precision, name in itertools.product(precisions, NETWORKS):
         cfg = scale.settings(name, precision=precision)
         rows = rows.cut(cfg.max_len)
         network = scale.network(cfg)
@@ -77,7 +77,7 @@ def prediction_rate(scale: Scale, network: Network, rows: Rows) -> float:
 
 
 def padded_loop(scale: Scale) -> Iterator[dict]:
-    """bench.padded in float32: with its DataLoader, and with batches that lie on the device."""
+    """bench.padded in float32: with batches that lie on the device, and with its DataLoader."""
     for name in NETWORKS:
         cfg = scale.settings(name, precision="float32")
         rows, label = scale.draw(cfg.max_len, min(scale.rows, scale.batch * (scale.steps + 1)))
@@ -88,27 +88,31 @@ def padded_loop(scale: Scale) -> Iterator[dict]:
         def step(batch, network=network, optimiser=optimiser, cfg=cfg) -> None:
             padded.train_step(network, batch, optimiser, cfg.fit)
 
-        loader = padded.loader(
-            rows,
-            label,
-            scale.batch,
-            shuffle=True,
-            workers=DATALOADER_WORKERS if scale.on_gpu else 0,
-        )
-        loaded = [to_device(batch, scale) for batch in itertools.islice(loader, 3)]
+        dataset = padded.PaddedRows(rows, label)
+        order = torch.randperm(len(dataset)).split(scale.batch)[:3]
+        loaded = [to_device(padded.collate([dataset[i] for i in index]), scale) for index in order]
         step_seconds = median_seconds(scale, step, itertools.cycle(loaded))
-        started, n_rows = time.perf_counter(), 0
-        for batch in loader:
-            step(to_device(batch, scale))
-            n_rows += len(batch[-1])
-        scale.wait()
-        seconds = time.perf_counter() - started
-        yield {
-            "network": name,
-            "batches on the device, epoch s": step_seconds * scale.rows / scale.batch,
-            "with its DataLoader, epoch s": seconds * scale.rows / n_rows,
-            "device MiB": scale.peak_mib(),
-        }
+        yield described(name, "batches on the device", scale, scale.batch, step_seconds)
+        workers = DATALOADER_WORKERS if scale.on_gpu else 0
+        loader = padded.loader(rows, label, scale.batch, shuffle=True, workers=workers)
+
+        def epoch(step=step, loader=loader) -> None:
+            for batch in loader:
+                step(to_device(batch, scale))
+
+        seconds = scale.seconds(epoch)
+        yield described(name, f"DataLoader, {workers} processes", scale, len(dataset), seconds)
+
+
+def described(name: str, form: str, scale: Scale, n_rows: int, seconds: float) -> dict:
+    """The row of a form that takes `seconds` for `n_rows` rows."""
+    return {
+        "network": name,
+        "padded, float32": form,
+        "epoch, s": seconds * scale.rows / n_rows,
+        "train rows/s": round(n_rows / seconds),
+        "device MiB": scale.peak_mib(),
+    }
 
 
 def to_device(batch: tuple[Tensor, ...], scale: Scale) -> tuple[Tensor, ...]:

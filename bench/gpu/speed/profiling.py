@@ -26,6 +26,7 @@ FAMILIES = (  # the first whose pattern is found in a kernel's name
     ("elementwise", r"elementwise|triton"),
 )  # fmt: skip
 STEPS = 10
+WAIT = "called a synchronizing CUDA operation"  # as torch warns
 RANGES = ("batch", "forward", "backward", "update")  # of models.training.fit, no kernels
 TOP = 25
 
@@ -71,7 +72,7 @@ def count_syncs(steps: Callable[..., float]) -> int:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         steps(around=around)
-    waits = [w for w in caught if "synchroniz" in str(w.message)]
+    waits = [w for w in caught if WAIT in str(w.message)]
     for w in waits:
         print(f"the host waits in {w.filename}:{w.lineno}: {w.message}", flush=True)
     return len(waits)
