@@ -81,15 +81,16 @@ def run(
                 f"the time is spent: {max(limit, 0):.0f} s of {part.budget:.0f} are left"
             )
         else:
-            for _ in run_part(part, scale, limit, result):
+            for row in run_part(part, scale, limit, result):
                 write(results, machine, out)
+                print(f"{part.name}: {line(row)}", flush=True)  # what is on the screen is kept
         print(f"{part.name}: {result.state} in {result.seconds:.1f} s {result.reason}", flush=True)
         write(results, machine, out)
     return results
 
 
-def run_part(part: Part, scale: Scale, limit: float, result: PartResult) -> Iterator[None]:
-    """Run one part into `result` for at most `limit` seconds; yields after every row."""
+def run_part(part: Part, scale: Scale, limit: float, result: PartResult) -> Iterator[dict]:
+    """Run one part into `result` for at most `limit` seconds; yields every row."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD + (TOY_PRELOAD if scale.toy else []))
     receiver, sender = context.Pipe(duplex=False)
@@ -113,8 +114,7 @@ def run_part(part: Part, scale: Scale, limit: float, result: PartResult) -> Iter
             result.seconds = round(time.monotonic() - started, 1)
             if kind == "row":
                 result.rows.append(value)
-                print(f"{part.name}: {line(value)}", flush=True)
-                yield
+                yield value
                 continue
             result.state, result.reason = kind, value
             return
