@@ -211,7 +211,7 @@ class FitSettings:
         Literal["auto", "float32", "tf32", "bf16"],
         "Precision of matrix products in training; tf32 needs a GPU of compute capability 8.0 or"
         " newer; auto takes float32 on a CPU, and on a GPU the fastest measured to cost no AUC.",
-    ] = "auto"
+    ] = "float32"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

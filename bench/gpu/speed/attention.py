@@ -2,7 +2,7 @@
 
 One batch of generated rows, random queries and items. The distance is the largest ||x - y|| / ||y||
 over the sum and its gradients, y being ragged attention in float64; `same bits` compares two calls.
-bench.gpu.variants has the factor of a whole training step.
+bench.gpu.speed.variants has the factor of a whole training step.
 """
 
 import statistics
@@ -63,7 +63,7 @@ def forms(scale: Scale) -> dict[str, Attend]:
     """What is measured, by name."""
     found: dict[str, Attend] = {"ragged dot, ReLU and pool": unfused}
     if scale.on_gpu:
-        from bench.gpu import triton_attention
+        from bench.gpu.speed import triton_attention
 
         for entries, warps, chunk in BLOCKS:
             blocks = triton_attention.Blocks(entries, warps, chunk)

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from bench.gpu.graphs import FixedBatch, WithoutLastRow
+from bench.gpu.speed.graphs import FixedBatch, WithoutLastRow
 from models.training.losses import loss
 from tests.helpers.networks.small import network, rows, settings
 

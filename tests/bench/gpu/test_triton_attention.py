@@ -26,7 +26,7 @@ def fused():
                 pytest.skip("Triton reads TRITON_INTERPRET as it is imported, and it was before")
             patch.setenv("TRITON_INTERPRET", "1")
         pytest.importorskip("triton", reason="no Triton: torch's CUDA build brings it")
-        yield importlib.import_module("bench.gpu.triton_attention")
+        yield importlib.import_module("bench.gpu.speed.triton_attention")
 
 
 CASES = {  # lengths of the histories, distinct items, width of the vectors

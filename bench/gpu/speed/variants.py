@@ -3,7 +3,7 @@
     variants    the precision of products, the collapsed bank, batches of 32,768 rows, Adam and
                 clipping parameter by parameter, algorithms whose sums have no fixed order
     compiled    the interaction part through torch.compile
-    triton      QIN's attention in one kernel (bench.gpu.triton_attention)
+    triton      QIN's attention in one kernel (bench.gpu.speed.triton_attention)
 
 All start from the same weights and take the same steps on the same batches. The loss is the mean
 over the timed steps; its difference to float32 says whether the arithmetic is the same. Dropout
@@ -12,7 +12,6 @@ draws other numbers in a compiled module, and nothing else differs there.
 
 import copy
 import statistics
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -46,13 +45,12 @@ class Steps:
         precision: str = "float32",
         network: Network | None = None,
         pairs: Pairs | None = None,
-        optimiser: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
         **options: object,
     ) -> dict:
-        """The row of one variant; `options` are the optimiser's."""
+        """The row of one variant; `options` are Adam's."""
         network = copy.deepcopy(self.network) if network is None else network
         pairs, cfg = pairs or self.pairs, replace(self.cfg.fit, precision=precision)
-        adam = optimiser(network.parameters(), lr=1e-3, **({"fused": True} | options))
+        adam = torch.optim.Adam(network.parameters(), lr=1e-3, **({"fused": True} | options))
         torch.manual_seed(0)
         seconds, loss, peak = self.time(lambda: train_epoch(network, fresh(pairs), adam, cfg))
         rate = sum(len(label) for _, label in pairs) / seconds
@@ -60,18 +58,10 @@ class Steps:
 
     def time(self, epoch: Callable[[], float]) -> tuple[float, float, int | None]:
         """Median seconds of `epoch` after one that warms up, its first loss, and peak MiB."""
-        if self.scale.on_gpu:
-            torch.cuda.empty_cache()
-            torch.cuda.reset_peak_memory_stats()
-        loss, seconds = epoch(), []
-        for _ in range(ROUNDS):
-            self.scale.wait()
-            started = time.perf_counter()
-            epoch()
-            self.scale.wait()
-            seconds.append(time.perf_counter() - started)
-        peak = torch.cuda.max_memory_allocated() >> 20 if self.scale.on_gpu else None
-        return statistics.median(seconds), loss, peak
+        self.scale.reset_peak()
+        loss = epoch()
+        seconds = statistics.median(self.scale.seconds(epoch) for _ in range(ROUNDS))
+        return seconds, loss, self.scale.peak_mib()
 
     def described(
         self, variant: str, precision: str, rate: float, loss: float, peak: int | None
@@ -146,7 +136,7 @@ def triton(scale: Scale) -> Iterator[dict]:
     """Triton needs a GPU: on a CPU there is no row."""
     if not scale.on_gpu:
         return
-    from bench.gpu import triton_attention
+    from bench.gpu.speed import triton_attention
 
     make_deterministic(scale.torch_device)
     steps = Steps(scale, "qin")

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.gpu.scale import NETWORKS, Scale
-from bench.gpu.variants import Pairs, Steps, precisions
+from bench.gpu.speed.variants import Pairs, Steps, precisions
 from models.batches.batch import Batch
 from models.layers.ragged import History
 from models.network import Network
