@@ -21,6 +21,7 @@ from models.layers.ragged import History
 COLUMNS = ("user", "item", "likes", "views", "history")
 GROUP = 64  # batches that are made together on a GPU
 GROUP_ITEMS = 1 << 23  # at most, in the arrays of a group that have a place for every item
+GROUP_ENTRIES = 1 << 25  # at most, in the histories of a group, if all of them were full
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +147,21 @@ class Rows:
         """`indices` in runs of equal lengths, whose batches are made together.
 
         An operator costs the host of a GPU as much for a group as for one batch. On a CPU a group
-        is one batch: its caches hold that.
+        is one batch: its caches hold that. Groups of large batches and of large item tables are
+        smaller, so that their memory is bounded.
         """
-        most = 1 if self.device.type == "cpu" else max(1, min(GROUP, GROUP_ITEMS // self.n_items))
-        runs = (list(run) for _, run in groupby(indices, key=len))
-        return [run[i : i + most] for run in runs for i in range(0, len(run), most)]
+        groups = []
+        for size, run in groupby(indices, key=len):
+            most, batches = self.group_size(size), list(run)
+            groups += [batches[i : i + most] for i in range(0, len(batches), most)]
+        return groups
+
+    def group_size(self, batch_size: int) -> int:
+        """The most batches of `batch_size` rows that are made together."""
+        if self.device.type == "cpu":
+            return 1
+        entries = max(batch_size * self.max_len, 1)
+        return max(1, min(GROUP, GROUP_ITEMS // self.n_items, GROUP_ENTRIES // entries))
 
     def batches(
         self, group: Sequence[Tensor], counts: Sequence[BatchCounts] | None
@@ -158,6 +169,8 @@ class Rows:
         """The batches of a group, G times (B,) int64, as slices of tensors that they share.
 
         counts  of each batch; where they are None, G is 1, and the host must wait for the device
+
+        The call makes these tensors; its own, which are larger, are free again before a step.
         """
         size, index = len(group[0]), torch.cat(tuple(group))
         found = self.located(group, counts and sum(c.n_entries for c in counts))
@@ -179,8 +192,8 @@ class Rows:
         item_parts = items.split([c.n_distinct for c in counts])
         n_entries = [c.n_entries for c in counts]
         histories = zip(position.split(n_entries), row.split(n_entries), offsets, strict=True)
-        for part, columns, history in zip(item_parts, of_rows, histories, strict=True):
-            yield Batch(part, *columns, History(*history))
+        parts = zip(item_parts, of_rows, histories, strict=True)
+        return (Batch(items, *columns, History(*history)) for items, columns, history in parts)
 
     def counts(self, groups: Sequence[Sequence[Tensor]]) -> list[list[BatchCounts]]:
         """BatchCounts of each batch of each group."""

@@ -1,6 +1,7 @@
 """Rows that stay on the host."""
 
 import threading
+import weakref
 from dataclasses import replace
 from itertools import groupby
 
@@ -115,6 +116,33 @@ def test_a_gpu_makes_batches_of_one_length_together_as_far_as_the_items_allow(mo
     monkeypatch.setattr(rows_module, "GROUP_ITEMS", 2 * data.n_items + 1)
     assert [len(group) for group in data.groups(indices)] == [2, 2, 1]
     assert [len(group) for group in ON_DEVICE.groups(torch.arange(9).split(2))] == [1] * 5
+
+
+def test_groups_of_large_batches_are_smaller(monkeypatch):
+    data, indices = ON_DEVICE.to("meta"), torch.arange(9, device="meta").split(2)
+    monkeypatch.setattr(rows_module, "GROUP_ENTRIES", 2 * 2 * data.max_len)
+    assert [len(group) for group in data.groups(indices)] == [2, 2, 1]
+    assert [len(group) for group in data.cut(1).groups(indices)] == [4, 1]
+    monkeypatch.setattr(rows_module, "GROUP_ENTRIES", 1)
+    assert [len(group) for group in data.groups(indices)] == [1] * 5
+    assert [len(group) for group in data.groups(torch.arange(0, device="meta").split(2))] == [1]
+
+
+def test_batches_keep_nothing_else_of_their_group(monkeypatch):
+    """What has a place for every item, above all, is free while the network works on them."""
+    made, located = [], type(ON_DEVICE).located
+
+    def spy(self, *arguments):
+        found = located(self, *arguments)
+        made.extend(map(weakref.ref, found))
+        return found
+
+    monkeypatch.setattr(type(ON_DEVICE), "located", spy)
+    batches = ON_DEVICE.batches([torch.arange(4)], None)
+    first = next(batches)
+    assert len(first.target) == 4
+    assert len(made) == 5
+    assert [tensor() for tensor in made] == [None] * 5
 
 
 @pytest.mark.parametrize(
