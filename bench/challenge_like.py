@@ -4,13 +4,12 @@ An item of popularity rank k is drawn in proportion to (k + 10)^-0.8, so that a 
 many distinct items as one of MicroLens-50k with as large a table. History lengths are geometric
 from 3 on with mean 8, or fixed; four rows share a user and a history. Imports numpy and torch only.
 
-Content vectors have a spectrum: number j has a standard deviation in proportion to 1 / j, as those
-that come from a PCA. Learnable labels: of a user's four rows one is clicked, row i with the chance
-softmax(score)_i of
+Component j of a content vector has a standard deviation in proportion to 1 / j, as after a PCA.
+Learnable labels: of a user's four rows one is clicked, row i with the chance softmax(score)_i of
 
     score = 6 cos(e_target, mean of e over the history) - 0.2 log(k + 10) + 0.2 (likes - views)
 
-with content vectors e. A network has to learn the cosine of its few large numbers.
+with content vectors e. A network has to learn the cosine, which a few large components decide.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Everything that is to be known about a GPU, in one run of at most --minutes.
+"""Check and measure a GPU, in one run of at most --minutes.
 
 reads   nothing: rows are generated; --store and --folds add scores on real rows
 writes  OUT/gpu.json and OUT/gpu.md, again after every row that a part finds

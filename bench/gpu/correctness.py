@@ -7,9 +7,9 @@
 
 Distances are ||x - y|| / ||y||. A distance may be twice that of the CPU's own float32, within the
 bounds of TOLERANCES: what is wrong on both devices does not pass. After the steps, it is the share
-of the weights that moved otherwise, by more than 1 % of the learning rate: Adam divides a gradient
-by its own size, so that rounding alone turns the steps of weights whose gradient is 0, such as a
-bias before batch norm.
+of the weights that moved differently, by more than 1 % of the learning rate: Adam divides a
+gradient by its own size, so that rounding alone turns the steps of weights whose gradient is 0,
+such as a bias before batch norm.
 """
 
 import copy

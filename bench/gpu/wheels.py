@@ -3,8 +3,8 @@
     python -m bench.gpu.wheels DIR
 
 downloads the wheels of CARRIED into DIR, at the versions and hashes of requirements.lock, and
-prints what travels with its sizes. Wheels for one version of Python alone are not taken, so one
-folder serves them all, on a Linux with glibc 2.28 or newer and the processor of this machine.
+prints what has to be carried, with sizes. Wheels for one version of Python alone are not taken, so
+one folder serves them all, on a Linux with glibc 2.28 or newer and the processor of this machine.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from pathlib import Path
 from features.errors import InputError
 from pipeline.config.paths import REPOSITORY
 
-LIMIT_MIB = 64  # of all that travels: the tree and the wheels
+LIMIT_MIB = 64  # of all that is carried: the tree and the wheels
 # With torch, numpy, scipy, scikit-learn, pyarrow, joblib, tqdm and what these need, this is enough
 # for all stages but 80_report's pictures. optuna needs PyYAML for its command line alone.
 CARRIED = (
@@ -91,7 +91,7 @@ def locked(names: Sequence[str]) -> str:
 
 
 def travel(wheels: Path | None, *folders: Path | None) -> Iterator[str]:
-    """What goes to the machine, a line each in MiB, and the sum beside LIMIT_MIB.
+    """What is carried to the machine, a line each in MiB, and the sum beside LIMIT_MIB.
 
     This is every file of the project that git does not ignore, the wheels, and `folders`, such as
     that of a store, in which git ignores all. Raises InputError after the sum if it is too large,
@@ -109,7 +109,7 @@ def travel(wheels: Path | None, *folders: Path | None) -> Iterator[str]:
     yield f"{total / 2**20:6.2f} MiB  in all, of at most {LIMIT_MIB}"
     if total >= LIMIT_MIB << 20:
         raise InputError(
-            f"{total / 2**20:.2f} MiB would travel; expected less than {LIMIT_MIB} MiB: remove"
+            f"{total / 2**20:.2f} MiB would be carried; expected less than {LIMIT_MIB} MiB: remove"
             " untracked files of the project, or wheels that the machine does not lack"
         )
 

@@ -147,7 +147,7 @@ class Rows:
         """`indices` in runs of equal lengths, whose batches are made together.
 
         An operator costs the host of a GPU as much for a group as for one batch. On a CPU a group
-        is one batch: its caches hold that. Groups of large batches and of large item tables are
+        is one batch, which fits its caches. Groups of large batches and of large item tables are
         smaller, so that their memory is bounded.
         """
         groups = []

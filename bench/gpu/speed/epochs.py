@@ -1,7 +1,7 @@
 """Training and prediction at published settings, and the published way of working beside them.
 
-An epoch is the one of models.training.fit: a new order of the rows, their batches, all steps. The
-first one warms up, and the second one counts. Labels are noise, so that nothing is learned here.
+An epoch is the one of models.training.fit: a new order of the rows, their batches, all steps. WARM
+steps come before it and are not timed. Labels are noise, so that nothing is learned here.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""A training step as one CUDA graph, which the host launches at once.
+"""A training step as one CUDA graph, which the host launches in one call.
 
 A graph has fixed sizes, and batches differ in theirs. So every batch gets one row more, which holds
 the entries that are missing to the longest batch; they point at the padding item. The network drops
@@ -62,7 +62,7 @@ class FixedBatch:
 
     def read(self) -> Batch:
         """The batch that lies in the tensors now."""
-        return replace(self.tensors, history=replace(self.tensors.history))  # sorted by nobody yet
+        return replace(self.tensors, history=replace(self.tensors.history))  # not sorted yet
 
     def load(self, batch: Batch, label: Tensor) -> None:
         """Overwrite it with `batch` and its labels (B,)."""
