@@ -77,7 +77,7 @@ def compare(scale: Scale, source: str) -> Iterator[dict]:
 
     `difference` is to float32, over the seeds that both finished; its 95 % interval is over users,
     with the fits fixed. `diverged` counts fits whose loss was not finite, `capped` those that ran
-    out of scale.fit_seconds.
+    out of LONGER times scale.fit_seconds.
     """
     tasks = {
         (name, precision): [FitTask(source, name, precision, seed) for seed in scale.seeds]
