@@ -234,8 +234,9 @@ def on_disk(rows: Rows, label: Tensor, folder: Path, size: int) -> tuple[StreamR
     arrays = {name: getattr(rows, name) for name in (*COLUMNS, "values", "offsets")}
     mapped = SimpleNamespace()
     for name, values in (arrays | {"label": label.byte()}).items():
-        np.save(folder / f"{name}.npy", values.numpy())
-        setattr(mapped, name, np.load(folder / f"{name}.npy", mmap_mode="r"))
+        path = folder / f"{name}.npy"
+        np.save(path, values.numpy())
+        setattr(mapped, name, np.load(path, mmap_mode="r", allow_pickle=False))
     memory = min_memory(size, rows.max_len)
     disk = StreamRows.of_split(
         mapped, mapped.values, mapped.offsets, rows.n_items, rows.max_len, memory

@@ -65,7 +65,7 @@ def in_processes(size: int, scale: Scale) -> dict:
         arguments = (scale, size, free_port(), gpus(scale.device), file)
         method = "spawn" if scale.on_gpu else "fork"  # CUDA takes no fork; without it, it is faster
         start_processes(_work, arguments, size, start_method=method)
-        return torch.load(file)
+        return torch.load(file, weights_only=True)
 
 
 def _work(rank: int, scale: Scale, size: int, port: int, cards: list[str], file: Path) -> None:
