@@ -16,9 +16,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from models.batches.rows import Rows
+from models.layers.din_attention import DinAttention
 from models.layers.final import self_distillation
 from models.layers.precision import Linear
 from models.layers.quadratic import QuadraticLayer, QuadraticNetwork
+from models.layers.sparse_target_attention import SparseTargetAttention
 from models.network import Network
 from models.settings import FitSettings
 
@@ -58,6 +60,22 @@ def loader(
     return DataLoader(dataset, batch_size, shuffle, num_workers=workers, collate_fn=collate)
 
 
+def asta(layer: SparseTargetAttention, sequence: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """Interest (B, D) of `sequence` (B, L, D) in `target` (B, D); `mask` (B, L) is 0 at padding."""
+    query, key, value = layer.query(target)[:, None], layer.key(sequence), layer.value(sequence)
+    score = (query @ key.transpose(1, 2)) * layer.scale  # (B, 1, L)
+    weight = torch.relu(score) * mask[:, None]
+    return target + layer.out((weight @ value).squeeze(1))
+
+
+def din(layer: DinAttention, sequence: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """As `asta`, by the attention of DIN."""
+    t = target[:, None].expand_as(sequence)
+    x = torch.cat((t, sequence, t - sequence, t * sequence), dim=-1)
+    weight = layer.rest(layer.first(x)).squeeze(-1) * mask
+    return (weight[:, :, None] * sequence).sum(1)
+
+
 def quadratic(layer: QuadraticLayer, x: Tensor) -> Tensor:
     """One quadratic layer of x (B, X), with each row of its bank computed."""
     h = layer.dropout(layer.bank(x)).unflatten(1, (layer.rows, -1))  # (B, R, X)
@@ -80,16 +98,15 @@ class PaddedNetwork(nn.Module):
         for part in network.modules():
             if isinstance(part, Linear):
                 part.__class__ = nn.Linear
-        self.attend = {"SparseTargetAttention": self._asta, "DinAttention": self._din}[
-            type(network.interest).__name__
-        ]
+        self.attend = {SparseTargetAttention: asta, DinAttention: din}[type(network.interest)]
 
     def forward(self, history: Tensor, item: Tensor, likes: Tensor, views: Tensor) -> Tensor:
         net = self.network
         item_ids = torch.cat((history, item[:, None]), dim=1)
         represented = self.represent(item_ids)
         sequence, target = represented[:, :-1], represented[:, -1]
-        interest = self.attend(sequence, target, (history > 0).to(sequence.dtype))
+        mask = (history > 0).to(sequence.dtype)
+        interest = self.attend(net.interest, sequence, target, mask)
         x = torch.cat((net.likes(likes), net.views(views), target, interest), dim=1)
         if isinstance(net.interaction, QuadraticNetwork):
             for layer in net.interaction.hidden:
@@ -105,20 +122,6 @@ class PaddedNetwork(nn.Module):
         count = (tags > 0).sum(-1, keepdim=True).clamp(min=1)
         mean = embedded.sum(-2) / count
         return torch.cat((part.id(item), mean, part.content_map(part.content[item])), dim=-1)
-
-    def _asta(self, sequence: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-        part = self.network.interest
-        query, key, value = part.query(target)[:, None], part.key(sequence), part.value(sequence)
-        score = (query @ key.transpose(1, 2)) * part.scale  # (B, 1, L)
-        weight = torch.relu(score) * mask[:, None]
-        return target + part.out((weight @ value).squeeze(1))
-
-    def _din(self, sequence: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-        part = self.network.interest
-        t = target[:, None].expand_as(sequence)
-        x = torch.cat((t, sequence, t - sequence, t * sequence), dim=-1)
-        weight = part.rest(part.first(x)).squeeze(-1) * mask
-        return (weight[:, :, None] * sequence).sum(1)
 
 
 def train_step(

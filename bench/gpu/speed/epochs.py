@@ -30,9 +30,8 @@ DATALOADER_WORKERS = 8
 def epochs(scale: Scale) -> Iterator[dict]:
     """One row for each network and precision."""
     make_deterministic(scale.torch_device)
-    precisions = ("float32", "tf32", "bf16") if scale.on_gpu else ("float32",)
     rows, label = scale.draw(scale.settings(NETWORKS[0]).max_len)
-    for precision, name in itertools.product(precisions, NETWORKS):
+    for precision, name in itertools.product(scale.precisions, NETWORKS):
         cfg = scale.settings(name, precision=precision)
         rows = rows.cut(cfg.max_len)
         network = scale.network(cfg)
@@ -79,29 +78,34 @@ def prediction_rate(scale: Scale, network: Network, rows: Rows) -> float:
 def padded_loop(scale: Scale) -> Iterator[dict]:
     """bench.padded in float32: with batches that lie on the device, and with its DataLoader."""
     for name in NETWORKS:
-        cfg = scale.settings(name, precision="float32")
-        rows, label = scale.draw(cfg.max_len, min(scale.rows, scale.batch * (scale.steps + 1)))
-        scale.reset_peak()
-        network = PaddedNetwork(scale.network(cfg)).train()
-        optimiser = torch.optim.Adam(network.parameters(), lr=1e-3, foreach=False)
+        yield from padded_steps(scale, name)
 
-        def step(batch, network=network, optimiser=optimiser, cfg=cfg) -> None:
-            padded.train_step(network, batch, optimiser, cfg.fit)
 
-        dataset = padded.PaddedRows(rows, label)
-        order = torch.randperm(len(dataset)).split(scale.batch)[:3]
-        loaded = [to_device(padded.collate([dataset[i] for i in index]), scale) for index in order]
-        step_seconds = median_seconds(scale, step, itertools.cycle(loaded))
-        yield described(name, "batches on the device", scale, scale.batch, step_seconds)
-        workers = DATALOADER_WORKERS if scale.on_gpu else 0
-        loader = padded.loader(rows, label, scale.batch, shuffle=True, workers=workers)
+def padded_steps(scale: Scale, name: str) -> Iterator[dict]:
+    """The rows of one network, which is gone before the memory of the next one counts."""
+    cfg = scale.settings(name, precision="float32")
+    rows, label = scale.draw(cfg.max_len, min(scale.rows, scale.batch * (scale.steps + 1)))
+    scale.reset_peak()
+    network = PaddedNetwork(scale.network(cfg)).train()
+    optimiser = torch.optim.Adam(network.parameters(), lr=1e-3, foreach=False)
 
-        def epoch(step=step, loader=loader) -> None:
-            for batch in loader:
-                step(to_device(batch, scale))
+    def step(batch: tuple[Tensor, ...]) -> None:
+        padded.train_step(network, batch, optimiser, cfg.fit)
 
-        seconds = scale.seconds(epoch)
-        yield described(name, f"DataLoader, {workers} processes", scale, len(dataset), seconds)
+    dataset = padded.PaddedRows(rows, label)
+    order = torch.randperm(len(dataset)).split(scale.batch)[:3]
+    loaded = [to_device(padded.collate([dataset[i] for i in index]), scale) for index in order]
+    step_seconds = median_seconds(scale, step, itertools.cycle(loaded))
+    yield described(name, "batches on the device", scale, scale.batch, step_seconds)
+    workers = DATALOADER_WORKERS if scale.on_gpu else 0
+    loader = padded.loader(rows, label, scale.batch, shuffle=True, workers=workers)
+
+    def epoch() -> None:
+        for batch in loader:
+            step(to_device(batch, scale))
+
+    seconds = scale.seconds(epoch)
+    yield described(name, f"DataLoader, {workers} processes", scale, len(dataset), seconds)
 
 
 def described(name: str, form: str, scale: Scale, n_rows: int, seconds: float) -> dict:
