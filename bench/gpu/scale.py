@@ -69,6 +69,11 @@ class Scale:
     def on_gpu(self) -> bool:
         return self.torch_device.type == "cuda"
 
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """What is timed: TF32 is a GPU's, and few CPUs multiply bfloat16."""
+        return ("float32", "tf32", "bf16") if self.on_gpu else ("float32",)
+
     def settings(self, network: str, **fit: object) -> NetworkSettings:
         """The published settings of `network`, small ones for a toy; `fit` overrides its fit."""
         raw = tomllib.loads((MODELS / f"{network}.toml").read_text())

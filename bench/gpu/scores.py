@@ -167,21 +167,21 @@ def score(scale: Scale, data: FitData, task: FitTask) -> SeedScores | None:
 
 def row(finished: dict[int, SeedScores], exact: dict[int, SeedScores], data: FitData) -> dict:
     """The figures of one network in one precision; `exact` are those in float32."""
-    fits = list(finished.values())
+    ours = list(finished.values())
     paired = [seed for seed in finished if seed in exact] if finished is not exact else []
     differences = [finished[seed].auc - exact[seed].auc for seed in paired]
     low, high = interval(*([of[s].logits for s in paired] for of in (finished, exact)), data)
     return {
-        "seeds": len(fits),
-        "AUC": mean([one.auc for one in fits]),
-        "AUC sd": sd([one.auc for one in fits]),
+        "seeds": len(ours),
+        "AUC": mean([one.auc for one in ours]),
+        "AUC sd": sd([one.auc for one in ours]),
         "difference": mean(differences),
         "difference sd": sd(differences),
         "95 % low": low,
         "95 % high": high,
-        "epochs": mean([one.epochs for one in fits]),
-        "seconds a fit": mean([one.seconds for one in fits]),
-        "capped": sum(one.capped for one in fits),
+        "epochs": mean([one.epochs for one in ours]),
+        "seconds a fit": mean([one.seconds for one in ours]),
+        "capped": sum(one.capped for one in ours),
     }
 
 

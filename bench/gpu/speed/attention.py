@@ -13,14 +13,13 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from bench.gpu.correctness import largest_distance
+from bench.gpu.correctness import NEAR, largest_distance
 from bench.gpu.scale import Scale
 from models.layers import ragged
 from models.layers.ragged import History
 from models.training.determinism import make_deterministic
 
 Attend = Callable[[Tensor, Tensor, History], Tensor]
-NEAR = 1e-5  # of float32
 CALLS, ROUNDS = 20, 5
 BLOCKS = ((4, 4, 32), (4, 1, 32), (4, 2, 32), (8, 4, 32), (4, 4, 128))  # entries, warps, chunk
 

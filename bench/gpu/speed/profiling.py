@@ -35,7 +35,7 @@ def kernels(scale: Scale) -> Iterator[dict]:
     """One row for each network and precision; the busiest kernels and calls go to stdout."""
     make_deterministic(scale.torch_device)
     for name in NETWORKS:
-        for precision in ("float32", "tf32") if scale.on_gpu else ("float32",):
+        for precision in scale.precisions[:2]:
             cfg = scale.settings(name, precision=precision)
             rows, label = scale.draw(cfg.max_len, scale.batch * STEPS)
             network = scale.network(cfg)

@@ -72,11 +72,6 @@ class FusedSparseTargetAttention(nn.Module):
             return target + linear(pooled, self.out.weight @ self.value.weight)
 
 
-def attention(layer: SparseTargetAttention, blocks: Blocks | None = None) -> nn.Module:
-    """What to put in place of `layer`, whose weights it shares; see FusedSparseTargetAttention."""
-    return FusedSparseTargetAttention(layer, blocks)
-
-
 def attend(query: Tensor, items: Tensor, history: History, blocks: Blocks | None = None) -> Tensor:
     """pooled (B, D) of `query` (B, D) and the batch's distinct `items` (U, D), of one type."""
     return SparseAttentionPool.apply(query, items, history, blocks or Blocks())

@@ -96,26 +96,22 @@ def fresh(pairs: Pairs) -> Iterator[tuple[Batch, Tensor]]:
         yield replace(batch, history=replace(batch.history)), label
 
 
-def precisions(scale: Scale) -> tuple[str, ...]:
-    return ("float32", "tf32", "bf16") if scale.on_gpu else ("float32",)
-
-
 def variants(scale: Scale) -> Iterator[dict]:
     make_deterministic(scale.torch_device)
     for name in NETWORKS:
         steps = Steps(scale, name)
-        for precision in precisions(scale):
+        for precision in scale.precisions:
             yield steps.row("published arithmetic", precision)
         if name == "qin":
             collapsed = replace(steps.cfg, qnn=replace(steps.cfg.qnn, bank="collapsed"))
-            for precision in precisions(scale):
+            for precision in scale.precisions:
                 yield steps.row("collapsed bank", precision, scale.network(collapsed))
         yield steps.row("Adam parameter by parameter", fused=False, foreach=False)
         large = batches(scale, steps.cfg, min(LARGE, scale.steps))
-        for precision in precisions(scale):
+        for precision in scale.precisions:
             yield steps.row(f"batches of {len(large[0][1]):,}", precision, pairs=large)
         torch.use_deterministic_algorithms(False)
-        for precision in precisions(scale)[:2]:
+        for precision in scale.precisions[:2]:
             yield steps.row("sums in any order", precision)
         make_deterministic(scale.torch_device)
 
@@ -125,11 +121,16 @@ def compiled(scale: Scale) -> Iterator[dict]:
     make_deterministic(scale.torch_device)
     for name in NETWORKS if scale.on_gpu else ():
         steps = Steps(scale, name)
-        for precision in precisions(scale)[:2]:
+        for precision in scale.precisions[:2]:
             yield steps.row("published arithmetic", precision)
-            network = copy.deepcopy(steps.network)
-            network.interaction.hidden = torch.compile(network.interaction.hidden, dynamic=False)
-            yield steps.row("compiled interaction", precision, network)
+            yield steps.row("compiled interaction", precision, with_compiled(steps.network))
+
+
+def with_compiled(network: Network) -> Network:
+    """A copy of `network` whose interaction part is compiled."""
+    network = copy.deepcopy(network)
+    network.interaction.hidden = torch.compile(network.interaction.hidden, dynamic=False)
+    return network
 
 
 def triton(scale: Scale) -> Iterator[dict]:
@@ -140,7 +141,7 @@ def triton(scale: Scale) -> Iterator[dict]:
 
     make_deterministic(scale.torch_device)
     steps = Steps(scale, "qin")
-    for precision in precisions(scale)[:2]:
+    for precision in scale.precisions[:2]:
         yield steps.row("published arithmetic", precision)
         network = copy.deepcopy(steps.network)
         network.interest = triton_attention.FusedSparseTargetAttention(network.interest)

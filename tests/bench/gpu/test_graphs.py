@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 
+from bench.gpu.scale import without_dropout
 from bench.gpu.speed.graphs import FixedBatch, WithoutLastRow
 from models.training.losses import loss
 from tests.helpers.networks.small import network, rows, settings
@@ -14,11 +15,8 @@ from tests.helpers.networks.small import network, rows, settings
     ("interest", "interaction"), [("asta", "qnn"), ("din", "mlp"), ("din", "final")]
 )
 def test_a_batch_of_fixed_sizes_gives_the_same_loss_and_gradients(interest, interaction):
-    cfg = settings(interest=interest, interaction=interaction)
+    cfg = without_dropout(settings(interest=interest, interaction=interaction))  # draws for fillers
     net, (data, label) = network(cfg).train(), rows(n_rows=9)
-    for module in net.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0  # it would draw for the filling entries, too
     pairs = [(data.batch(index), label[index]) for index in torch.arange(9).split(3)]
     fixed, other = FixedBatch(pairs), WithoutLastRow(copy.deepcopy(net))
     for batch, its_label in pairs:

@@ -83,7 +83,7 @@ def test_equal_inputs_give_equal_bits(fused):
 def test_the_layer_computes_the_same_on_the_same_weights(fused):
     query, items, h, _ = case("short", torch.float32)
     layer = SparseTargetAttention(items.shape[1], 10).to(DEVICE)
-    replaced = fused.attention(layer)
+    replaced = fused.FusedSparseTargetAttention(layer)
     assert dict(replaced.named_parameters()).keys() == dict(layer.named_parameters()).keys()
     found = []
     for part in (layer, replaced):
@@ -96,4 +96,4 @@ def test_the_layer_computes_the_same_on_the_same_weights(fused):
 @pytest.mark.parametrize("changed", [{"weights": "softmax"}, {"dropout": 0.1}], ids=str)
 def test_other_weights_are_refused(fused, changed):
     with pytest.raises(ValueError, match=r"compute 'relu' without dropout"):
-        fused.attention(SparseTargetAttention(6, 10, **changed))
+        fused.FusedSparseTargetAttention(SparseTargetAttention(6, 10, **changed))
