@@ -235,7 +235,7 @@ def on_disk(rows: Rows, label: Tensor, folder: Path, size: int) -> tuple[StreamR
     mapped = SimpleNamespace()
     for name, values in (arrays | {"label": label.byte()}).items():
         path = folder / f"{name}.npy"
-        np.save(path, values.numpy())
+        np.save(path, values.numpy(), allow_pickle=False)
         setattr(mapped, name, np.load(path, mmap_mode="r", allow_pickle=False))
     memory = min_memory(size, rows.max_len)
     disk = StreamRows.of_split(
