@@ -11,7 +11,6 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -30,6 +29,7 @@ from pipeline.config.paths import REPOSITORY
 from pipeline.config.schema import build, near
 from pipeline.inference import export, score_rows
 from pipeline.inference.arguments import PUBLISHED, ScoreArgs
+from pipeline.runtime.threads import one_thread
 
 ITEMS, TAGS, CONTENT = 91_718, 11_740, 128  # rows of MicroLens-1M's tables, padding included
 CANDIDATES = (1, 100, 1000)
@@ -147,13 +147,3 @@ def row(name: str, n_candidates: int, length: int, scorer: str, timings: Timings
     times = f"{p50:.2f} | {p95:.2f} | {p99:.2f} | {len(timings.seconds)}"
     difference = f"{max(timings.differences):.0e}"
     return f"| {name} | {n_candidates} | {length} | {scorer} | {times} | {difference} |"
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -10,7 +10,7 @@ timed here: they run in ONNX Runtime on the CPU.
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import fields, replace
 
 import numpy as np
@@ -21,6 +21,7 @@ from bench.gpu.scale import NETWORKS, Scale
 from models.network import N_LEVELS, Network
 from models.serving.network import ServingNetwork
 from models.serving.request import Request
+from pipeline.runtime.threads import one_thread
 
 CANDIDATES = (1, 10, 100, 1000, 8192)
 TOY_CANDIDATES = (1, 300)
@@ -99,7 +100,7 @@ def measure(scorers: dict[str, Score], requests: list[Request], scale: Scale) ->
         if name == "CPU" and len(requests[0].candidates) > CPU_CANDIDATES:
             figures |= dict.fromkeys((f"{name}, median", f"{name}, p99", f"{name}, requests"))
             continue
-        with threads(1 if name == "CPU" else torch.get_num_threads()):
+        with one_thread() if name == "CPU" else nullcontext():
             logits, seconds = time_requests(score, requests, 0.05 if scale.toy else SECONDS)
         scored[name] = logits.sigmoid()
         figures[f"{name}, median"] = 1e3 * float(np.median(seconds))
@@ -133,14 +134,3 @@ def timed(score: Score, request: Request) -> tuple[Tensor, float]:
     started = time.perf_counter()
     logits = score(request)
     return logits, time.perf_counter() - started
-
-
-@contextmanager
-def threads(n: int) -> Iterator[None]:
-    """torch with `n` threads inside, as before outside."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
