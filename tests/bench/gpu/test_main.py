@@ -78,7 +78,11 @@ def test_a_dry_run_lists_parts_and_sizes(capsys, tmp_path):
 
 @pytest.mark.parametrize(
     ("number", "code"),
-    [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -signal.SIGKILL)],
+    [
+        (signal.SIGTERM, 130),
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.long),
+        pytest.param(signal.SIGKILL, -signal.SIGKILL, marks=pytest.mark.long),
+    ],
 )
 def test_a_run_that_is_stopped_keeps_its_rows_and_leaves_no_process(tmp_path, number, code):
     parts = command(tmp_path / "out", "networks", "scores")
