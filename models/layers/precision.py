@@ -7,8 +7,8 @@
     auto     the fastest that was measured to cost no AUC on the device
 
 Attention scores and logits are never computed from rounded factors, predictions neither; with tf32,
-their gradients are. (A Transformer's scores are torch's own: rounded as its other products.) Weights,
-gradients and the optimiser's state stay in float32.
+their gradients are. (A Transformer's scores are torch's own, and rounded like its other products.)
+Weights, gradients and the optimiser's state stay in float32.
 
 TF32 is torch's switch of the whole process, torch.backends.cuda.matmul.fp32_precision. Its first
 value depends on the environment (TORCH_ALLOW_TF32_CUBLAS_OVERRIDE), and anyone may change it, so
