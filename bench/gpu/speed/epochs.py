@@ -98,14 +98,15 @@ def padded_steps(scale: Scale, name: str) -> Iterator[dict]:
     step_seconds = median_seconds(scale, step, itertools.cycle(loaded))
     yield described(name, "batches on the device", scale, scale.batch, step_seconds)
     workers = DATALOADER_WORKERS if scale.on_gpu else 0
-    loader = padded.loader(rows, label, scale.batch, shuffle=True, workers=workers)
+    loader = iter(padded.loader(rows, label, scale.batch, shuffle=True, workers=workers))
+    next(loader)  # by then its processes have started, which an epoch of all rows hides
 
-    def epoch() -> None:
+    def other_steps() -> None:
         for batch in loader:
             step(to_device(batch, scale))
 
-    seconds = scale.seconds(epoch)
-    yield described(name, f"DataLoader, {workers} processes", scale, len(dataset), seconds)
+    n_rows, seconds = len(dataset) - scale.batch, scale.seconds(other_steps)
+    yield described(name, f"DataLoader, {workers} processes", scale, n_rows, seconds)
 
 
 def described(name: str, form: str, scale: Scale, n_rows: int, seconds: float) -> dict:
