@@ -84,7 +84,9 @@ def padded_loop(scale: Scale) -> Iterator[dict]:
 def padded_steps(scale: Scale, name: str) -> Iterator[dict]:
     """The rows of one network, which is gone before the memory of the next one counts."""
     cfg = scale.settings(name, precision="float32")
-    rows, label = scale.draw(cfg.max_len, min(scale.rows, scale.batch * (scale.steps + 1)))
+    workers = DATALOADER_WORKERS if scale.on_gpu else 0
+    ahead = 1 + 2 * workers  # batches that a DataLoader has made before it gives its second one
+    rows, label = scale.draw(cfg.max_len, scale.batch * (ahead + scale.steps))
     scale.reset_peak()
     network = PaddedNetwork(scale.network(cfg)).train()
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-3, foreach=False)
@@ -97,15 +99,15 @@ def padded_steps(scale: Scale, name: str) -> Iterator[dict]:
     loaded = [to_device(padded.collate([dataset[i] for i in index]), scale) for index in order]
     step_seconds = median_seconds(scale, step, itertools.cycle(loaded))
     yield described(name, "batches on the device", scale, scale.batch, step_seconds)
-    workers = DATALOADER_WORKERS if scale.on_gpu else 0
     loader = iter(padded.loader(rows, label, scale.batch, shuffle=True, workers=workers))
-    next(loader)  # by then its processes have started, which an epoch of all rows hides
 
-    def other_steps() -> None:
-        for batch in loader:
+    def steps(n: int) -> None:
+        for batch in itertools.islice(loader, n):
             step(to_device(batch, scale))
 
-    n_rows, seconds = len(dataset) - scale.batch, scale.seconds(other_steps)
+    steps(ahead)  # an epoch of all rows hides the start of its processes
+    seconds = scale.seconds(lambda: steps(scale.steps))
+    n_rows = scale.batch * scale.steps
     yield described(name, f"DataLoader, {workers} processes", scale, n_rows, seconds)
 
 
