@@ -22,17 +22,15 @@ import platform
 import statistics
 import sys
 import time
-import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from bench import challenge_like, output, padded
+from bench import challenge_like, networks, output, padded
 from bench.padded import PaddedNetwork
 from bench.subprocess_call import call_in_subprocess
 from features.errors import InputError
@@ -44,11 +42,10 @@ from models.network import Network
 from models.settings import NetworkSettings
 from models.training.fit import predict, train_epoch
 from pipeline.artifacts import provenance
-from pipeline.config.schema import build
-from pipeline.config.tables import merge, read_override
+from pipeline.config.paths import MODELS
+from pipeline.config.tables import read_override
 from pipeline.runtime.cli import exit_code
 
-MODELS = Path(__file__).parent.parent / "models"
 VARIANTS = ("padded", "exact", "default")
 PHASES = ("batch", "forward", "backward", "update")
 
@@ -73,12 +70,8 @@ def network_settings(config: VariantConfig) -> NetworkSettings:
     if not path.is_file():
         names = ", ".join(sorted(p.stem for p in MODELS.glob("*.toml")))
         raise InputError(f"--model {config.model}: no such network; there are {names}")
-    raw, problems = tomllib.loads(path.read_text()), []
-    for override in config.overrides if config.variant == "default" else ():
-        raw = merge(raw, read_override(override))
-    cfg = build(NetworkSettings, raw, config.model, problems)
-    if problems:
-        raise InputError("; ".join(problems))
+    typed = config.overrides if config.variant == "default" else ()
+    cfg = networks.network_settings(config.model, *map(read_override, typed))
     if config.variant != "default":
         exact = {"fit": replace(cfg.fit, precision="float32"), "qnn": replace(cfg.qnn, bank="full")}
         cfg = replace(cfg, **exact)

@@ -188,7 +188,7 @@ def markdown(results: Sequence[PartResult], machine: dict) -> Iterator[str]:
 
 
 def cell(value: object) -> str:
-    """A value of a row for people: four significant digits, yes and no, a dash for None."""
+    """A value of a row for people: five significant digits, yes and no, a dash for None."""
     match value:
         case None:
             return "—"

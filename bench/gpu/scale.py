@@ -1,7 +1,6 @@
 """How large the measurements of a GPU are: the challenge's size, or toy sizes for a CPU."""
 
 import time
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,13 +8,11 @@ from pathlib import Path
 import torch
 
 from bench import challenge_like
+from bench.networks import network_settings
 from models.batches.rows import Rows
 from models.items import ItemTable
 from models.network import Network
 from models.settings import NetworkSettings
-from pipeline.config.paths import MODELS
-from pipeline.config.schema import build
-from pipeline.config.tables import merge
 
 NETWORKS = ("qin", "din", "final")
 PUBLISHED = {"qin": {"qnn": {"bank": "full"}}}  # where models/<network>.toml departs
@@ -76,14 +73,8 @@ class Scale:
 
     def settings(self, network: str, **fit: object) -> NetworkSettings:
         """The published settings of `network`, small ones for a toy; `fit` overrides its fit."""
-        raw = tomllib.loads((MODELS / f"{network}.toml").read_text())
-        raw = merge(raw, PUBLISHED.get(network, {}))
-        if self.toy:
-            raw = merge(raw, TOY)
-        problems: list[str] = []
-        cfg = build(NetworkSettings, raw, network, problems)
-        if problems:
-            raise ValueError("; ".join(problems))
+        toy = (TOY,) if self.toy else ()
+        cfg = network_settings(network, PUBLISHED.get(network, {}), *toy)
         return replace(cfg, fit=replace(cfg.fit, **({"batch_size": self.batch} | fit)))
 
     def network(self, cfg: NetworkSettings, items: ItemTable | None = None) -> Network:

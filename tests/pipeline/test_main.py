@@ -70,9 +70,7 @@ def test_a_study_that_is_missing_is_named(pipeline):
 
 
 @pytest.mark.parametrize("returned", [0, 2, -signal.SIGKILL])
-def test_a_stage_that_fails_ends_the_run_with_its_exit_code(
-    pipeline, monkeypatch, capsys, returned
-):
+def test_a_stage_that_fails_ends_the_run_with_its_exit_code(pipeline, monkeypatch, returned):
     started = []
 
     class Child:
