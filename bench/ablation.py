@@ -14,9 +14,10 @@ run     python -m bench.ablation PROFILE [key=value ...] [--tables qin,final] [-
 
 The AUC of a seed is the mean over its folds. `held` is the fold that also chose the epoch; `valid`
 is the official split, on which no choice depends. Differences to the table's first row are taken
-seed by seed; `95 %` is the paired bootstrap interval of the one on valid, over users, with the fits
-fixed. Published: AUC on official valid of MicroLens-1M, for DIN of the organisers' baseline, for
-QIN of its authors' public training logs; a dash where we found no public source.
+seed by seed. `95 %` is the interval of the one on valid over users and seeds (cv/trainings.py), or
+over users alone where there is one seed: the line below a table says which. Published: AUC on
+official valid of MicroLens-1M, for DIN of the organisers' baseline, for QIN of its authors' public
+training logs; a dash where we found no public source.
 """
 
 import argparse
@@ -32,7 +33,7 @@ import polars as pl
 
 from bench.output import mean_and_sd, table_header, table_row
 from cv.auc import auc
-from cv.bootstrap import paired_bootstrap
+from cv.trainings import TrainingDifference, training_bootstrap
 from features.errors import InputError
 from features.store.store import open_store
 from pipeline import graph
@@ -121,12 +122,12 @@ TABLES = {
 
 @dataclass(frozen=True, slots=True)
 class AblationResult:
-    """The AUCs of one row's fits, one per seed, and their logits on the V rows of valid."""
+    """The AUCs of one row's S seeds, and the logits of their F fits on the V rows of valid."""
 
     held: list[float]
     valid: list[float]
     epochs: float  # mean over the fits
-    logits: np.ndarray  # (V, fits) float32
+    logits: np.ndarray  # (V, S, F) float32
     label: np.ndarray  # (V,)
     user: np.ndarray  # (V,)
 
@@ -204,7 +205,8 @@ def read_result(s: Settings, fits: dict[FitKey, ArtifactSpec]) -> AblationResult
     """AUCs and logits of finished fits."""
     split = open_store(spec.require(graph.store(s))).valid
     label, user = np.array(split.label), np.array(split.user)
-    held, valid, epochs, logits = defaultdict(list), defaultdict(list), [], []
+    held, valid, logits = defaultdict(list), defaultdict(list), defaultdict(list)
+    epochs = []
     for (_, seed, _), fit in fits.items():
         report = spec.record(spec.require(fit))["report"]
         logit = (
@@ -215,9 +217,10 @@ def read_result(s: Settings, fits: dict[FitKey, ArtifactSpec]) -> AblationResult
         held[seed].append(report["auc"])
         valid[seed].append(auc(label, logit))
         epochs.append(len(report["epochs"]))
-        logits.append(logit)
+        logits[seed].append(logit)
     means = [[statistics.fmean(aucs[seed]) for seed in s.train.seeds] for aucs in (held, valid)]
-    return AblationResult(*means, statistics.fmean(epochs), np.stack(logits, axis=1), label, user)
+    of_seeds = np.stack([np.stack(logits[seed], axis=1) for seed in s.train.seeds], axis=1)
+    return AblationResult(*means, statistics.fmean(epochs), of_seeds, label, user)
 
 
 def build_folds(s: Settings) -> None:
@@ -243,10 +246,10 @@ def chosen_folds(text: str, s: Settings) -> list[int]:
 
 
 def markdown(results: dict[AblationRow, AblationResult]) -> list[str]:
-    """A header, then one line per row."""
+    """A header, one line per row, and what the intervals cover."""
     reference = next(iter(results.values()))
     names = ("published", "held AUC", "difference", "valid AUC", "difference", "95 %", "epochs")
-    lines = table_header(("", *names)).splitlines()
+    lines, covers = table_header(("", *names)).splitlines(), ""
     for row, result in results.items():
         cells = [row.label, f"{row.published:.4f}" if row.published else "—"]
         pairs = ((result.held, reference.held), (result.valid, reference.valid))
@@ -254,15 +257,16 @@ def markdown(results: dict[AblationRow, AblationResult]) -> list[str]:
             cells.append(mean_and_sd(aucs, 5))
             differences = [a - b for a, b in zip(aucs, reference_aucs, strict=True)]
             cells.append(mean_and_sd(differences, 5, "+") if result is not reference else "—")
-        cells.append("—" if result is reference else interval(result, reference))
+        found = difference(result, reference)
+        cells.append("—" if result is reference else f"{found.low:+.5f} to {found.high:+.5f}")
         lines.append(table_row([*cells, f"{result.epochs:.1f}"]))
-    return lines
+        covers = found.covers
+    return [*lines, "", f"95 %: {covers}"]
 
 
-def interval(result: AblationResult, reference: AblationResult) -> str:
-    """95 % interval of the difference between two rows' AUC on valid."""
-    difference = paired_bootstrap(result.label, result.logits, reference.logits, result.user)
-    return f"{difference.low:+.5f} to {difference.high:+.5f}"
+def difference(result: AblationResult, reference: AblationResult) -> TrainingDifference:
+    """The difference between two rows' AUC on valid; both have the same seeds."""
+    return training_bootstrap(result.label, result.logits, reference.logits, result.user)
 
 
 if __name__ == "__main__":

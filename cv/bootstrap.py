@@ -15,6 +15,7 @@ Hand-written, because scipy.stats.bootstrap resamples rows and not whole users, 
 scores again for every replicate.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -57,18 +58,13 @@ def paired_bootstrap(
 ) -> BootstrapInterval:
     """AUC(a) - AUC(b) with its 95 % interval.
 
-    label, group: (N,); `group` holds user ids (None: every row is its own group).
-    a, b: (N,), or (N, S): the AUC is then the mean over S scores, such as those of S seeds.
-    Raises ValueError as `auc` does: shapes, NaN, labels, one class only.
+    label, a, b, group: (N,); `group` holds user ids (None: every row is its own group).
+    The interval is about these two scores: what another training would give is not in it
+    (cv/trainings.py). Raises ValueError as `auc` does: shapes, NaN, labels, one class only.
     """
-    ours, theirs = (tuple(np.atleast_2d(score.T)) for score in (a, b))
-    estimate, n_ours = _mean_auc(label, ours) - _mean_auc(label, theirs), len(ours)
-    draws = _replicates(label, (*ours, *theirs), group, n, seed)
-    return _interval(estimate, draws[:, :n_ours].mean(1) - draws[:, n_ours:].mean(1))
-
-
-def _mean_auc(label: np.ndarray, scores: tuple[np.ndarray, ...]) -> float:
-    return sum(auc(label, score) for score in scores) / len(scores)
+    estimate = auc(label, a) - auc(label, b)
+    draws = auc_replicates(label, (a, b), group, n, seed)
+    return percentile_interval(estimate, draws[:, 0] - draws[:, 1])
 
 
 def auc_interval(
@@ -79,22 +75,28 @@ def auc_interval(
     seed: int = 0,
 ) -> BootstrapInterval:
     """AUC(score) with its 95 % interval; arguments and errors as `paired_bootstrap`."""
-    return _interval(auc(label, score), _replicates(label, (score,), group, n, seed)[:, 0])
+    estimate = auc(label, score)
+    draws = auc_replicates(label, (score,), group, n, seed)
+    return percentile_interval(estimate, draws[:, 0])
 
 
-def _interval(estimate: float, draws: np.ndarray) -> BootstrapInterval:
+def percentile_interval(estimate: float, draws: np.ndarray) -> BootstrapInterval:
+    """`estimate` between the 2.5 % and 97.5 % quantiles of its replicates `draws`."""
     low, high = np.quantile(draws, [0.025, 0.975])
     return BootstrapInterval(estimate, float(low), float(high))
 
 
-def _replicates(
+def auc_replicates(
     label: np.ndarray,
-    scores: tuple[np.ndarray, ...],
+    scores: Sequence[np.ndarray],
     group: np.ndarray | None,
     n: int,
     seed: int,
 ) -> np.ndarray:
-    """AUCs (n, number of scores) float64, one row per replicate."""
+    """AUCs (n, number of scores) float64: one row per replicate, whose draws all scores share.
+
+    Without a check: `label` must hold both classes, else no replicate has an AUC.
+    """
     group = np.arange(len(label)) if group is None else np.unique(group, return_inverse=True)[1]
     n_groups = int(group.max()) + 1
     n_positive = np.bincount(group, weights=label == 1, minlength=n_groups)

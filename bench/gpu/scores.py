@@ -21,7 +21,7 @@ from bench.gpu import fits
 from bench.gpu.fits import FitData, fit_within
 from bench.gpu.scale import NETWORKS, Scale
 from cv.auc import auc
-from cv.bootstrap import paired_bootstrap
+from cv.trainings import TrainingDifference, training_bootstrap
 from models.network import Network
 from models.settings import NetworkSettings
 from models.training.determinism import make_deterministic
@@ -75,9 +75,9 @@ def scores_on_store(scale: Scale) -> Iterator[dict]:
 def compare(scale: Scale, source: str) -> Iterator[dict]:
     """A row for each network and precision, float32 first.
 
-    `difference` is to float32, over the seeds that both finished; its 95 % interval is over users,
-    with the fits fixed. `diverged` counts fits whose loss was not finite, `capped` those that ran
-    out of LONGER times scale.fit_seconds.
+    `difference` is to float32, over the seeds that both finished; `covers` says which noise its
+    95 % interval covers (cv/trainings.py). `diverged` counts fits whose loss was not finite,
+    `capped` those that ran out of LONGER times scale.fit_seconds.
     """
     tasks = {
         (name, precision): [FitTask(source, name, precision, seed) for seed in scale.seeds]
@@ -170,15 +170,16 @@ def row(finished: dict[int, SeedScores], exact: dict[int, SeedScores], data: Fit
     ours = list(finished.values())
     paired = [seed for seed in finished if seed in exact] if finished is not exact else []
     differences = [finished[seed].auc - exact[seed].auc for seed in paired]
-    low, high = interval(*([of[s].logits for s in paired] for of in (finished, exact)), data)
+    found = interval(*([of[s].logits for s in paired] for of in (finished, exact)), data)
     return {
         "seeds": len(ours),
         "AUC": mean([one.auc for one in ours]),
         "AUC sd": sd([one.auc for one in ours]),
         "difference": mean(differences),
         "difference sd": sd(differences),
-        "95 % low": low,
-        "95 % high": high,
+        "95 % low": found and found.low,
+        "95 % high": found and found.high,
+        "covers": found and found.covers,
         "epochs": mean([one.epochs for one in ours]),
         "seconds a fit": mean([one.seconds for one in ours]),
         "capped": sum(one.capped for one in ours),
@@ -187,15 +188,13 @@ def row(finished: dict[int, SeedScores], exact: dict[int, SeedScores], data: Fit
 
 def interval(
     ours: Sequence[np.ndarray], theirs: Sequence[np.ndarray], data: FitData
-) -> tuple[float | None, float | None]:
-    """Of the mean difference over the seeds, resampling users."""
+) -> TrainingDifference | None:
+    """The difference between fits of the same seeds."""
     if not ours:
-        return None, None
+        return None
     label, user = (t.cpu().numpy() for t in (data.judge.label, data.judge.rows.user))
-    found = paired_bootstrap(
-        label, np.stack(ours, 1), np.stack(theirs, 1), group=user, n=REPLICATES
-    )
-    return found.low, found.high
+    stacked = np.stack(ours, 1), np.stack(theirs, 1)
+    return training_bootstrap(label, *stacked, group=user, n=REPLICATES)
 
 
 def mean(values: Sequence[float]) -> float | None:

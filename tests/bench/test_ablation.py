@@ -26,18 +26,32 @@ def test_rows_of_a_table_differ():
 
 def test_a_table_has_mean_sd_and_the_paired_difference():
     label, user = np.array([0, 1, 1, 0]), np.array([1, 1, 2, 2])
-    right, wrong = np.array([[0.0, 1, 1, 0]] * 2).T, np.array([[0.0, 1, 1, 0], [1.0, 0, 0, 1]]).T
+    right = np.array([[0.0, 1, 1, 0]] * 2).T[:, :, None]
+    wrong = np.array([[0.0, 1, 1, 0], [1.0, 0, 0, 1]]).T[:, :, None]
     table = {
         AblationRow("A", "qin", published=0.5): AblationResult(
             [0.8, 0.9], [0.7, 0.7], 4.0, right, label, user
         ),
         AblationRow("B", "din"): AblationResult([0.7, 0.7], [0.6, 0.7], 5.5, wrong, label, user),
     }
-    head, rule, a, b = markdown(table)
+    head, rule, a, b, _, covers = markdown(table)
     assert head.count("|") == rule.count("|") == a.count("|") == b.count("|")
     assert a == "| A | 0.5000 | 0.85000 ± 0.07071 | — | 0.70000 ± 0.00000 | — | — | 4.0 |"
     assert "| B | — | 0.70000 ± 0.00000 | -0.15000 ± 0.07071 | 0.65000 ± 0.07071 |" in b
-    assert b.endswith("| -0.05000 ± 0.07071 | -0.50000 to -0.50000 | 5.5 |")
+    low, high = b.split("| ")[7].split(" to ")
+    assert float(low) < -1 < 0 < float(high)  # two seeds that differ by 0 and -1: nothing is known
+    assert b.endswith("| 5.5 |")
+    assert covers == "95 %: users and 2 paired seeds"
+
+
+def test_a_table_of_one_seed_leaves_training_noise_out_and_says_so():
+    label, user = np.array([0, 1, 1, 0]), np.array([1, 1, 2, 2])
+    logits = np.array([0.0, 1, 1, 0])[:, None, None]
+    of = AblationResult([0.8], [0.7], 4.0, logits, label, user)
+    other = AblationResult([0.8], [0.7], 4.0, 1 - logits, label, user)
+    *_, row, _, covers = markdown({AblationRow("A", "qin"): of, AblationRow("B", "din"): other})
+    assert "| -1.00000 to -1.00000 |" in row
+    assert covers == "95 %: users; training noise is left out"
 
 
 def test_one_value_has_no_standard_deviation():
@@ -54,7 +68,8 @@ def test_it_trains_missing_fits_once_and_prints(tmp_path):
     again = run(*command, *options, shell=False)
     assert "fits on" not in again
     assert again.count(" is up to date") == 6
-    assert again.strip().splitlines()[-5:] == first.strip().splitlines()[-5:]
+    assert again.strip().splitlines()[-7:] == first.strip().splitlines()[-7:]
+    assert again.strip().endswith("95 %: users and 2 paired seeds")
 
 
 @pytest.mark.parametrize(

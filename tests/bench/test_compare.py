@@ -31,7 +31,34 @@ def test_two_blends_are_compared_row_by_row(blends, capsys):
     row = capsys.readouterr().out.splitlines()[-1]
     assert row.startswith("| qin | 0.62500 | 0.37500 | +0.25000 | +")
     assert compare.main(["store", after, after]) == 0
-    assert "| +0.00000 | +0.00000 to +0.00000 |" in capsys.readouterr().out
+    row = capsys.readouterr().out.splitlines()[-1]
+    assert row.endswith("| +0.00000 to +0.00000 | users; training noise is left out |")
+
+
+@pytest.mark.parametrize(
+    ("seeds", "covers"),
+    [((0, 1), "users and 2 paired seeds"), ((2, 3, 4), "users and 3 and 2 seeds")],
+)
+def test_runs_of_several_seeds_are_compared_over_users_and_seeds(blends, capsys, seeds, covers):
+    before, after, _ = blends
+    for folder, numbers in ((before, (0, 1)), (after, seeds)):
+        table = pl.read_parquet(folder / "valid.parquet")
+        columns = {f"qin-seed{n}": table["qin"] + n * (-1) ** pl.Series(range(8)) for n in numbers}
+        table.with_columns(**columns).write_parquet(folder / "valid.parquet")
+    assert compare.main(["store", str(before), str(after)]) == 0
+    whole, one_seed = capsys.readouterr().out.splitlines()[2:]
+    assert whole.startswith("| qin | 0.62500 | 0.37500 |")
+    assert whole.endswith("| users; training noise is left out |")
+    assert one_seed.startswith("| qin, one seed | ")
+    assert one_seed.endswith(f"| {covers} |")
+
+
+def test_runs_with_no_network_in_common_are_refused(blends, capsys):
+    before, after, _ = blends
+    table = pl.read_parquet(after / "valid.parquet").rename({"qin": "din"})
+    table.write_parquet(after / "valid.parquet")
+    assert compare.main(["store", str(before), str(after)]) == 2
+    assert "no network in common" in capsys.readouterr().err
 
 
 def test_other_rows_and_other_folders_are_refused(blends, capsys):

@@ -41,17 +41,6 @@ def test_a_pair_shares_its_draws():
     assert paired.high - paired.low < 0.3 * (alone.high - alone.low)
 
 
-def test_with_several_scores_their_mean_aucs_are_compared():
-    user, label, a, b = sample()
-    pairs = np.stack((a, b, a), axis=1), np.stack((b, b, b), axis=1)
-    got, one = (
-        paired_bootstrap(label, *pairs, user, n=99),
-        paired_bootstrap(label, a, b, user, n=99),
-    )
-    assert got == pytest.approx(tuple(2 / 3 * x for x in one), abs=1e-15)
-    assert paired_bootstrap(label, a[:, None], b, user, n=99) == one
-
-
 def test_swapping_the_pair_mirrors_the_interval():
     user, label, a, b = sample()
     there = paired_bootstrap(label, a, b, user, n=99)
