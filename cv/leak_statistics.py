@@ -102,7 +102,7 @@ def expected_auc(score: np.ndarray, p: np.ndarray) -> float:
     return float(positive @ (below + negative / 2) / (positive.sum() * negative.sum()))
 
 
-def measure_share(hit: np.ndarray, user: np.ndarray) -> ProbeFigure:
+def measure_share(hit: np.ndarray, user: np.ndarray, threshold: float = MAX_SHARE) -> ProbeFigure:
     """The mean of `hit` (N,) bool, with an interval by resampled users."""
     _, group = np.unique(user, return_inverse=True)
     rows, hits = np.bincount(group), np.bincount(group, hit)
@@ -112,5 +112,5 @@ def measure_share(hit: np.ndarray, user: np.ndarray) -> ProbeFigure:
         draws[i] = weight @ hits / (weight @ rows)
     low, high = np.quantile(draws, [0.025, 0.975])
     return ProbeFigure(
-        figure=float(np.mean(hit)), low=float(low), high=float(high), threshold=MAX_SHARE
+        figure=float(np.mean(hit)), low=float(low), high=float(high), threshold=threshold
     )

@@ -1,8 +1,8 @@
 """15_probe: leaks and shifts: columns that predict the label and should not, splits that differ.
 
 reads   artifacts/<profile>/10_prepare/
-writes  artifacts/<profile>/15_probe/probe-<hash>/probe.json: findings, all measurements, numbers of
-        users; a finding is a warning, not an error
+writes  artifacts/<profile>/15_probe/probe-<hash>/probe.json: findings, all measurements, slates,
+        numbers of users; a finding is a warning, not an error
 run     python -m pipeline.15_probe PROFILE [key=value ...]
 """
 
@@ -18,7 +18,7 @@ from pipeline import graph
 from pipeline.artifacts.spec import require
 from pipeline.artifacts.store import ArtifactWriter
 from pipeline.config.settings import Settings
-from pipeline.probes import leaks
+from pipeline.probes import leaks, slates
 from pipeline.runtime import cli
 from pipeline.runtime.build import builds
 from pipeline.runtime.progress import progress_bar
@@ -28,6 +28,7 @@ from pipeline.runtime.progress import progress_bar
 def work(s: Settings, out: ArtifactWriter) -> dict:
     result = leaks.probe(open_store(require(graph.store(s))), progress_bar)
     (out / "probe.json").write_text(json.dumps(result, indent=1) + "\n")
+    print(f"15_probe slates: {slates.as_text(result['slates'])}")
     for finding in result["findings"]:
         print(f"15_probe warning: {finding['text']}")
     return {"measured": len(result["measured"]), "findings": len(result["findings"])}

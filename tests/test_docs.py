@@ -11,10 +11,10 @@ import pytest
 from bench.gpu.parts import PARTS
 from cv.blend import BLENDERS_BY_NAME
 from features.errors import InputError
-from features.settings import PLANTS
 from pipeline import graph
 from pipeline.config import paths
 from pipeline.config.load import load
+from pipeline.probes.messages import MESSAGES
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -72,7 +72,7 @@ TABLES = {  # page, head of a table -> the names in its first column
     ("README.md", "`models=`"): NETWORKS | {"qin_softmax"},  # one of the ablations
     ("docs/models.md", "`models=`"): NETWORKS,
     ("docs/blending.md", "blender"): {*BLENDERS_BY_NAME},
-    ("docs/probes.md", "finding"): {*PLANTS} - {"none"},
+    ("docs/probes.md", "finding"): {*MESSAGES},
 }
 
 

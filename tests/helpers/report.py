@@ -96,6 +96,10 @@ MEASUREMENT = {
     "high": 0.71, "threshold": 0.6,
 }  # fmt: skip
 PROBE = {
+    "slates": {
+        "train": {"slates": 3000, "rows": {"4": 0.975, "5": 0.025}, "clicks": {"1": 1.0}},
+        "test": {"slates": 10, "rows": {"4": 1.0}},
+    },
     "findings": [MEASUREMENT | {"text": "item id alone reaches 0.7"}],
     "measured": [MEASUREMENT, MEASUREMENT | {"name": "level", "threshold": None}],
 }

@@ -10,10 +10,11 @@ def section(run: Run) -> Section | None:
         return None
     return Section(
         title="Probes",
-        look_for="leaks, shifts between the splits, and networks that read padding or ignore the"
-        " history.",
+        look_for="leaks, slates, shifts between the splits, and networks that read padding or"
+        " ignore the history. A probe that found nothing has looked for its own kind only.",
         finding=_finding(run),
-        blocks=[_probe(probe) for probe in run.probes] + [_mask(mask) for mask in run.masks],
+        blocks=[block for probe in run.probes for block in _data(probe)]
+        + [_mask(mask) for mask in run.masks],
     )
 
 
@@ -38,9 +39,31 @@ def _finding(run: Run) -> str:
     n = len(warnings(run))
     if n:
         return f"{n} finding{'s' * (n > 1)}, listed at the top of this page."
-    data = ["no leak and no shift between the splits"] * bool(run.probes)
+    kinds = dict.fromkeys(readable(m["name"]) for p in run.probes for m in p["measured"])
+    data = [f"looked in the data for {', '.join(kinds)}; none found"] * bool(run.probes)
     networks = ["every network reads the history and no padding"] * bool(run.masks)
     return f"No findings: {'; '.join(data + networks)}."
+
+
+def _data(probe: dict) -> list[Table | Details]:
+    slates = [_slates(probe)] if "slates" in probe else []  # an earlier probe.json has none
+    return [*slates, _probe(probe)]
+
+
+def _slates(probe: dict) -> Table:
+    """The slates of each split: the rows of one user with one history."""
+    columns = ["", "slates", "rows per slate", "clicks per slate"]
+    rows = [
+        [name, f"{entry['slates']:,}", _percent(entry["rows"]), _percent(entry.get("clicks"))]
+        for name, entry in probe["slates"].items()
+    ]
+    return Table(columns, rows)
+
+
+def _percent(share: dict[str, float] | None) -> str:
+    if share is None:
+        return "-"
+    return ", ".join(f"{value} ({100 * part:.1f} %)" for value, part in share.items())
 
 
 def _probe(probe: dict) -> Details:

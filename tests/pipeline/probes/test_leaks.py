@@ -14,6 +14,7 @@ from features.settings import SampleSettings
 from features.sources import planted_leaks, sample
 from features.store import prepare, schema
 from features.store.store import Store, open_store
+from pipeline.probes import items, samples
 from pipeline.probes import leaks as probes
 from pipeline.probes.measurement import findings
 
@@ -58,7 +59,7 @@ def test_a_planted_leak_is_named_and_nothing_else(tmp_path, kind):
 
 def test_a_clean_sample_has_no_findings(result):
     assert names(result) == []
-    assert {measured["name"] for measured in result["measured"]} == {*planted_leaks.KINDS}
+    assert {measured["name"] for measured in result["measured"]} == {*planted_leaks.KINDS, "slate"}
     assert all(m["low"] <= m["figure"] <= m["high"] for m in result["measured"])
 
 
@@ -72,7 +73,7 @@ def test_the_same_store_gives_the_same_json(clean, result):
 
 
 def test_at_most_so_many_users_are_probed_and_the_result_says_how_many(clean, monkeypatch):
-    monkeypatch.setattr(probes, "USERS", 200)
+    monkeypatch.setattr(samples, "USERS", 200)
     users = probes.probe(clean, quiet)["users"]
     assert users["train"] == {"of": 1200, "probed": 200, "rows": 800}
     assert users["valid"] == {"of": 300, "probed": 200, "rows": 800}
@@ -80,8 +81,8 @@ def test_at_most_so_many_users_are_probed_and_the_result_says_how_many(clean, mo
 
 def test_a_valid_whose_users_are_all_in_train_is_left_out(clean):
     same = replace(clean, valid=clean.train)
-    assert [part.name for part in probes.Labels.of(same).parts] == ["train"]
-    assert [part.name for part in probes.Labels.of(clean).parts] == ["train", "valid"]
+    assert [part.name for part in samples.Labels.of(same).parts] == ["train"]
+    assert [part.name for part in samples.Labels.of(clean).parts] == ["train", "valid"]
 
 
 def test_strong_popularity_is_no_leak_and_the_same_strength_without_it_is(clean):
@@ -96,7 +97,7 @@ def test_strong_popularity_is_no_leak_and_the_same_strength_without_it_is(clean)
             follows = rng.random(len(split)) < 0.6
             label = np.where(follows, good[split.item], rng.random(len(split)) < 0.25)
             changed[name] = replace(split, label=label.astype(np.uint8))
-        measurements = list(probes.item_id(probes.Labels.of(replace(clean, **changed))))
+        measurements = list(items.item_id(samples.Labels.of(replace(clean, **changed))))
         assert min(m.measured.figure for m in measurements) > 0.7
         assert [m.probe for m in findings(measurements)] == expected
 

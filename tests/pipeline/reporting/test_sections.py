@@ -120,6 +120,21 @@ def test_trials_that_were_pruned_or_failed_are_not_completed():
     assert [trial["number"] for trial in tuning.completed(STUDY)] == [0, 2]
 
 
+def test_the_headline_says_what_was_looked_for_and_not_that_nothing_is_there():
+    section = probes.section(run_of(probes=[PROBE | {"findings": []}]))
+    assert section.finding == "No findings: looked in the data for item id, level; none found."
+
+
+def test_slates_are_shown_by_split():
+    slates, _ = probes.section(run_of(probes=[PROBE])).blocks
+    assert slates.rows == [
+        ["train", "3,000", "4 (97.5 %), 5 (2.5 %)", "1 (100.0 %)"],
+        ["test", "10", "4 (100.0 %)", "-"],
+    ]
+    earlier = {key: PROBE[key] for key in ("findings", "measured")}
+    assert len(probes.section(run_of(probes=[earlier])).blocks) == 1
+
+
 def test_findings_and_failed_masks_are_warnings():
     sentences = probes.warnings(run_of(probes=[PROBE], masks=[MASK]))
     assert sentences == [
