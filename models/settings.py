@@ -210,7 +210,7 @@ class FitSettings:
     precision: Annotated[
         Literal["auto", "float32", "tf32", "bf16"],
         "Precision of matrix products in training; tf32 needs a GPU of compute capability 8.0 or"
-        " newer; auto takes float32 on a CPU, and on a GPU the fastest measured to cost no AUC.",
+        " newer; auto takes tf32 on such a GPU, else float32.",
     ] = "float32"
 
 

@@ -4,7 +4,7 @@
     tf32     both factors rounded to TF32 (10 bits of mantissa) by a GPU's tensor cores, summed up
              in float32; gradients likewise
     bf16     both factors rounded to bfloat16, summed up in float32, the result rounded once more
-    auto     the fastest that was measured to cost no AUC on the device
+    auto     tf32 on a GPU that has it, else float32
 
 Attention scores and logits are never computed from rounded factors, predictions neither; with tf32,
 their gradients are. (A Transformer's scores are torch's own, and rounded like its other products.)
