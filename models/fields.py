@@ -32,7 +32,7 @@ import torch
 from torch import Tensor, nn
 
 from models.batches.plan import plan_in_memory
-from models.batches.source import Shard
+from models.batches.source import NoSlates, Shard
 from models.layers.compressed_interaction import CompressedInteraction
 from models.layers.factorization_machine import PairwiseInteraction
 from models.layers.final import FinalNetwork
@@ -97,6 +97,10 @@ class FieldRows:
     ) -> Sequence[Tensor]:
         """Positions (B,) int64 of each batch; see models.batches.source.BatchSource."""
         return plan_in_memory(len(self), self.device, batch_size, shuffle, shard)
+
+    def in_slates(self) -> "FieldRows":
+        """Raises NoSlates: fields do not name a user or a history."""
+        raise NoSlates("rows of fields have no slates")
 
     def read(
         self, plan: Sequence[Tensor], label: Tensor | None

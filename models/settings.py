@@ -8,6 +8,8 @@ Construction in Python checks only the rules between settings.
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, get_args
 
+from models.fit_settings import FitSettings
+
 Interest = Literal["mean", "din", "asta", "transformer"]
 Interaction = Literal["mlp", "qnn", "final", "cross"]
 Activation = Literal["none", "relu", "sigmoid", "tanh"]
@@ -171,50 +173,6 @@ class CrossSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FitSettings:
-    """The one training loop: Adam, L2 over whole embedding tables, decay on plateau."""
-
-    batch_size: Annotated[int, "[2, inf) rows", "Rows of one training step."] = 8192
-    learning_rate: Annotated[float, "(0, inf)", "Adam's step size when a fit begins."] = 1e-3
-    decay: Annotated[
-        float,
-        "(0, 1]",
-        "Factor of the learning rate after decay_patience epochs without a better AUC.",
-    ] = 0.1
-    decay_patience: Annotated[
-        int, "[1, inf) epochs", "Epochs without a better AUC before the learning rate decays."
-    ] = 1
-    min_learning_rate: Annotated[float, "[0, inf)", "The decay stops at this value."] = 1e-6
-    patience: Annotated[int, "[1, inf) epochs", "Epochs without a better AUC that end a fit."] = 3
-    max_epochs: Annotated[int, "[1, inf) epochs", "The fit ends after so many epochs."] = 100
-    embedding_l2: Annotated[
-        float,
-        "[0, inf)",
-        "lambda of the penalty (lambda / 2) sum w^2 over whole embedding tables at every step; the"
-        " fewer rows an item has, the stronger it should be.",
-    ] = 1e-6
-    clip_norm: Annotated[float, "(0, inf)", "Largest norm of all gradients together."] = 10.0
-    loss: Annotated[
-        Literal["bce", "bce_bpr", "focal", "contrastive"],
-        "What training minimises: the log loss (bce), the log loss mixed with a pairwise one"
-        " (bce_bpr), the focal loss, or the log loss with a contrastive term.",
-    ] = "bce"
-    bpr_share: Annotated[
-        float, "[0, 1]", "Share of the pairwise term in bce_bpr; the rest is the log loss."
-    ] = 0.2
-    focal_gamma: Annotated[
-        float, "[0, inf)", "How much less the focal loss counts rows that are already right."
-    ] = 2.0
-    contrastive_weight: Annotated[float, "[0, inf)", "Weight of the contrastive term."] = 0.1
-    contrastive_temperature: Annotated[float, "(0, inf)", "Temperature of its softmax."] = 0.1
-    precision: Annotated[
-        Literal["auto", "float32", "tf32", "bf16"],
-        "Precision of matrix products in training; tf32 needs a GPU of compute capability 8.0 or"
-        " newer; auto takes tf32 on such a GPU, else float32.",
-    ] = "float32"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSettings:
     """embedding -> interest -> interaction -> logit, with one section for each kind of part."""
 
@@ -265,13 +223,7 @@ class NetworkSettings:
     def unread(self) -> set[str]:
         """Sections and keys that nothing reads: those of parts and losses that it does not have."""
         parts = {*INTERESTS, *INTERACTIONS} - {"mean", self.interest, self.interaction}
-        of_loss = {
-            "bce_bpr": {"fit.bpr_share"},
-            "focal": {"fit.focal_gamma"},
-            "contrastive": {"fit.contrastive_weight", "fit.contrastive_temperature"},
-        }
-        for keys in (keys for loss, keys in of_loss.items() if loss != self.fit.loss):
-            parts |= keys
+        parts |= {f"fit.{key}" for key in self.fit.unread}
         return parts | (set() if self.final.block2 else {"final.activation2", "final.distillation"})
 
     @property

@@ -21,6 +21,8 @@ class Batch:
         user     (B,)  int64
         likes    (B,)  int64, level 0..10 of the row; views likewise
         history  see models.layers.ragged.History
+        slate    (B,)  int64, ascending from 0, the number of the row's slate; None in batches that
+                 may cut slates
     """
 
     items: Tensor
@@ -29,6 +31,7 @@ class Batch:
     likes: Tensor
     views: Tensor
     history: History
+    slate: Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on `device`; from pinned memory without waiting for the copy."""
@@ -41,7 +44,8 @@ class Batch:
         tensors = {f.name: getattr(self, f.name) for f in fields(self)}
         history = tensors.pop("history")
         parts = (change(getattr(history, f.name)) for f in fields(history))
-        return Batch(**{k: change(v) for k, v in tensors.items()}, history=History(*parts))
+        changed = {k: None if v is None else change(v) for k, v in tensors.items()}
+        return Batch(**changed, history=History(*parts))
 
 
 class BatchCounts(NamedTuple):

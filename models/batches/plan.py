@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from models.batches.source import Shard
+from models.batches.source import NoSlates, Shard
 
 
 def plan_in_memory(
@@ -26,7 +26,39 @@ def plan_in_memory(
     return batches if shard is None else [shard(batch) for batch in batches]
 
 
-def split(order: Tensor, batch_size: int) -> list[Tensor]:
+def plan_in_slates(
+    slate: Tensor, batch_size: int, shuffle: torch.Generator, shard: Shard | None = None
+) -> Sequence[Tensor]:
+    """Positions (B,) int64 of each batch of whole slates, which come in random order.
+
+    A batch ends with the slate that fills it to `batch_size` rows. Rows of a slate stay in order.
+
+    slate  (N,) int64, equal where rows share a slate
+    Raises NoSlates where no two rows do, and for a `shard`, which would cut slates.
+    """
+    if shard is not None:
+        raise NoSlates("one process makes batches of slates: train without torchrun")
+    _, number, size = torch.unique(slate, return_inverse=True, return_counts=True)
+    if len(size) == len(slate):
+        raise NoSlates("no two rows share a user and a history, so that there are no slates")
+    order = torch.randperm(len(size), generator=shuffle).to(slate.device)
+    ends, sizes, n_taken = size[order].cumsum(0).cpu(), [], 0
+    while n_taken < len(slate):
+        last = min(int(torch.searchsorted(ends, n_taken + batch_size)), len(ends) - 1)
+        sizes.append(int(ends[last]) - n_taken)
+        n_taken = int(ends[last])
+    return split(order.argsort()[number].argsort(stable=True), sizes)
+
+
+def numbered(slates: Tensor) -> Sequence[Tensor]:
+    """`slates` (G, B) of G batches, from 0 in each, where equal ones are neighbours: G times (B,)
+    int64."""
+    begins = torch.zeros_like(slates)
+    begins[:, 1:] = slates[:, 1:] != slates[:, :-1]
+    return begins.cumsum(1).unbind()
+
+
+def split(order: Tensor, batch_size: int | list[int]) -> list[Tensor]:
     """`order` (N,) in batches; a last batch of a single row joins the one before, because batch
     norm cannot take it."""
     batches = list(order.split(batch_size))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from models.batches.batch import Batch, BatchCounts
-from models.batches.plan import plan_in_memory
+from models.batches.plan import numbered, plan_in_memory, plan_in_slates
 from models.batches.source import Mask, Shard
 from models.layers.ragged import History
 
@@ -39,6 +39,7 @@ class Rows:
         max_len  most recent history items that a batch holds
         on_host  whether the rows stay on the host and their batches are copied to the network's
                  device (models.batches.feed)
+        slates   whether batches of training hold whole slates, and batches number them
     """
 
     user: Tensor
@@ -51,6 +52,7 @@ class Rows:
     n_items: int
     max_len: int
     on_host: bool = False
+    slates: bool = False
 
     @classmethod
     def of_split(
@@ -86,6 +88,14 @@ class Rows:
         """The same rows, with batches that hold the last `max_len` items of each history."""
         return replace(self, max_len=max_len)
 
+    def in_slates(self) -> "Rows":
+        """See models.batches.source."""
+        return replace(self, slates=True)
+
+    def slate_of(self, index: Tensor | slice) -> Tensor:
+        """(B,) int64, equal for those of the rows `index` that share a slate."""
+        return self.user[index].long() << 32 | self.history[index]
+
     def compact(self) -> "Rows":
         """The same rows, each with a history of its own, as far as a batch holds it."""
         every = torch.arange(len(self), device=self.device)
@@ -104,6 +114,8 @@ class Rows:
         shard: Shard | None = None,
     ) -> Sequence[Tensor]:
         """Positions (B,) int64 of each batch; see models.batches.source."""
+        if self.slates and shuffle is not None:
+            return plan_in_slates(self.slate_of(slice(None)), batch_size, shuffle, shard)
         return plan_in_memory(len(self), self.device, batch_size, shuffle, shard)
 
     def read(
@@ -192,8 +204,11 @@ class Rows:
         item_parts = items.split([c.n_distinct for c in counts])
         n_entries = [c.n_entries for c in counts]
         histories = zip(position.split(n_entries), row.split(n_entries), offsets, strict=True)
-        parts = zip(item_parts, of_rows, histories, strict=True)
-        return (Batch(items, *columns, History(*history)) for items, columns, history in parts)
+        slates = repeat(None, len(group))
+        if self.slates:
+            slates = numbered(self.slate_of(index).view(len(group), size))
+        parts = zip(item_parts, of_rows, histories, slates, strict=True)
+        return (Batch(items, *columns, History(*h), slate) for items, columns, h, slate in parts)
 
     def counts(self, groups: Sequence[Sequence[Tensor]]) -> list[list[BatchCounts]]:
         """BatchCounts of each batch of each group."""

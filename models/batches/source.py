@@ -21,6 +21,10 @@ Mask = Callable[[Any], Any]  # values (M,) of a column, tensor or array -> (M,) 
 Shard = Callable[[Tensor], Tensor]  # positions (M,) -> those that this process works on
 
 
+class NoSlates(ValueError):
+    """These rows cannot be put into batches of whole slates."""
+
+
 class BatchSource(Protocol):
     """Rows that can be cut into batches; len() counts them.
 
@@ -41,6 +45,13 @@ class BatchSource(Protocol):
 
         A batch of training is never a single row, which batch norm cannot take. With `shard`, the
         batches hold one process's part of the rows.
+        """
+
+    def in_slates(self) -> "BatchSource":
+        """The same rows, with batches of training that hold whole slates, the rows of equal user
+        and history, and number them (models.batches.batch.Batch).
+
+        Raises NoSlates where that cannot be, here or in `plan`.
         """
 
     def read(self, plan: Sequence, label: RowValues | None) -> Iterator[tuple[Any, Tensor | None]]:

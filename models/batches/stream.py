@@ -26,7 +26,7 @@ from models.batches.batch import Batch
 from models.batches.disk_array import DiskArray
 from models.batches.prefetch import prefetch
 from models.batches.rows import COLUMNS, Rows, join
-from models.batches.source import Mask, Shard
+from models.batches.source import Mask, NoSlates, Shard
 
 SHARES = 4
 BLOCKS = 16
@@ -122,6 +122,10 @@ class StreamRows:
     def cut(self, max_len: int) -> "StreamRows":
         """The same rows, with batches that hold the last `max_len` items of each history."""
         return replace(self, max_len=max_len)
+
+    def in_slates(self) -> "StreamRows":
+        """Raises NoSlates: the rows of a slate may be in different windows."""
+        raise NoSlates("rows on disk are not put into slates: keep the rows in memory")
 
     def where(self, keep: Keep) -> "StreamRows":
         """Those rows of the whole split that `keep` keeps."""

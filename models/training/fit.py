@@ -4,6 +4,8 @@ Each step, as published: the loss (models.training.losses), plus (lambda / 2) su
 embedding tables, the gradient clipped by its total norm, Adam. The learning rate is multiplied by
 `decay` when the AUC stops rising.
 
+The loss "listwise" trains on batches of whole slates; the others on batches of any rows.
+
 Within an epoch the host never waits for the GPU (models.batches.rows), except: the loss "bce_bpr"
 and a Transformer must know sizes, and rows on the host are copied.
 
@@ -24,9 +26,9 @@ from torch.profiler import record_function
 
 from models.batches.feed import batches_on_device
 from models.batches.source import BatchSource, RowValues
+from models.fit_settings import FitSettings
 from models.layers.precision import gradient_precision, matmul_precision, tf32
 from models.network import Network
-from models.settings import FitSettings
 from models.training import distributed
 from models.training.losses import loss
 
@@ -147,9 +149,12 @@ def fit(
     It resumes from `state` where there is one; `save` is called after every epoch.
     Raises FloatingPointError, naming epoch and learning rate, when loss or logits are not finite;
     CheckpointMismatch where `state` is of another fit.
+    models.batches.source.NoSlates where the loss is listwise and `train` has no slates.
     All processes of a distributed fit (models.training.distributed) call it with the same
     arguments, and end with the same weights.
     """
+    if cfg.loss == "listwise":
+        train = train.in_slates()
     distributed.sync_weights(network)
     train_state = TrainState(network, cfg, seed)
     if state is not None:

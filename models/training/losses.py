@@ -3,6 +3,9 @@
     bce          mean of log(1 + exp(y)) - label y
     bce_bpr      (1 - w) bce + w mean over pairs (positive i, negative j) of log(1 + exp(y_j - y_i))
                  (Rendle et al. 2009; pairs within the batch; 0 where the batch has one label only)
+    listwise     (1 - w) bce + w mean over slates of sum_i t_i (log sum_j exp y_j - y_i)
+                 (ListNet's top one, Cao et al. 2007; a slate is the rows of equal user and history;
+                 t_i = label_i / its clicks; not counted without a click or with one row)
     focal        mean of (1 - p_label)^gamma times the row's log loss (Lin et al. 2017)
     contrastive  mean bce of two passes with their own dropout, plus w times the InfoNCE of the
                  passes' hidden vectors at a temperature: a row's other view against all rows' (Gao
@@ -18,10 +21,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.fit_settings import FitSettings
 from models.layers.final import self_distillation
-from models.settings import FitSettings
 
-PAIRWISE = ("bce_bpr", "contrastive")  # losses that compare rows of a batch with each other
+BETWEEN_ROWS = (
+    "bce_bpr",
+    "listwise",
+    "contrastive",
+)  # losses that compare rows of a batch with each other
 
 
 class Learner(Protocol):
@@ -39,9 +46,13 @@ class Learner(Protocol):
 
 
 def loss(network: Learner, batch: Any, label: Tensor, cfg: FitSettings) -> Tensor:
-    """The scalar loss `cfg.loss` of `network` on `batch` with `label` (B,) float."""
+    """The scalar loss `cfg.loss` of `network` on `batch` with `label` (B,) float.
+
+    listwise needs batches that number their slates: models.batches.source.BatchSource.in_slates.
+    """
     hidden = network.hidden(batch)
-    total = loss_of_hidden(network, hidden, label, cfg)
+    slate = batch.slate if cfg.loss == "listwise" else None
+    total = loss_of_hidden(network, hidden, label, cfg, slate)
     if cfg.loss != "contrastive":
         return total
     view = network.hidden(batch)
@@ -49,21 +60,28 @@ def loss(network: Learner, batch: Any, label: Tensor, cfg: FitSettings) -> Tenso
     return total + cfg.contrastive_weight * info_nce(hidden, view, cfg.contrastive_temperature)
 
 
-def loss_of_hidden(network: Learner, hidden: Tensor, label: Tensor, cfg: FitSettings) -> Tensor:
+def loss_of_hidden(
+    network: Learner, hidden: Tensor, label: Tensor, cfg: FitSettings, slate: Tensor | None = None
+) -> Tensor:
     """The loss of one pass, from `hidden` (B, H); with the network's self-distillation."""
     branches = network.head(hidden)
-    total = loss_of_logits(branches.mean(1), label, cfg)
+    total = loss_of_logits(branches.mean(1), label, cfg, slate)
     return total + self_distillation(branches) if network.distils else total
 
 
-def loss_of_logits(logit: Tensor, label: Tensor, cfg: FitSettings) -> Tensor:
-    """The log loss, or the loss that is chosen in its place."""
+def loss_of_logits(
+    logit: Tensor, label: Tensor, cfg: FitSettings, slate: Tensor | None = None
+) -> Tensor:
+    """The log loss, or the loss that is chosen in its place. `slate`: see `listwise`."""
     match cfg.loss:
         case "focal":
             return focal(logit, label, cfg.focal_gamma)
         case "bce_bpr":
             log_loss = F.binary_cross_entropy_with_logits(logit, label)
             return (1 - cfg.bpr_share) * log_loss + cfg.bpr_share * bpr(logit, label)
+        case "listwise":
+            share, log_loss = cfg.listwise_share, F.binary_cross_entropy_with_logits(logit, label)
+            return (1 - share) * log_loss + share * listwise(logit, label, slate)
         case _:
             return F.binary_cross_entropy_with_logits(logit, label)
 
@@ -73,6 +91,27 @@ def bpr(logit: Tensor, label: Tensor) -> Tensor:
     positive, negative = logit[label > 0.5], logit[label <= 0.5]
     pairs = F.softplus(negative[None, :] - positive[:, None])
     return pairs.sum() / max(pairs.numel(), 1)
+
+
+def listwise(logit: Tensor, label: Tensor, slate: Tensor) -> Tensor:
+    """Mean over slates of the cross-entropy between the clicks' shares and a softmax of the logits.
+
+    Only slates with a click and a second row count; 0 where there is none.
+
+    Shapes: logit, label (B,) float; slate (B,) int64, the number of each row's slate, below B
+    """
+
+    def totals(value: Tensor) -> Tensor:
+        """(B,): the sum of `value` (B,) over the rows of each slate, by its number."""
+        return torch.zeros_like(value).index_add(0, slate, value)
+
+    highest = logit.new_full((len(logit),), -torch.inf)
+    highest = highest.scatter_reduce(0, slate, logit.detach(), "amax")[slate]
+    log_share = logit - highest - totals((logit - highest).exp())[slate].log()
+    clicks, size = totals(label), totals(torch.ones_like(label))
+    counts = (clicks > 0) & (size > 1)
+    target = label * (counts / clicks.clamp(min=1))[slate]
+    return -(target * log_share).sum() / counts.sum().clamp(min=1)
 
 
 def focal(logit: Tensor, label: Tensor, gamma: float) -> Tensor:

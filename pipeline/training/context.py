@@ -12,7 +12,7 @@ from cv.auc import auc
 from features.errors import InputError
 from features.store.store import Store, open_store
 from models.batches.disk_array import DiskArray
-from models.batches.source import RowSource, RowValues
+from models.batches.source import NoSlates, RowSource, RowValues
 from models.layers.precision import resolve_precision
 from models.network import Network
 from models.settings import NetworkSettings
@@ -143,6 +143,8 @@ class TrainingContext:
                 network, split.train, split.label, split.held, split.held_label, network_cfg.fit,
                 seed=seed, score=auc, progress=progress, each_epoch=each_epoch, **checkpoint,
             )  # fmt: skip
+        except NoSlates as error:
+            raise InputError(f"{model}.fit.loss=listwise: {error}") from None
         except CheckpointMismatch as error:
             raise InputError(
                 f"{checkpointer.path} is not a checkpoint of this fit ({error}); delete it, or add"

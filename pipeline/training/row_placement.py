@@ -42,8 +42,10 @@ class PlacedRows:
 def place_rows(
     settings: Settings, store: Store, folds_folder: Path, device: torch.device
 ) -> PlacedRows:
-    """Raises InputError where train.memory may be too small, or the folds' column is missing."""
+    """Raises InputError where train.memory may be too small, the folds' column is missing, or a
+    network needs slates of rows on disk."""
     if settings.train.rows == "stream":
+        refuse_slates(settings)
         check_memory(settings, device)
         return _on_disk(settings, store, folds_folder)
     return _in_memory(settings, store, folds_folder, device)
@@ -89,6 +91,16 @@ def fold_column(path: Path) -> DiskArray:
             " folder; write it again with python -m pipeline.20_folds and --force"
         )
     return DiskArray.of(np.load(path, mmap_mode="r", allow_pickle=False))
+
+
+def refuse_slates(settings: Settings) -> None:
+    """Raises InputError where a network trains on slates, whose rows may be in other windows."""
+    for model, network in settings.networks.items():
+        if network.fit.loss == "listwise":
+            raise InputError(
+                f"train.rows=stream reads a window at a time, and {model}.fit.loss=listwise needs"
+                " whole slates: set train.rows=auto, or another loss"
+            )
 
 
 def check_memory(settings: Settings, device: torch.device) -> None:

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from features.errors import InputError
 from models.training import distributed
-from models.training.losses import PAIRWISE
+from models.training.losses import BETWEEN_ROWS
 from pipeline.config.settings import Settings
 from pipeline.runtime import devices
 
@@ -91,7 +91,7 @@ def refuse(settings: Settings) -> None:
         f"{model}.fit.loss={network.fit.loss} compares the rows of a batch, and each process has"
         " only its share of them: train it without torchrun"
         for model, network in settings.networks.items()
-        if network.fit.loss in PAIRWISE
+        if network.fit.loss in BETWEEN_ROWS
     ]
     train_cfg = settings.train
     if train_cfg.rows == "stream":

@@ -129,6 +129,28 @@ def test_one_seed_gives_equal_weights_bit_for_bit_and_another_does_not():
     assert not all(torch.equal(x, y) for x, y in zip(a.parameters(), c.parameters(), strict=True))
 
 
+def test_the_listwise_loss_trains_on_whole_slates():
+    """The other losses, on batches of any rows."""
+    net, seen = network(S), []
+
+    class Recorded(Network):
+        def hidden(self, batch):
+            seen.append(batch)
+            return super().hidden(batch)
+
+    net.__class__ = Recorded
+    cfg = replace(S.fit, max_epochs=1, batch_size=8, loss="listwise")
+    fit(net, slates(), LABEL, slates(), LABEL, cfg, seed=0, score=auc)
+    in_training = [batch for batch in seen if batch.slate is not None]
+    assert len(in_training) == 2
+    for batch in in_training:
+        assert batch.slate.tolist() == [0] * 4 + [1] * 4
+        assert len(set(batch.user.tolist())) == 2
+    seen.clear()
+    fit(net, slates(), LABEL, slates(), LABEL, replace(cfg, loss="bce"), seed=0, score=auc)
+    assert all(batch.slate is None for batch in seen)
+
+
 def test_the_best_epoch_is_what_remains():
     scores = iter([0.6, 0.9, 0.7, 0.8, 0.1])
     seen = []
@@ -157,6 +179,12 @@ def rough(label, logits):
     return math.sin(1e4 * logits.double().sum().item())
 
 
+def slates():
+    """ROWS in slates of four rows."""
+    number = (torch.arange(16) // 4).int()
+    return replace(ROWS, user=number, history=number)
+
+
 def fit_and_save(s, state=None, until=99, score=rough):
     """A fit's weights and report, and the state saved after every epoch; stopped after `until`."""
     states = []
@@ -168,11 +196,12 @@ def fit_and_save(s, state=None, until=99, score=rough):
             raise KeyboardInterrupt
 
     net, report = network(s), None
+    data = slates() if s.fit.loss == "listwise" else ROWS
     torch.manual_seed(next(STATES))
     cfg = replace(s.fit, max_epochs=12, patience=4, decay_patience=2, decay=0.5, batch_size=8)
     with contextlib.suppress(KeyboardInterrupt):
         report = fit(
-            net, ROWS, LABEL, ROWS, LABEL, cfg, seed=3, score=score, state=state, save=save
+            net, data, LABEL, data, LABEL, cfg, seed=3, score=score, state=state, save=save
         )
     return net.state_dict(), report, states
 
@@ -191,7 +220,10 @@ def same(a, b) -> bool:
     return torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
 
 
-@pytest.mark.parametrize("s", [DROPS, FINAL], ids=["qin", "final"])
+LISTWISE = replace(DROPS, fit=replace(DROPS.fit, loss="listwise", listwise_share=0.7))
+
+
+@pytest.mark.parametrize("s", [DROPS, FINAL, LISTWISE], ids=["qin", "final", "listwise"])
 def test_a_fit_that_was_stopped_after_any_epoch_ends_as_one_that_was_not(s):
     weights, report, states = fit_and_save(s)
     n = len(states)

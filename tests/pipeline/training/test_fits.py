@@ -110,6 +110,18 @@ def test_too_little_memory_for_a_batch_names_what_suffices(overrides):
     assert context.rows["train"].memory == 2 << 20
 
 
+def test_a_listwise_loss_is_refused_on_rows_on_disk_and_where_there_are_no_slates(overrides):
+    more = ["din.fit.loss=listwise", "din.fit.listwise_share=1"]
+    with pytest.raises(InputError, match=r"train.rows=stream .* din.fit.loss=listwise needs whole"):
+        open_context(overrides, *more, "train.rows=stream")
+    context, quiet = open_context(overrides, *more), {"progress": None, "each_epoch": None}
+    data = context.rows["train"]
+    alone = replace(data, user=torch.arange(len(data), dtype=torch.int32))
+    context = replace(context, rows=context.rows | {"train": alone})
+    with pytest.raises(InputError, match=r"^din.fit.loss=listwise: no two rows share a user and"):
+        context.train(("din", 0, 0), **quiet)
+
+
 def test_folds_of_an_earlier_version_name_the_command_that_writes_them_again(overrides, tmp_path):
     s = load("sample", [*overrides, "train.rows=stream"])
     with pytest.raises(InputError, match=r"fold.npy is missing.*20_folds and --force"):

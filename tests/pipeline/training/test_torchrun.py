@@ -79,6 +79,7 @@ def test_an_error_in_one_process_ends_all_in_seconds_and_is_printed_once():
     ("override", "message"),
     [
         ("qin.fit.loss=bce_bpr", "qin.fit.loss=bce_bpr compares the rows of a batch"),
+        ("qin.fit.loss=listwise", "qin.fit.loss=listwise compares the rows of a batch"),
         ("qin.fit.loss=contrastive", "train it without torchrun"),
         ("train.rows=stream", "train.rows=stream reads rows in one process"),
         ("train.device=cuda:1", "train.device=cuda:1 is one GPU: write cuda"),
