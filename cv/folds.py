@@ -23,18 +23,53 @@ def grouped_folds(user: np.ndarray, label: np.ndarray, n_folds: int, seed: int) 
     """
     if not 2 <= n_folds <= 127:
         raise InputError(f"n_folds must be 2..127; got {n_folds}")
-    users, row_user = np.unique(user, return_inverse=True)
-    if len(users) < n_folds:
+    n_users, label = len(np.unique(user)), np.asarray(label)
+    if n_users < n_folds:
         raise InputError(
-            f"{n_folds} folds need at least {n_folds} users; got {len(users)}: use fewer folds"
+            f"{n_folds} folds need at least {n_folds} users; got {n_users}: use fewer folds"
         )
-    label = np.asarray(label)
+    fold = _dealt(user, label, n_folds, np.random.default_rng(seed))
+    _check_classes(fold, label, n_folds)
+    return fold
+
+
+def user_parts(
+    user: np.ndarray, label: np.ndarray, fold: np.ndarray, n_parts: int, seed: int
+) -> np.ndarray:
+    """Each fold's users once more dealt out, to `n_parts` parts: (N,) int8 in 0..n_parts-1.
+
+    user, label as in `grouped_folds`, whose result `fold` (N,) is
+    A user's part depends on the users of its own fold, on their labels and on `seed` alone. So the
+    users of one part in all folds but k are drawn without fold k.
+    Raises InputError where these rows, or the other parts' rows, are of one class, for any k and
+    the part k mod n_parts.
+    """
+    part = np.empty(len(fold), np.int8)
+    for k in np.unique(fold):
+        rows = fold == k
+        part[rows] = _dealt(user[rows], label[rows], n_parts, np.random.default_rng((seed, k)))
+    for k in np.unique(fold):
+        for in_part in (True, False):
+            rows = (fold != k) & ((part == k % n_parts) == in_part)
+            if len(np.unique(label[rows])) < 2:
+                what = "choose the epoch of" if in_part else "train"
+                raise InputError(
+                    f"1 user of {n_parts} chooses epochs: those that {what} fold {k}'s fits have"
+                    f" {np.sum(label[rows] == 1)} positives among {rows.sum()} rows, and both"
+                    " classes are needed: change folds.stop_users, or use more users"
+                )
+    return part
+
+
+def _dealt(
+    user: np.ndarray, label: np.ndarray, n_folds: int, rng: np.random.Generator
+) -> np.ndarray:
+    """The fold (N,) int8 of every row."""
+    users, row_user = np.unique(user, return_inverse=True)
     rarer = int(label.mean() < 0.5)
     n_rows = np.bincount(row_user)
     n_rarer = np.bincount(row_user[label == rarer], minlength=len(users))
-    fold = _deal(n_rarer, n_rows, n_folds, np.random.default_rng(seed))[row_user]
-    _check_classes(fold, label, n_folds)
-    return fold
+    return _deal(n_rarer, n_rows, n_folds, rng)[row_user]
 
 
 def _deal(

@@ -1,8 +1,10 @@
-"""20_folds: which rows judge which fit. Whole users only; or the official split.
+"""20_folds: which rows judge which fit, and which choose its epoch. Whole users only.
 
 reads   artifacts/<profile>/10_prepare/
-writes  artifacts/<profile>/20_folds/<mode>-<hash>/folds.parquet: row_id, fold
-        (fold -1: never held out; official valid judges); fold.npy: the same, for train.rows=stream
+writes  artifacts/<profile>/20_folds/<mode>-<hash>/
+        folds.parquet: row_id, fold (-1: never held out; official valid judges), and part, unless
+        folds.stop_users=0: among rows outside fold k, those of part k (modulo the number of parts)
+        choose the epoch of its fits; fold.npy, part.npy: the same, for train.rows=stream
 run     python -m pipeline.20_folds PROFILE [folds.n=5 folds.mode=kfold|official ...]
 """
 
@@ -14,7 +16,7 @@ if __name__ == "__main__":
 import numpy as np
 import polars as pl
 
-from cv.folds import grouped_folds
+from cv.folds import grouped_folds, user_parts
 from features.store.store import open_store
 from pipeline import graph
 from pipeline.artifacts.spec import require
@@ -31,9 +33,14 @@ def work(s: Settings, out: ArtifactWriter) -> dict:
         fold = np.full(len(train.user), graph.OFFICIAL, np.int8)
     else:
         fold = grouped_folds(train.user, train.label, s.folds.n, s.folds.seed)
-    table = pl.DataFrame({"row_id": np.arange(len(fold)), "fold": fold})
+    columns = {"fold": fold}
+    if s.chooses_by_stop_users:
+        parts = s.folds.stop_parts
+        columns["part"] = user_parts(train.user, train.label, fold, parts, s.folds.seed)
+    table = pl.DataFrame({"row_id": np.arange(len(fold)), **columns})
     table.write_parquet(out / "folds.parquet")
-    np.save(out / "fold.npy", fold, allow_pickle=False)
+    for name, column in columns.items():
+        np.save(out / f"{name}.npy", column, allow_pickle=False)
     users = len(np.unique(train.user))
     return {"rows": len(fold), "users": users, "folds": len(np.unique(fold))}
 

@@ -215,8 +215,13 @@ class StreamRows:
     def select(
         self, column: DiskArray, mask: Mask, label: DiskArray
     ) -> tuple["StreamRows", DiskArray]:
-        """See models.batches.source; `label` stays that of the whole split."""
-        return self.where(lambda start, stop: mask(column.read(start, stop))), label
+        """See models.batches.source; `column` and `label` are, and stay, those of the split."""
+
+        def keep(start: int, stop: int) -> np.ndarray:
+            kept = mask(column.read(start, stop))
+            return kept if self.keep is None else kept & self.keep(start, stop)
+
+        return self.where(keep), label
 
     def selected(self, column: DiskArray, mask: Mask) -> np.ndarray:
         return self.where(lambda start, stop: mask(column.read(start, stop))).positions()

@@ -36,6 +36,23 @@ class FoldsSettings:
     ] = "auto"
     n: Annotated[int, "[2, 127] folds", "Number of folds."] = 5
     seed: Annotated[int, "[0, 2^63)", "Another seed deals the users to other folds."] = 0
+    stop_users: Annotated[
+        float,
+        "[0, 0.5]",
+        "Share of the users outside a fold whose rows choose the epoch of its fits instead of"
+        " training them, rounded to one user in a whole number; 0 lets the held-out fold choose,"
+        " which makes CV optimistic.",
+    ] = 0.1
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a share of less than one user in 100."""
+        if 0 < self.stop_users < 0.01:
+            raise ValueError(f"stop_users = {self.stop_users:g} must be 0, or in [0.01, 0.5]")
+
+    @property
+    def stop_parts(self) -> int:
+        """One user in so many chooses epochs; 0: the held-out fold chooses."""
+        return round(1 / self.stop_users) if self.stop_users else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +217,11 @@ class Settings(RunSettings):
         return self.folds.mode == "official" or (
             self.folds.mode == "auto" and self.rules == "strict"
         )
+
+    @property
+    def chooses_by_stop_users(self) -> bool:
+        """Whether users outside a fold choose the epoch of its fits, not the fold itself."""
+        return not self.official and self.folds.stop_parts > 0
 
     @property
     def tuned(self) -> tuple[str, ...]:

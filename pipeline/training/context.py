@@ -16,6 +16,7 @@ from models.batches.source import NoSlates, RowSource, RowValues
 from models.layers.precision import resolve_precision
 from models.network import Network
 from models.settings import NetworkSettings
+from models.training import distributed
 from models.training.determinism import make_deterministic
 from models.training.fit import (
     BatchProgress,
@@ -40,29 +41,44 @@ class FitRows(NamedTuple):
     """The rows of one fit.
 
     train, label      rows that it trains on, and their labels (N,)
+    stop, stop_label  rows that choose its epoch, and their labels (S,) float32; `held` itself in
+                      official mode, and where folds.stop_users=0
     held, held_label  rows that judge it, and their labels (M,) float32
     held_ids          row_ids (M,) of the held rows; None in official mode, which holds out valid
     """
 
     train: RowSource
     label: RowValues
+    stop: RowSource
+    stop_label: Tensor
     held: RowSource
     held_label: Tensor
     held_ids: np.ndarray | None
 
 
 class TrainedFit(NamedTuple):
+    """A network at its chosen epoch.
+
+    report       its epochs, with scores of the rows that choose among them
+    n_rows       that it was trained on
+    auc          of the held rows
+    held_ids     (M,) as in FitRows
+    held_logits  (M,) float32
+    """
+
     network: Network
     report: FitReport
-    n_rows: int  # that it was trained on
-    held_ids: np.ndarray | None  # as in FitRows
+    n_rows: int
+    auc: float
+    held_ids: np.ndarray | None
+    held_logits: Tensor
 
 
 @dataclass(frozen=True)
 class TrainingContext:
     """The rows of a run on one device, or on disk.
 
-    rows, label, fold  see pipeline.training.row_placement.PlacedRows
+    rows, label, fold, part  see pipeline.training.row_placement.PlacedRows
     """
 
     settings: Settings
@@ -71,6 +87,7 @@ class TrainingContext:
     rows: dict[str, RowSource]
     label: dict[str, RowValues]
     fold: RowValues
+    part: RowValues | None
 
     @classmethod
     def open(cls, settings: Settings, store_folder: Path, folds_folder: Path) -> "TrainingContext":
@@ -78,7 +95,7 @@ class TrainingContext:
         store, device = open_store(store_folder), pick_device(settings.train.device)
         make_deterministic(device)
         placed = place_rows(settings, store, folds_folder, device)
-        return cls(settings, store, device, placed.rows, placed.label, placed.fold)
+        return cls(settings, store, device, placed.rows, placed.label, placed.fold, placed.part)
 
     def network(self, model: str, seed: int) -> Network:
         """A freshly initialised network; the same for the same seed."""
@@ -112,12 +129,18 @@ class TrainingContext:
         user = np.asarray(self.store.train.user)
         is_drawn = np.random.default_rng(seed).random(int(user.max()) + 1) < share
         index = torch.from_numpy(is_drawn[user].nonzero()[0]).to(self.fold.device)
-        label, fold = self.label["train"][index], self.fold[index]
+        few = replace(
+            self,
+            rows=self.rows | {"train": self.rows["train"].take(index)},
+            label=self.label | {"train": self.label["train"][index]},
+            fold=self.fold[index],
+            part=None if self.part is None else self.part[index],
+        )
         for k in self.fold.unique().tolist():
-            if len(label[fold == k].unique()) < 2:
+            rows = few.split(k, max_len=1)
+            if any(len(label.unique()) < 2 for label in (rows.held_label, rows.stop_label)):
                 raise InputError(f"tune.users = {share:g} leaves fold {k} without both labels")
-        rows = self.rows | {"train": self.rows["train"].take(index)}
-        return replace(self, rows=rows, label=self.label | {"train": label}, fold=fold)
+        return few
 
     def train(
         self,
@@ -126,7 +149,7 @@ class TrainingContext:
         each_epoch: EpochCallback,
         checkpointer: FitCheckpointer | None = None,
     ) -> TrainedFit:
-        """Train one network until its held-out AUC stops rising.
+        """Train one network until the AUC of its stop rows falls, and score its held rows.
 
         Raises FloatingPointError when the training diverges; InputError where the checkpoint is of
         another fit, or the device cannot multiply with the network's precision.
@@ -140,7 +163,7 @@ class TrainingContext:
             checkpoint = {"state": checkpointer.load(), "save": checkpointer.save}
         try:
             report = fit(
-                network, split.train, split.label, split.held, split.held_label, network_cfg.fit,
+                network, split.train, split.label, split.stop, split.stop_label, network_cfg.fit,
                 seed=seed, score=auc, progress=progress, each_epoch=each_epoch, **checkpoint,
             )  # fmt: skip
         except NoSlates as error:
@@ -150,27 +173,48 @@ class TrainingContext:
                 f"{checkpointer.path} is not a checkpoint of this fit ({error}); delete it, or add"
                 " --force"
             ) from None
-        return TrainedFit(network, report, len(split.train), split.held_ids)
+        held_auc, held_logits = report.best_score, report.held_logits
+        if split.stop is not split.held:
+            held_logits = finite(predict(network, split.held), "the held-out fold")
+            held_auc = distributed.broadcast_scalar(auc(split.held_label, held_logits))
+        n_rows = len(split.train)
+        return TrainedFit(network, report, n_rows, held_auc, split.held_ids, held_logits)
 
     def predict(self, network: Network, name: str, network_cfg: NetworkSettings) -> Tensor:
         """Logits (N,) of valid or test. Raises FloatingPointError when one is not finite."""
-        logits = predict(network, self.rows[name].cut(network_cfg.max_len))
-        if not torch.isfinite(logits).all():
-            raise FloatingPointError(f"logits of {name} are not finite")
-        return logits
+        return finite(predict(network, self.rows[name].cut(network_cfg.max_len)), name)
 
     def split(self, fold: int, max_len: int) -> FitRows:
-        """The rows outside `fold` and those of it; in official mode, all of train and valid."""
+        """The rows outside `fold`, shared out to train and to choose the epoch, and those of it.
+
+        In official mode: all of train; valid does both the choosing and the judging.
+        """
         rows, label = self.rows["train"].cut(max_len), self.label["train"]
         if fold == OFFICIAL:
             held = self.rows["valid"].cut(max_len)
-            return FitRows(rows, label, held, held.labels(self.label["valid"]), None)
-        train, train_label = rows.select(self.fold, lambda folds: folds != fold, label)
+            held_label = held.labels(self.label["valid"])
+            return FitRows(rows, label, held, held_label, held, held_label, None)
+        others, others_label = rows.select(self.fold, lambda folds: folds != fold, label)
         held, held_label = rows.select(self.fold, lambda folds: folds == fold, label)
+        held_label = held.labels(held_label)
         held_ids = rows.selected(self.fold, lambda folds: folds == fold)
-        return FitRows(train, train_label, held, held.labels(held_label), held_ids)
+        if self.part is None:
+            return FitRows(others, others_label, held, held_label, held, held_label, held_ids)
+        own = fold % self.settings.folds.stop_parts
+        _, part = rows.select(self.fold, lambda folds: folds != fold, self.part)
+        train, train_label = others.select(part, lambda parts: parts != own, others_label)
+        stop, stop_label = others.select(part, lambda parts: parts == own, others_label)
+        stop_label = stop.labels(stop_label)
+        return FitRows(train, train_label, stop, stop_label, held, held_label, held_ids)
 
     def load(self, name: str) -> tuple[RowSource, Tensor]:
         """All rows of train or valid and their labels, in memory."""
         rows = self.rows[name]
         return rows.load(), rows.labels(self.label[name])
+
+
+def finite(logits: Tensor, name: str) -> Tensor:
+    """`logits` themselves. Raises FloatingPointError when one is not finite."""
+    if not torch.isfinite(logits).all():
+        raise FloatingPointError(f"logits of {name} are not finite")
+    return logits

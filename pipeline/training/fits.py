@@ -29,7 +29,7 @@ from pipeline.runtime.devices import pick_device
 from pipeline.runtime.out_of_memory import enough_memory
 from pipeline.runtime.progress import progress_bar
 from pipeline.training.checkpointing import FitCheckpointer
-from pipeline.training.context import FitKey, TrainingContext
+from pipeline.training.context import FitKey, TrainedFit, TrainingContext
 from pipeline.training.executors import dispatch
 
 LOSS_RISE = 1.02  # of mean training losses of two epochs: a larger ratio is no noise
@@ -167,11 +167,11 @@ def make_fit(
     report, store = trained.report, context.store
     torch.save(trained.network.state_dict(), out / "model.pt")
     if fold != OFFICIAL:
-        _write_logits(out / "held.parquet", "row_id", trained.held_ids, report.held_logits)
+        _write_logits(out / "held.parquet", "row_id", trained.held_ids, trained.held_logits)
     row_ids, test_ids = np.arange(len(store.valid)), np.asarray(store.test.id)
     _write_logits(out / "valid.parquet", "row_id", row_ids, logits["valid"])
     _write_logits(out / "test.parquet", "ID", test_ids, logits["test"])
-    out.report = _report(report, trained.n_rows) | {
+    out.report = _report(trained) | {
         "device": str(context.device),
         "processes": distributed.size(),
         "precision": precisions[model],  # that auto chose
@@ -183,7 +183,7 @@ def make_fit(
         "epochs": len(report.epochs),
         "best": report.best_epoch,
         "loss": f"{best['loss']:.4f}",
-        "auc": f"{report.best_score:.5f}",
+        "auc": f"{trained.auc:.5f}",
         "rows/s": out.report["rows_per_second"],
     }
 
@@ -222,13 +222,15 @@ def loss_rises(report: FitReport) -> list[tuple[int, float, float]]:
     return [(epoch, old, new) for epoch, (old, new) in pairs if new > LOSS_RISE * old]
 
 
-def _report(report: FitReport, n_rows: int) -> dict:
+def _report(trained: TrainedFit) -> dict:
+    """`auc` is of the held-out rows; the scores in `epochs` are of those that choose one."""
+    report = trained.report
     seconds = sum(epoch["seconds"] for epoch in report.epochs)
     return {
         "best_epoch": report.best_epoch,
-        "auc": report.best_score,
+        "auc": trained.auc,
         "epochs": report.epochs,
-        "rows_per_second": round(n_rows * len(report.epochs) / seconds),
+        "rows_per_second": round(trained.n_rows * len(report.epochs) / seconds),
     }
 
 

@@ -32,11 +32,13 @@ class PlacedRows:
     rows   of train, valid and test
     label  of train and valid: (N,) float32; on disk uint8
     fold   of the train rows: (N,) int8
+    part   of the train rows: (N,) int8; None where no users are set apart to choose epochs
     """
 
     rows: dict[str, RowSource]
     label: dict[str, RowValues]
     fold: RowValues
+    part: RowValues | None
 
 
 def place_rows(
@@ -63,6 +65,7 @@ def _on_disk(settings: Settings, store: Store, folds_folder: Path) -> PlacedRows
         rows={name: StreamRows.of_split(split, *shared) for name, split in splits.items()},
         label={name: DiskArray.of(splits[name].label) for name in LABELED},
         fold=fold_column(folds_folder / "fold.npy"),
+        part=fold_column(folds_folder / "part.npy") if settings.chooses_by_stop_users else None,
     )
 
 
@@ -80,11 +83,12 @@ def _in_memory(
         rows={name: replace(split.to(home), on_host=on_host) for name, split in on_cpu.items()},
         label={name: torch.from_numpy(values).to(home) for name, values in label.items()},
         fold=torch.tensor(folds["fold"].to_numpy(), device=home),
+        part=torch.tensor(folds["part"].to_numpy(), device=home) if "part" in folds else None,
     )
 
 
 def fold_column(path: Path) -> DiskArray:
-    """The fold of every train row, int8, on disk. Raises InputError where it is missing."""
+    """A column of 20_folds, of every train row, on disk. Raises InputError where it is missing."""
     if not path.is_file():
         raise InputError(
             f"{path} is missing, which train.rows=stream reads: an earlier version wrote this"

@@ -3,7 +3,7 @@
 A trial trains the network on one fold after another and reports the mean AUC so far; the pruner
 may stop it between two folds. Without a pruner (tune.pruner=none), a worker that is alone trains
 the folds of a trial side by side, as train.backend says. Early stopping inside a fold belongs to
-the fit; no pruner sees it. AUCs are of the held-out rows, which also chose the epoch.
+the fit; no pruner sees it. AUCs are of the held-out rows, at the epoch that the fit chose.
 """
 
 import statistics
@@ -18,7 +18,6 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from models.settings import NetworkSettings
-from models.training.fit import FitReport
 from pipeline import graph
 from pipeline.artifacts import provenance
 from pipeline.artifacts.spec import require
@@ -35,7 +34,22 @@ from pipeline.tuning.studies import FINISHED, Search, count
 
 CLEAR_REFS = Path("/proc/self/clear_refs")  # writing "5" to it resets the peak of resident memory
 
-FoldResult = tuple[FitReport, int, int]  # a fit, its train rows, the peak MiB of its process
+
+@dataclass(frozen=True, slots=True)
+class FoldResult:
+    """What a trial keeps of one fit.
+
+    auc       of its held-out rows
+    epochs    their number, and the seconds of all of them
+    n_rows    train rows
+    peak_mib  of its process
+    """
+
+    auc: float
+    epochs: int
+    seconds: float
+    n_rows: int
+    peak_mib: int
 
 
 class SurplusTrial(Exception):
@@ -83,7 +97,7 @@ def mean_auc(search: Search, context: TrainingContext, trial: Trial, seed: int) 
         with enough_memory(context.device, what, remedy):
             fits = _fit_folds(search, network) if search.parallel_folds else None
             for step, fold in enumerate(folds):
-                results.add(*(fits[step] if fits else fit_fold(context, _key(search, fold))))
+                results.add(fits[step] if fits else fit_fold(context, _key(search, fold)))
                 trial.report(reported_value(results.aucs, settings.tune.pruner), step)
                 if fold != folds[-1] and trial.should_prune():
                     raise optuna.TrialPruned
@@ -97,10 +111,12 @@ def mean_auc(search: Search, context: TrainingContext, trial: Trial, seed: int) 
 
 
 def fit_fold(context: TrainingContext, key: FitKey) -> FoldResult:
-    _, report, n_rows, _ = context.train(
+    trained = context.train(
         key, progress=lambda batches, _: batches, each_epoch=lambda epoch, record: None
     )
-    return report, n_rows, provenance.peak_mib()
+    epochs = trained.report.epochs
+    seconds = sum(epoch["seconds"] for epoch in epochs)
+    return FoldResult(trained.auc, len(epochs), seconds, trained.n_rows, provenance.peak_mib())
 
 
 def _key(search: Search, fold: int) -> FitKey:
@@ -126,8 +142,7 @@ def _fit_folds(search: Search, network: NetworkSettings) -> list[FoldResult]:
 def _fit_fold_in_process(settings: Settings, store: Path, folds: Path, key: FitKey) -> FoldResult:
     torch.set_num_threads(settings.train.threads)
     context = TrainingContext.open(settings, store, folds)
-    report, *rest = fit_fold(context.of_users(settings.tune.users, settings.tune.seed), key)
-    return replace(report, held_logits=None), *rest
+    return fit_fold(context.of_users(settings.tune.users, settings.tune.seed), key)
 
 
 def _refuse_surplus(trial: Trial, n_required: int) -> None:
@@ -167,12 +182,12 @@ class FoldResults:
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
 
-    def add(self, report: FitReport, n_rows: int, peak_mib: int) -> None:
-        self.aucs.append(report.best_score)
-        self.epochs.append(len(report.epochs))
-        self.seconds += sum(epoch["seconds"] for epoch in report.epochs)
-        self.rows += n_rows * len(report.epochs)
-        self.peak_mib = max(self.peak_mib, peak_mib)
+    def add(self, fit: FoldResult) -> None:
+        self.aucs.append(fit.auc)
+        self.epochs.append(fit.epochs)
+        self.seconds += fit.seconds
+        self.rows += fit.n_rows * fit.epochs
+        self.peak_mib = max(self.peak_mib, fit.peak_mib)
 
     def attributes(self) -> dict[str, Any]:
         """User attributes of the trial."""

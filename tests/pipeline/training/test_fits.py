@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from cv.auc import auc
 from features.errors import InputError
 from features.store.store import Items
 from models.settings import NetworkSettings
@@ -70,7 +71,10 @@ def test_rows_on_disk_are_held_out_and_predicted_as_rows_in_memory_are(overrides
     network_cfg, network = memory.settings.networks["din"], memory.network("din", 0)
     for fold in (0, 1, OFFICIAL):
         in_memory, on_disk = (context.split(fold, 16) for context in (memory, disk))
-        assert torch.equal(on_disk.train.load().user, in_memory.train.user)
+        for ours, theirs in zip(on_disk[:4:2], in_memory[:4:2], strict=True):  # train, stop
+            assert torch.equal(ours.load().user, theirs.user)
+        assert torch.equal(on_disk.stop_label, in_memory.stop_label)
+        assert torch.equal(on_disk.train.labels(on_disk.label), in_memory.label)
         assert torch.equal(predict(network, on_disk.held), predict(network, in_memory.held))
         assert torch.equal(on_disk.held_label, in_memory.held_label)
         if fold == OFFICIAL:
@@ -97,8 +101,30 @@ def test_a_fit_on_rows_on_disk_has_an_artifact_of_its_own_and_repeats_itself(ove
         open_context(overrides, "train.rows=stream").train(("din", 0, 0), **quiet)
         for _ in range(2)
     )  # fmt: skip
-    assert torch.equal(first.report.held_logits, second.report.held_logits)
-    assert first.n_rows + len(first.held_ids) == 4 * 60
+    assert torch.equal(first.held_logits, second.held_logits)
+    n_stop = len(first.report.held_logits)
+    assert n_stop == 4 * 60 / 2 / 10
+    assert first.n_rows + n_stop + len(first.held_ids) == 4 * 60
+
+
+def test_labels_of_a_fold_decide_nothing_about_its_fits(overrides):
+    own = ["network.fit.max_epochs=6", "network.fit.learning_rate=0.01", "network.fit.patience=6"]
+    context = open_context(overrides, *own)
+    label = context.label["train"]
+    flipped = replace(
+        context, label=context.label | {"train": torch.where(context.fold == 1, 1 - label, label)}
+    )
+    quiet = {"progress": lambda items, _: items, "each_epoch": lambda epoch, record: None}
+    ours, theirs = (c.train(("din", 0, 1), **quiet) for c in (context, flipped))
+    assert ours.held_logits.numpy().tobytes() == theirs.held_logits.numpy().tobytes()
+    assert ours.report.best_epoch == theirs.report.best_epoch
+    assert ours.auc == pytest.approx(1 - theirs.auc)
+    label = context.split(1, 16).held_label
+    assert auc(label, ours.held_logits) == ours.auc
+
+    by_fold = replace(context, part=None), replace(flipped, part=None)  # folds.stop_users=0
+    first, second = (c.train(("din", 0, 1), **quiet).report.best_epoch for c in by_fold)
+    assert first != second
 
 
 def test_too_little_memory_for_a_batch_names_what_suffices(overrides):

@@ -7,7 +7,7 @@ import optuna
 from models.training.fit import FitReport
 from pipeline.artifacts import locks
 from pipeline.config.load import load
-from pipeline.training.context import TrainingContext
+from pipeline.training.context import TrainedFit, TrainingContext
 from pipeline.tuning.storage import JournalLock, open_storage
 from pipeline.tuning.studies import Search
 
@@ -30,8 +30,8 @@ def fake_fits(monkeypatch, auc) -> None:
 
     def train(context, key, progress, each_epoch):
         rate = context.settings.networks["qin"].fit.learning_rate
-        report = FitReport(epochs=[{"seconds": 0.1}], best_score=auc(rate, key[2]))
-        return None, report, 10, None
+        report = FitReport(epochs=[{"seconds": 0.1}])
+        return TrainedFit(None, report, 10, auc(rate, key[2]), None, None)
 
     monkeypatch.setattr(TrainingContext, "train", train)
 
