@@ -34,7 +34,8 @@ def work(
     if public is not None and not 0 <= public <= 1:
         raise InputError(f"--public {public:g}: expected an AUC between 0 and 1")
     submission, board = require(graph.submission(s)), graph.board(s)
-    scores = compute_scores.compute(require(graph.blend(s)), graph.hidden_labels(s), s.tuned)
+    blend, hidden = require(graph.blend(s)), graph.hidden_labels(s)
+    scores = compute_scores.compute(blend, hidden, s.tuned, s.folds_choose_epochs)
     leaderboard.record(board, submission, scores, public, sentence)
     if public is not None:
         print(f"80_report noted public={public:.5f} for {submission} in {board}")

@@ -44,7 +44,7 @@ class FitReport:
     """The result of a fit.
 
     best_epoch   counted from 1
-    best_score   on the held-out rows, which also chose the epoch: it flatters a little
+    best_score   on the held-out rows, which also chose the epoch: it flatters
     held_logits  (M,) float32, of the best epoch
     epochs       per epoch: loss, score, learning_rate, seconds
     """

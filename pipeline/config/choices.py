@@ -62,7 +62,7 @@ def _data(s: Settings) -> Iterator[str]:
 
 def _folds(s: Settings) -> Iterator[str]:
     if s.official:
-        for override in _typed(s, "folds.n", "folds.seed"):
+        for override in _typed(s, "folds.n", "folds.seed", "folds.stop_users"):
             yield f"{override}: not read, the official split has no folds"
 
 

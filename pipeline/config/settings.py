@@ -224,6 +224,11 @@ class Settings(RunSettings):
         return not self.official and self.folds.stop_parts > 0
 
     @property
+    def folds_choose_epochs(self) -> bool:
+        """Whether each fold chooses the epochs of its own fits."""
+        return not self.official and self.folds.stop_parts == 0
+
+    @property
     def tuned(self) -> tuple[str, ...]:
         """The networks that train with the settings of their study."""
         return self.tune.models if self.train.settings == "tuned" else ()

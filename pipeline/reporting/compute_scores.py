@@ -14,8 +14,13 @@ COLUMNS = ("cv", "sd", "valid", "hidden", "valid_gain", "hidden_gain")
 WITH_EXTERNAL = "with_external"
 
 
-def compute(blend: Path, hidden_labels: Path | None, tuned: tuple[str, ...] = ()) -> dict:
-    """The content of scores.json, see pipeline/reporting/scores.py.
+def compute(
+    blend: Path,
+    hidden_labels: Path | None,
+    tuned: tuple[str, ...] = (),
+    folds_chose_epochs: bool = False,
+) -> dict:
+    """The content of scores.json, see pipeline/reporting/scores.py for `folds_chose_epochs`.
 
     `blend` is the folder of 60_blend, `hidden_labels` the file of the test labels (ID, label and,
     for the sample, click_probability); `tuned` are the networks whose settings a study chose.
@@ -43,6 +48,7 @@ def compute(blend: Path, hidden_labels: Path | None, tuned: tuple[str, ...] = ()
         "chosen_by": _chosen_by(table),
         "bayes": bayes,
         "tuned": list(tuned),
+        "folds_chose_epochs": folds_chose_epochs,
     }
 
 

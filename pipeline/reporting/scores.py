@@ -6,6 +6,7 @@ scores.json
     chosen_by  the figure that chose it, in words
     bayes      AUC of the true click probabilities; null where they are not known
     tuned      networks whose settings a study chose, by the rows that CV (or valid) is computed on
+    folds_chose_epochs  whether each fold chose the epochs of its own fits: folds.stop_users=0
 A gain is [difference from best_single, low, high], as in pipeline/blending/evaluate.py.
 """
 
@@ -36,6 +37,13 @@ def has_cv(scores: dict) -> bool:
     return scores["rows"][0]["cv"] is not None
 
 
+def epoch_bias(scores: dict) -> str:
+    """Which score the choice of epochs has biased, as a sentence; empty where it is none."""
+    if not has_cv(scores):
+        return VALID_BIAS
+    return CV_BIAS if scores["folds_chose_epochs"] else ""
+
+
 def tuning_bias(scores: dict) -> str:
     """Which score tuning has biased, as a sentence; empty where nothing was tuned."""
     if not scores["tuned"]:
@@ -52,10 +60,8 @@ def as_text(scores: dict) -> str:
         cells = "".join(_cell(v) for v in (row["valid"], row["hidden"], scores["bayes"]))
         lines.append(f"{_star(row, scores)} {row['name']:<{width}}{cv:>19}{cells}")
     lines += _gains(scores, width)
-    bias = CV_BIAS if has_cv(scores) else VALID_BIAS
-    lines += [f"* is submitted, chosen by {scores['chosen_by']}.", f"  {bias}"]
-    if scores["tuned"]:
-        lines.append(f"  {tuning_bias(scores)}")
+    lines.append(f"* is submitted, chosen by {scores['chosen_by']}.")
+    lines += [f"  {bias}" for bias in (epoch_bias(scores), tuning_bias(scores)) if bias]
     return "\n".join(lines)
 
 

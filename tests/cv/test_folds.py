@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cv.folds import grouped_folds
+from cv.folds import grouped_folds, user_parts
 from features.errors import InputError
 
 
@@ -84,3 +84,31 @@ def test_many_folds_do_not_overflow():
 def test_refuses(user, label, n_folds, message):
     with pytest.raises(InputError, match=message):
         grouped_folds(np.array(user), np.array(label), n_folds, seed=0)
+
+
+def test_a_part_holds_alike_users_of_every_fold_and_no_other_fold_decides_about_it():
+    rng = np.random.default_rng(0)
+    user = rng.permutation(np.repeat(np.arange(600), 4))
+    label = (rng.random(len(user)) < 0.25).astype(np.uint8)
+    fold = grouped_folds(user, label, 5, seed=1)
+    part = user_parts(user, label, fold, 10, seed=1)
+    assert part.dtype == np.int8
+    assert all(len(np.unique(part[user == u])) == 1 for u in range(600))
+    for k in range(5):
+        rows = (fold != k) & (part == k)
+        assert rows.sum() / (fold != k).sum() == pytest.approx(0.1, abs=0.01)
+        assert label[rows].mean() == pytest.approx(label.mean(), abs=0.03)
+        flipped = np.where(fold == k, 1 - label, label)
+        other = user_parts(user, flipped, fold, 10, seed=1)
+        assert np.array_equal(other[fold != k], part[fold != k])
+    assert not np.array_equal(user_parts(user, label, fold, 10, seed=2), part)
+    order = rng.permutation(len(user))
+    shuffled = user_parts(user[order], label[order], fold[order], 10, seed=1)
+    assert np.array_equal(shuffled, part[order])
+
+
+def test_a_part_without_both_classes_is_refused():
+    user, fold = np.arange(40), np.arange(40) % 2
+    rare = (user < 2).astype(np.uint8)  # one user of each fold
+    with pytest.raises(InputError, match=r"choose the epoch of fold . have|change folds.stop_use"):
+        user_parts(user, rare, fold, 2, seed=0)

@@ -1,4 +1,4 @@
-"""Held-out AUC and training loss of every fit, epoch by epoch."""
+"""AUC of the rows that choose the epoch, and training loss, of every fit, epoch by epoch."""
 
 import numpy as np
 
@@ -17,9 +17,16 @@ def section(run: Run) -> Section:
         title="Learning curves",
         look_for="AUC that still rises in the last epoch (train longer) or falls after the dot"
         " (overfitting).",
-        finding=_finding(curves),
+        finding=_finding(curves, choosing_rows(run)),
         blocks=[Grid([_figure(run, model, fits, limits) for model, fits in curves.items()])],
     )
+
+
+def choosing_rows(run: Run) -> str:
+    """Whose AUC the curves show, and chooses the epoch."""
+    if run.settings.official:
+        return "official valid"
+    return "held-out rows" if run.settings.folds_choose_epochs else "stop users"
 
 
 def of_model(run: Run, model: str) -> list[dict]:
@@ -36,7 +43,7 @@ def of_model(run: Run, model: str) -> list[dict]:
 
 
 def change_after_best(fits: list[dict]) -> tuple[float, float]:
-    """Changes of held-out AUC and training loss from the chosen epoch to the last, mean of fits."""
+    """Changes of AUC and training loss from the chosen epoch to the last, mean of fits."""
     score, loss = (
         float(np.mean([fit[key][-1] - fit[key][fit["best"] - 1] for fit in fits]))
         for key in ("score", "loss")
@@ -44,7 +51,7 @@ def change_after_best(fits: list[dict]) -> tuple[float, float]:
     return score, loss
 
 
-def _finding(curves: dict[str, list[dict]]) -> str:
+def _finding(curves: dict[str, list[dict]], rows: str) -> str:
     changes = {model: change_after_best(fits) for model, fits in curves.items()}
     overfit = [model for model, (score, loss) in changes.items() if score < 0 and loss < 0]
     last = [m for m, fits in curves.items() if any(f["best"] == len(f["score"]) for f in fits)]
@@ -52,7 +59,7 @@ def _finding(curves: dict[str, list[dict]]) -> str:
     if overfit:
         text += (
             f" After it {enumeration(overfit)} overfit{'s' * (len(overfit) == 1)}:"
-            " training loss still falls while held-out AUC falls too."
+            f" training loss still falls while the AUC of {rows} falls too."
         )
     if last:
         text += f" Fits of {enumeration(last)} were best in their last epoch: more epochs may help."
@@ -86,7 +93,7 @@ def _figure(run: Run, model: str, fits: list[dict], limits: tuple[float, float])
             axes.plot(epochs, fit[key], color=colour, lw=1.2, alpha=0.75)
             axes.plot(epochs[best], fit[key][best], "o", color=colour, ms=5)
     above.set_ylim(limits)
-    drawing.heading(above, "held-out AUC")
+    drawing.heading(above, f"AUC of {choosing_rows(run)}")
     drawing.heading(below, "training loss")
     below.set_xlabel("epoch")
     below.xaxis.get_major_locator().set_params(integer=True)

@@ -39,11 +39,11 @@ def _note(run: Run) -> str:
     if run.settings.official:
         return scores.VALID_BIAS
     return (
-        f"{scores.CV_BIAS} Folds hold whole users; the CV of a blend is nested: each fold is scored"
-        " by weights that were fitted on the others. Nothing was chosen on official valid. On"
-        " valid and hidden test a network is the mean of its folds' fits; in CV one fit scores"
-        " each row."
-    )
+        f"{scores.epoch_bias(run.scores)} Folds hold whole users; the CV of a blend is nested: each"
+        " fold is scored by weights that were fitted on the others. Nothing was chosen on official"
+        " valid. On valid and hidden test a network is the mean of its folds' fits; in CV one fit"
+        " scores each row."
+    ).lstrip()
 
 
 def _table(run: Run) -> Table:

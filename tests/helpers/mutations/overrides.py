@@ -4,8 +4,9 @@ from hypothesis import strategies as st
 
 VALID = """
     folds.n=3 folds.n=127 folds.n=128 folds.seed=7 folds.mode=official folds.mode=kfold
-    train.seeds=0,1 train.seeds=[3] train.device=cpu train.device=cuda:1 train.workers=2
-    train.threads=2 train.rows=host models=qin models=qin,din models=final rules=strict
+    folds.stop_users=0 folds.stop_users=0.005 train.seeds=0,1 train.seeds=[3]
+    train.device=cpu train.device=cuda:1 train.workers=2 train.threads=2 train.rows=host
+    models=qin models=qin,din models=final rules=strict
     blend.method=rank_mean blend.method=best_single data.users=300 data.items=200 data.tags=50
     data.seed=9223372036854775807 data.source=sample data.dir=/data prepare.content=joint_pca
     prepare.codes=3 prepare.codebook=16 prepare.seed=1 prepare.content_width=32 qin.qnn.rows=1

@@ -36,7 +36,9 @@ def test_every_level_is_named_beside_the_value_in_force():
 
 
 def test_a_prefix_is_a_key_or_a_section():
-    assert set(listed(prefix="folds")) == {"folds.mode", "folds.n", "folds.seed"}
+    assert set(listed(prefix="folds")) == {
+        f"folds.{key}" for key in ("mode", "n", "seed", "stop_users")
+    }
     assert set(listed(prefix="qin.max_len")) == {"qin.max_len"}
     assert set(listed(prefix="network.max_len")) == {"qin.max_len", "final.max_len", "din.max_len"}
     assert set(listed(["models=qin,qin_silu"], "qin")) == {

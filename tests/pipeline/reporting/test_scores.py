@@ -16,7 +16,7 @@ def table() -> dict:
     ]
     return {
         "rows": rows, "submitted": "hill_climbing", "chosen_by": "nested CV", "bayes": None,
-        "tuned": [],
+        "tuned": [], "folds_chose_epochs": True,
     }  # fmt: skip
 
 
@@ -26,6 +26,8 @@ def test_a_star_marks_what_is_submitted_and_the_last_lines_say_how_to_read_it(ta
     assert starred == ["hill_climbing", "hill_climbing", "is"]
     assert lines[-2:] == ["* is submitted, chosen by nested CV.", f"  {scores.CV_BIAS}"]
     assert "+0.01000 [+0.00200, +0.01800]" in lines[-3]
+    honest = scores.as_text(table | {"folds_chose_epochs": False}).splitlines()
+    assert honest == lines[:-1]
 
 
 def test_the_cv_gain_is_against_the_best_single_network(table):

@@ -38,7 +38,7 @@ def test_tune_json_keeps_the_result_of_every_trial(tuned):
         assert row["seed"] == summary["trials"][0]["seed"] >= 0
         assert 100 < row["peak_mib"] < 4000
         assert 0 < row["seconds"] < 100
-        rate = 600 * sum(row["epochs"]) / row["seconds"]
+        rate = 540 * sum(row["epochs"]) / row["seconds"]  # of 600, one in ten chooses the epoch
         assert row["rows_per_second"] == pytest.approx(rate, 0.1)
 
 
