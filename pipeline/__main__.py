@@ -172,6 +172,8 @@ def summary(s: Settings, seconds: float) -> str:
             "valid": submitted["valid"],
             "hidden": submitted["hidden"],
             "bayes": scores["bayes"],
+            "chosen_by": scores["chosen_by"],
+            "tuned": scores["tuned"],
             "seconds": round(seconds, 1),
         }
     )

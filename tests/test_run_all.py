@@ -20,9 +20,10 @@ def test_the_last_line_is_a_summary_for_scripts(first_run, overrides):
     report = Path(first_run.strip().splitlines()[-2].removeprefix("report: "))
     assert report.name == "report.html"
     assert report.stat().st_size < 2_000_000
-    keys = ["profile", "submission", "cv", "valid", "hidden", "bayes", "seconds"]
-    assert list(summary) == keys
-    assert all(0.4 < summary[key] < 1 for key in ("cv", "valid", "hidden", "bayes"))
+    scores = ("cv", "valid", "hidden", "bayes")
+    assert list(summary) == ["profile", "submission", *scores, "chosen_by", "tuned", "seconds"]
+    assert (summary["chosen_by"], summary["tuned"]) == ("nested CV", [])
+    assert all(0.4 < summary[key] < 1 for key in scores)
     s = load_config.load("sample", overrides)
     (fold,) = Path(summary["submission"]).parent.parent.iterdir()
     ids = pl.read_parquet(graph.challenge_files(s)["test"], glob=False)["ID"].to_numpy()

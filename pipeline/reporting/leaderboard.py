@@ -18,20 +18,23 @@ from pipeline.artifacts.locks import locked
 from pipeline.artifacts.spec import ArtifactSpec
 from pipeline.config.settings import Settings
 from pipeline.reporting.scores import cv_gain, submitted_row, tuning_bias
+from pipeline.reporting.selection import marks
 
 FIGURES = ("cv", "sd", "valid", "hidden", "bayes", "public")  # AUCs, and the sd of CV over folds
+WORDS = ("date", "submission", "commit", "rules", "blend", "chosen_by", "tuned", "runs")
 SCHEMA = {
-    name: pl.Float64 if name in FIGURES else pl.String
-    for name in ("date", "submission", "commit", "rules", "blend", "runs", *FIGURES, "sentence")
+    name: pl.Float64 if name in FIGURES else pl.String for name in (*WORDS, *FIGURES, "sentence")
 }
+LATER = ("chosen_by", "tuned")  # columns that boards of older versions lack
 RENDERED = "`80_report` renders this file from leaderboard.csv"
 HEADER = f"""# Leaderboard
 
 One row per submission. {RENDERED}: edit that one. `--public` notes
-the public score of a submission, `--sentence` what it tries.
+the public score of a submission, `--sentence` what it tries. A score with a star is too high: it
+chose the blend, the network or tuned settings. `-` under "chosen by": not known.
 """
 TITLES = (
-    "date", "submission", "commit", "rules", "blend", "runs",
+    "date", "submission", "commit", "rules", "blend", "chosen by", "tuned", "runs",
     "CV ± sd", "valid", "hidden", "Bayes", "public", "sentence",
 )  # fmt: skip
 
@@ -71,10 +74,13 @@ def read(board: Path) -> pl.DataFrame:
         rows = pl.read_csv(board, infer_schema=False, glob=False)
     except pl.exceptions.PolarsError as error:
         raise _refusal(board, str(error).partition("\n")[0]) from None
-    missing = [name for name in SCHEMA if name not in rows.columns]
+    missing = [name for name in SCHEMA if name not in (*rows.columns, *LATER)]
     if missing:
         raise _refusal(board, f"no column {', '.join(missing)}")
     rows = rows.filter(~pl.all_horizontal(pl.all().is_null()))  # blank lines
+    later = [pl.lit(None, pl.String).alias(name) for name in LATER if name not in rows.columns]
+    added = [name for name in rows.columns if name not in SCHEMA]  # by hand
+    rows = rows.with_columns(later).select(*SCHEMA, *added)
     for name in FIGURES:
         values = rows[name].cast(pl.Float64, strict=False)
         fine = values.is_between(0, 1).fill_null(False)
@@ -124,6 +130,8 @@ def _row(name: str, submission: Path, scores: dict) -> dict:
         "commit": manifest["commit"],
         "rules": manifest["rules"],
         "blend": manifest["blend"],
+        "chosen_by": scores["chosen_by"],
+        "tuned": ", ".join(scores["tuned"]) or None,
         "runs": f"{len(manifest['runs'])} fits: {', '.join(_models(manifest)) or 'no network'}",
         **{column: best[column] for column in ("cv", "sd", "valid", "hidden")},
         "bayes": scores["bayes"],
@@ -154,10 +162,13 @@ def _markdown(rows: pl.DataFrame) -> str:
     lines = [_line(TITLES), _line(["---"] * len(TITLES))]
     for row in rows.to_dicts():
         figures = {name: "-" if row[name] is None else f"{row[name]:.5f}" for name in FIGURES}
-        cells = {name: row[name] or "-" for name in SCHEMA if name not in FIGURES} | figures
-        cv = "-" if row["cv"] is None else f"{cells['cv']} ± {cells['sd']}"
-        named = [cells[name] for name in SCHEMA if name not in ("cv", "sd")]
-        lines.append(_line([*named[:6], cv, *named[6:]]))
+        mark = marks(row["chosen_by"], row["tuned"] is not None, row["cv"] is not None)
+        if row["valid"] is not None:
+            figures["valid"] += mark["valid"]
+        if row["cv"] is not None:
+            figures["cv"] += f"{mark['cv']} ± {figures['sd']}"
+        cells = {name: row[name] or "-" for name in (*WORDS, "sentence")} | figures
+        lines.append(_line([cells[name] for name in SCHEMA if name != "sd"]))
     return "\n".join([HEADER, *lines]) + "\n"
 
 

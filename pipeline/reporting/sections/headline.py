@@ -5,6 +5,7 @@ from pipeline.reporting.formatting import auc, enumeration, readable
 from pipeline.reporting.run import Run
 from pipeline.reporting.scores import cv_gain, submitted_row, tuning_bias
 from pipeline.reporting.sections import probes
+from pipeline.reporting.selection import marks
 
 
 def headline(run: Run) -> Headline:
@@ -54,11 +55,13 @@ def _summary(run: Run) -> str:
 
 def _tiles(run: Run) -> list[Tile]:
     best, tiles = submitted_row(run.scores), []
+    mark = marks(run.scores["chosen_by"], bool(run.scores["tuned"]), best["cv"] is not None)
     if best["cv"] is not None:
         kind = "nested CV" if best["name"] in run.blend["blenders"] else "CV"
-        tiles.append(Tile(kind, f"{best['cv']:.4f}", f"± {best['sd']:.4f}"))
+        note = f"± {best['sd']:.4f}{', chose the submission' * bool(mark['cv'])}"
+        tiles.append(Tile(kind, f"{best['cv']:.4f}", note))
     figures = (
-        ("official valid", best["valid"], "chose the network" if run.settings.official else ""),
+        ("official valid", best["valid"], "chose the network" * bool(mark["valid"])),
         ("hidden test", best["hidden"], ""),
         ("public leaderboard", run.public, ""),
         ("Bayes (best possible)", run.scores["bayes"], ""),

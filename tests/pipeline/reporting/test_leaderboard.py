@@ -14,10 +14,13 @@ SCORES = {
         {"name": "hill_climbing", "cv": 0.885, "sd": 0.01, "valid": 0.875, "hidden": None},
     ],
     "submitted": "hill_climbing",
+    "chosen_by": "nested CV",
     "bayes": None,
     "tuned": [],
 }
 NAME = "sample/research-1"
+HEAD = ",".join(leaderboard.SCHEMA)
+ROW = f"2026-01-01,{NAME},abc,research,hill_climbing,settings,,2 fits,0.88,0.01,0.87,,,,words"
 OLD_FILE = """# Leaderboard
 
 | date | submission | rules | public |
@@ -62,7 +65,8 @@ def test_a_row_says_what_is_submitted_and_what_it_gains(board, submission):
     assert (row["cv"], row["sd"], row["hidden"], row["public"]) == (0.885, 0.01, None, None)
     expected = "qin 0.70 + din 0.30; nested CV +0.00500 against the best single network"
     assert row["sentence"] == expected
-    cells = f"| 2 fits: din, qin | 0.88500 ± 0.01000 | 0.87500 | - | - | - | {expected} |"
+    assert (row["chosen_by"], row["tuned"]) == ("nested CV", None)
+    cells = f"| 2 fits: din, qin | 0.88500* ± 0.01000 | 0.87500 | - | - | - | {expected} |"
     assert markdown(board)[-1].endswith(cells)
     assert markdown(board)[-1].count("|") == len(leaderboard.TITLES) + 1
     before = [path.stat().st_mtime_ns for path in sorted(board.parent.glob("*.*"))]
@@ -83,6 +87,47 @@ def test_a_row_says_which_scores_are_biased(board, submission):
     sentence = leaderboard.read(board)["sentence"][0]
     assert "mixed with theirs.csv, which nothing has validated" in sentence
     assert sentence.endswith("settings of qin: compare by official valid instead of CV.")
+
+
+STRICT = {"cv": None, "sd": None, "valid": 0.875, "hidden": None}
+
+
+@pytest.mark.parametrize(
+    ("figures", "chosen_by", "tuned", "cells"),
+    [
+        ({}, "nested CV", [], "nested CV | - | 2 fits: din, qin | 0.88500* ± 0.01000 | 0.87500 |"),
+        ({}, "settings", [], "settings | - | 2 fits: din, qin | 0.88500 ± 0.01000 | 0.87500 |"),
+        ({}, "settings", ["din", "qin"], "| din, qin | 2 fits: din, qin | 0.88500* ± 0.01000 |"),
+        (STRICT, "official valid", [], "official valid | - | 2 fits: din, qin | - | 0.87500* |"),
+        (STRICT, "settings", ["qin"], "settings | qin | 2 fits: din, qin | - | 0.87500* |"),
+    ],
+)
+def test_a_score_that_chose_something_has_a_star(
+    board, submission, figures, chosen_by, tuned, cells
+):
+    rows = [row | figures for row in SCORES["rows"]]
+    leaderboard.record(
+        board, submission, SCORES | {"rows": rows, "chosen_by": chosen_by, "tuned": tuned}
+    )
+    assert cells in markdown(board)[-1]
+    (row,) = leaderboard.read(board).to_dicts()
+    assert (row["chosen_by"], row["tuned"]) == (chosen_by, ", ".join(tuned) or None)
+
+
+def test_a_board_without_the_later_columns_is_read_and_completed(board, submission):
+    later = {i for i, name in enumerate(HEAD.split(",")) if name in ("chosen_by", "tuned")}
+    old = [
+        ",".join(cell for i, cell in enumerate(line.split(",")) if i not in later)
+        for line in (f"{HEAD},medal", f"{ROW},gold".replace("research-1", "research-0"))
+    ]
+    board.write_text("\n".join(old))
+    leaderboard.record(board, submission, SCORES)
+    first, second = leaderboard.read(board).to_dicts()
+    assert (first["chosen_by"], first["tuned"], first["cv"]) == (None, None, 0.88)
+    assert (first["medal"], second["medal"]) == ("gold", None)
+    assert second["chosen_by"] == "nested CV"
+    assert board.read_text().splitlines()[0] == f"{HEAD},medal"
+    assert "| hill_climbing | - | - | 2 fits | 0.88000 ± 0.01000 |" in markdown(board)[-2]
 
 
 @pytest.mark.parametrize("weights", [None, "lightgbm.txt"])
@@ -118,10 +163,6 @@ def test_what_people_change_in_the_csv_stays_and_is_rendered(board, submission):
     submission.rename(other)
     leaderboard.record(board, other, SCORES)
     assert leaderboard.read(board)["medal"].to_list() == ["gold", None]
-
-
-HEAD = ",".join(leaderboard.SCHEMA)
-ROW = f"2026-01-01,{NAME},abc,research,hill_climbing,2 fits,0.88,0.01,0.87,,,,words"
 
 
 @pytest.mark.parametrize(

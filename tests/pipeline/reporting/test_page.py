@@ -10,6 +10,7 @@ from pipeline.config import load as load_config
 from pipeline.config.redact import without_secrets
 from pipeline.reporting import report
 from pipeline.reporting.run import Run
+from pipeline.reporting.sections.headline import headline
 from tests.helpers.report import (
     HOSTILE,
     MASK,
@@ -190,6 +191,14 @@ def test_one_network_of_the_official_split_has_no_cv_and_no_blend():
     assert "The blend" not in titles(run)
     assert "Official valid is optimistic: it chose the epochs" in document
     assert "Official valid also chose the settings of qin: only the test" in document
+    assert "<small>chose the network</small>" in document
+
+
+def test_the_tile_of_cv_says_that_it_chose():
+    run = run_of()
+    assert headline(run).tiles[0].note.endswith(", chose the submission")
+    run = dataclasses.replace(run, scores=run.scores | {"chosen_by": "settings"})
+    assert "chose" not in headline(run).tiles[0].note
 
 
 def test_a_gain_is_shown_with_its_interval():
