@@ -22,6 +22,7 @@ Plant = Literal[
     "level_mismatch",
 ]
 PLANTS: tuple[str, ...] = get_args(Plant)
+Slates = Literal["independent", "one_click", "broken"]
 Negatives = Literal["popularity", "mixed", "uniform"]
 
 
@@ -44,6 +45,18 @@ class SampleSettings:
     plant: Annotated[
         Plant, "A leak or a shift that is planted into the world, for 15_probe to find."
     ] = "none"
+    slates: Annotated[
+        Slates,
+        "How a user's rows are clicked: independent of each other; exactly one of them (one_click);"
+        " or so with a twentieth of the users having five rows, two clicks or none (broken).",
+    ] = "independent"
+
+    def __post_init__(self) -> None:
+        if self.slates != "independent" and self.plant != "none":
+            raise ValueError(
+                f"plant = {self.plant!r} changes rows one by one and slates = {self.slates!r} draws"
+                " them together: only one of both can be set"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,12 +1,13 @@
 """A generated world in the challenge's schema, with the click probability of every row known.
 
     folder/challenge/{train,valid,test,item_info,item_feature}.parquet    as in the competition
-    folder/hidden_labels.parquet    ID, label, click_probability of the test rows
+    folder/hidden_labels.parquet    ID, label, click_probability of the test rows; and, where
+                                    candidates compete, click_probability_in_slate
 
 sample_world.py defines the world. Labels are Bernoulli draws from click_probability;
-planted_leaks.py changes them if data.plant says so. A chunk of users is one row group and has its
-own random generator, so that memory is bounded and the bytes depend only on the settings (and on
-the libraries' versions).
+planted_leaks.py changes them if data.plant says so, and sample_slates.py draws the clicks of a
+slate if data.slates does. A chunk of users is one row group and has its own random generators, so
+that memory is bounded and the bytes depend only on the settings (and on the libraries' versions).
 """
 
 from collections.abc import Iterator
@@ -19,8 +20,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.settings import SampleSettings
-from features.sources import planted_leaks, sample_world
+from features.sources import planted_leaks, sample_slates, sample_world
+from features.sources.sample_slates import Histories
 from features.sources.sample_world import (
+    FRESH,
     ITEM_NOISE,
     MAPS,
     TEST,
@@ -36,7 +39,7 @@ from features.store.schema import MODALITIES
 
 D_TEXT, D_IMAGE = 768, 1024  # widths of MODALITIES
 USERS_PER_CHUNK, ITEMS_PER_CHUNK = 25_000, 8_192
-HIDDEN = ["label", "click_probability"]
+SHOWN = ["user_id", "item_seq", "item_id", "likes_level", "views_level"]
 
 
 def write(settings: SampleSettings, folder: Path) -> dict[str, int]:
@@ -54,12 +57,12 @@ def write(settings: SampleSettings, folder: Path) -> dict[str, int]:
     valid = planted_leaks.plant_in_users(settings.plant, train, valid)
     rows = partial(impressions, settings, world, planted_leaks.Favoured.of(world, n_users))
     tables = {
-        "challenge/train": without(["ID", HIDDEN[1]], rows(TRAIN, train)),
-        "challenge/valid": without(["ID", HIDDEN[1]], rows(VALID, valid)),
-        "challenge/test": without(HIDDEN, rows(TEST, test)),
+        "challenge/train": only([*SHOWN, "label"], rows(TRAIN, train)),
+        "challenge/valid": only([*SHOWN, "label"], rows(VALID, valid)),
+        "challenge/test": only(["ID", *SHOWN], rows(TEST, test)),
         "challenge/item_info": iter([item_info(world)]),
         "challenge/item_feature": item_features(settings, world),
-        "hidden_labels": (t.select(["ID", *HIDDEN]) for t in rows(TEST, test)),
+        "hidden_labels": (t.drop_columns(SHOWN) for t in rows(TEST, test, with_chances=True)),
     }
     (folder / "challenge").mkdir(parents=True, exist_ok=True)
     return {Path(name).name: save(folder / f"{name}.parquet", t) for name, t in tables.items()}
@@ -77,8 +80,8 @@ def save(path: Path, tables: Iterator[pa.Table]) -> int:
     return n_rows
 
 
-def without(columns: list[str], tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    return (table.drop_columns(columns) for table in tables)
+def only(columns: list[str], tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    return (table.select(columns) for table in tables)
 
 
 def impressions(
@@ -87,32 +90,59 @@ def impressions(
     favoured: planted_leaks.Favoured,
     stream: int,
     user_ids: np.ndarray,
+    with_chances: bool = False,
 ) -> Iterator[pa.Table]:
-    """All columns of the users' rows, one table per chunk of users, shuffled within it."""
+    """All columns of the users' rows, one table per chunk of users, shuffled within it.
+
+    Chances of clicks in slates are left out without `with_chances`, because they take a while.
+    """
     n_rows = 0
     for chunk, start in enumerate(range(0, len(user_ids), USERS_PER_CHUNK)):
         rng = np.random.default_rng([settings.seed, stream, chunk])
+        fresh = np.random.default_rng([settings.seed, FRESH, chunk]) if with_chances else None
         users = user_ids[start : start + USERS_PER_CHUNK]
         values, offsets = sample_world.draw_histories(world, rng, len(users))
-        history = sample_world.padded(values, offsets)
-        targets = sample_world.draw_targets(world, rng, history)
-        logit = sample_world.click_logit(world, values, offsets, targets)
-        order = rng.permutation(targets.size)
-        user, item = order // targets.shape[1], targets.ravel()[order]
-        probability = sample_world.sigmoid(logit.ravel()[order])
+        histories = Histories(values, offsets, sample_world.padded(values, offsets))
+        items, order, clicks = draw_clicks(settings.slates, world, histories, rng, fresh)
+        user, item = order // items.shape[1], items.ravel()[order]
         columns = {
             "ID": np.arange(n_rows, n_rows + len(order)),
             "user_id": users[user],
-            "item_seq": history[user],
+            "item_seq": histories.padded[user],
             "item_id": item,
             "likes_level": world.likes[item],
             "views_level": world.views[item],
-            "label": (rng.random(len(order)) < probability).astype(np.int64),
-            "click_probability": probability,
+            **clicks,
         }
         n_rows += len(order)
         columns = planted_leaks.plant_in_rows(settings.plant, columns, stream, favoured, rng)
         yield pa.table(columns | {"item_seq": lists(columns["item_seq"])})
+
+
+def draw_clicks(
+    slates: str,
+    world: World,
+    histories: Histories,
+    rng: np.random.Generator,
+    fresh: np.random.Generator | None,
+) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """Items (H, k), the places (R,) in them of the rows, shuffled, and labels and chances (R,).
+
+    `fresh` draws what the chances of clicks in slates need; they are left out without it.
+    """
+    if slates == "independent":
+        items = sample_world.draw_targets(world, rng, histories.padded)
+        logits = sample_world.click_logit(world, histories.values, histories.offsets, items)
+        order = rng.permutation(items.size)
+        chance = sample_world.sigmoid(logits.ravel()[order])
+        label = (rng.random(len(order)) < chance).astype(np.int64)
+        return items, order, {"label": label, "click_probability": chance}
+    drawn = sample_slates.draw(slates, world, histories, rng)
+    clicks = {"label": drawn.clicked.astype(np.int64)}
+    if fresh is not None:
+        clicks |= sample_slates.chances(slates, world, histories, drawn, fresh)
+    order = rng.permutation(np.flatnonzero(drawn.weight))
+    return drawn.items, order, {name: column.ravel()[order] for name, column in clicks.items()}
 
 
 def item_info(world: World) -> pa.Table:

@@ -43,7 +43,7 @@ STRAY = 0.1  # share of history items from outside the user's interests
 OTHER_STYLE = 0.15  # share of the rest whose style is drawn again
 
 # Independent random streams: the middle word of default_rng([seed, stream, chunk]).
-ITEMS, CALIBRATION, USERS, TRAIN, VALID, TEST, MAPS, ITEM_NOISE, PLANT = range(9)
+ITEMS, CALIBRATION, USERS, TRAIN, VALID, TEST, MAPS, ITEM_NOISE, PLANT, FRESH = range(10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,16 +163,42 @@ def click_logit(
     Shapes: values (T,) int, ids, oldest first; offsets (H + 1,) int, no history empty;
     targets (H, k) int, ids; returns (H, k) float64.
     """
+    topics, tastes = _interests(world, values, offsets)
+    topic, style = world.topic[targets], world.style[targets]
+    evidence = np.einsum("hkg,hg->hk", topic, topics)
+    taste = np.einsum("hkg,hgz,hkz->hk", topic, tastes, style)
+    return _logit(world, targets, evidence, taste)
+
+
+def click_logit_of_all(
+    world: World, values: np.ndarray, offsets: np.ndarray, items: np.ndarray
+) -> np.ndarray:
+    """`click_logit` (H, k) of the same items (k,) for each of H histories, by matrix products."""
+    topics, tastes = _interests(world, values, offsets)
+    topic = world.topic[items]
+    both = topic[:, :, None] * world.style[items][:, None, :]
+    evidence = topics @ topic.T
+    taste = tastes.reshape(len(tastes), -1) @ both.reshape(len(items), -1).T
+    return _logit(world, items, evidence, taste)
+
+
+def _interests(
+    world: World, values: np.ndarray, offsets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Σ w_l g_l, (H, topics), and Σ w_l g_l z_l, (H, topics, 2), of each history."""
     age = np.repeat(offsets[1:], np.diff(offsets)) - 1 - np.arange(len(values))
     topics = world.topic[values] * 0.5 ** (age / HALF_LIFE)[:, None]  # (T, topics)
     tastes = topics[:, :, None] * world.style[values][:, None, :]  # (T, topics, 2)
     topics, tastes = (np.add.reduceat(entries, offsets[:-1]) for entries in (topics, tastes))
-    topic, style = world.topic[targets], world.style[targets]
-    evidence = np.einsum("hkg,hg->hk", topic, topics)
+    return topics, tastes
+
+
+def _logit(world: World, items: np.ndarray, evidence: np.ndarray, taste: np.ndarray) -> np.ndarray:
+    """The logit (H, k) of S and of taste's sum; items (k,) or (H, k)."""
     match = evidence / (evidence + PRIOR)
-    taste = np.einsum("hkg,hgz,hkz->hk", topic, tastes, style) / (evidence + PRIOR)
-    views = (world.views[targets] - 5.5) / 4.5
-    reception = (world.likes[targets] - world.views[targets]) / 4.5
+    taste = taste / (evidence + PRIOR)
+    views = (world.views[items] - 5.5) / 4.5
+    reception = (world.likes[items] - world.views[items]) / 4.5
     by_match = match * (MATCH + MATCH_VIEWS * views)
     by_taste = taste * (TASTE + TASTE_RECEPTION * reception)
     return world.intercept + by_match + by_taste
@@ -208,9 +234,11 @@ def padded(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     return table
 
 
-def draw_targets(world: World, rng: np.random.Generator, history: np.ndarray) -> np.ndarray:
-    """Items by popularity for each padded history, distinct and not in it: (H, TARGETS) int64."""
-    targets = np.zeros((len(history), TARGETS), dtype=np.int64)
+def draw_targets(
+    world: World, rng: np.random.Generator, history: np.ndarray, k: int = TARGETS
+) -> np.ndarray:
+    """Items by popularity for each padded history, distinct and not in it: (H, k) int64."""
+    targets = np.zeros((len(history), k), dtype=np.int64)
     missing = np.ones(targets.shape, dtype=bool)
     while missing.any():
         any_cell = np.zeros(missing.sum(), dtype=np.int64)
