@@ -11,6 +11,7 @@ from pipeline.blending import evaluate
 from pipeline.blending.predictions import SUBMITTED
 
 COLUMNS = ("cv", "sd", "valid", "hidden", "valid_gain", "hidden_gain")
+BAYES = {"bayes": "click_probability", "bayes_slates": "click_probability_in_slate"}
 WITH_EXTERNAL = "with_external"
 
 
@@ -23,11 +24,11 @@ def compute(
     """The content of scores.json, see pipeline/reporting/scores.py for `folds_chose_epochs`.
 
     `blend` is the folder of 60_blend, `hidden_labels` the file of the test labels (ID, label and,
-    for the sample, click_probability); `tuned` are the networks whose settings a study chose.
+    for the sample, the click probabilities); `tuned` are the networks that a study has tuned.
     """
     table = json.loads((blend / "blend.json").read_text())
     rows, columns = _rows(table)
-    bayes = None
+    bayes = dict.fromkeys(BAYES)
     if hidden_labels is not None:
         labels = pl.read_parquet(hidden_labels, glob=False)
         test = pl.read_parquet(blend / "test.parquet", glob=False)
@@ -40,13 +41,14 @@ def compute(
             if row["valid_gain"] is not None or row["name"] == WITH_EXTERNAL:
                 (column,) = columns[row["name"]]
                 row["hidden_gain"] = evaluate.gain(test, column)
-        if "click_probability" in labels.columns:
-            bayes = auc(truth, test["click_probability"].to_numpy())
+        for name, column in BAYES.items():
+            if column in labels.columns:
+                bayes[name] = auc(truth, test[column].to_numpy())
     return {
         "rows": rows,
         "submitted": WITH_EXTERNAL if "external" in table else table["chosen"],
         "chosen_by": _chosen_by(table),
-        "bayes": bayes,
+        **bayes,
         "tuned": list(tuned),
         "folds_chose_epochs": folds_chose_epochs,
     }

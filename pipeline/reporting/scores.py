@@ -4,7 +4,9 @@ scores.json
     rows       [{name, cv, sd, valid, hidden, valid_gain, hidden_gain}]; null where unknown
     submitted  the name of the row that is submitted
     chosen_by  the figure that chose it, in words
-    bayes      AUC of the true click probabilities; null where they are not known
+    bayes      AUC of the true click probabilities given each row; null where they are not known
+    bayes_slates
+               the same given the whole slate; null where rows are independent or nothing is known
     tuned      networks whose settings a study chose, by the rows that CV (or valid) is computed on
     folds_chose_epochs  whether each fold chose the epochs of its own fits: folds.stop_users=0
 A gain is [difference from best_single, low, high], as in pipeline/blending/evaluate.py.
@@ -59,6 +61,9 @@ def as_text(scores: dict) -> str:
         cv = "-" if row["cv"] is None else f"{row['cv']:.5f} ± {row['sd']:.5f}"
         cells = "".join(_cell(v) for v in (row["valid"], row["hidden"], scores["bayes"]))
         lines.append(f"{_star(row, scores)} {row['name']:<{width}}{cv:>19}{cells}")
+    if scores["bayes_slates"] is not None:
+        rows_alone, in_slates = scores["bayes"], scores["bayes_slates"]
+        lines.append(f"  Bayes AUC: {rows_alone:.5f} by rows alone, {in_slates:.5f} with slates")
     lines += _gains(scores, width)
     lines.append(f"* is submitted, chosen by {scores['chosen_by']}.")
     lines += [f"  {bias}" for bias in (epoch_bias(scores), tuning_bias(scores)) if bias]

@@ -56,7 +56,7 @@ def run_of(**changed) -> Run:
         "settings": load_config.load("sample", ["models=qin,din", "folds.n=2"]),
         "scores": {
             "rows": rows, "submitted": "hill_climbing", "chosen_by": "nested CV", "bayes": 0.91,
-            "tuned": [], "folds_chose_epochs": False,
+            "bayes_slates": None, "tuned": [], "folds_chose_epochs": False,
         },
         "blend": {"models": models, "blenders": blenders, "chosen": "hill_climbing"},
         "submission": "sample/research-1",

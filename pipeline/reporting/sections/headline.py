@@ -41,14 +41,17 @@ def used_models(run: Run) -> list[str]:
 
 
 def _summary(run: Run) -> str:
-    best, bayes, gain = submitted_row(run.scores), run.scores["bayes"], cv_gain(run.scores)
+    best, gain = submitted_row(run.scores), cv_gain(run.scores)
+    bayes, known = run.scores["bayes"], "Bayes"
+    if run.scores["bayes_slates"] is not None:
+        bayes, known = run.scores["bayes_slates"], "Bayes with slates"
     text = f"The submission was chosen by {run.scores['chosen_by']}."
     if gain is not None:
         text += f" It gains {gain:+.4f} CV over the best single network."
     if bayes is not None and best["hidden"] is not None:
         share = (best["hidden"] - 0.5) / (bayes - 0.5)
         text += (
-            f" On the hidden test it covers {share:.1%} of the way from 0.5 (guessing) to Bayes."
+            f" On the hidden test it covers {share:.1%} of the way from 0.5 (guessing) to {known}."
         )
     return f"{text} {tuning_bias(run.scores)}".strip()
 
@@ -65,5 +68,6 @@ def _tiles(run: Run) -> list[Tile]:
         ("hidden test", best["hidden"], ""),
         ("public leaderboard", run.public, ""),
         ("Bayes (best possible)", run.scores["bayes"], ""),
+        ("Bayes with slates", run.scores["bayes_slates"], ""),
     )
     return tiles + [Tile(name, auc(v, 4), note) for name, v, note in figures if v is not None]

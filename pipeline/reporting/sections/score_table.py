@@ -64,9 +64,10 @@ def _table(run: Run) -> Table:
     if first is not None and "CV ± sd" in columns:
         lines.insert(first, ["blends: nested CV"])
         bold += bold >= first
-    if run.scores["bayes"] is not None:
-        bayes = {"hidden test": auc(run.scores["bayes"])}
-        lines.append(["Bayes", *(bayes.get(title, "-") for title in columns)])
+    for name, key in {"Bayes": "bayes", "Bayes with slates": "bayes_slates"}.items():
+        if run.scores[key] is not None:
+            bayes = {"hidden test": auc(run.scores[key])}
+            lines.append([name, *(bayes.get(title, "-") for title in columns)])
     return Table(["", *columns], lines, bold)
 
 

@@ -19,7 +19,9 @@ from pipeline.config import paths
 from pipeline.config.load import load
 from tests.helpers.release import write_release
 
-HELPERS = {"__init__", "registry", "sample_world", "planted_leaks", "microlens_release"}
+HELPERS = {
+    "__init__", "registry", "sample_world", "sample_slates", "planted_leaks", "microlens_release",
+}  # fmt: skip
 
 
 def release(folder: Path) -> ReleaseSettings:

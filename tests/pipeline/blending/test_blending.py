@@ -165,3 +165,17 @@ def test_without_hidden_labels_their_columns_are_empty(blended):
     scores = compute(blended.out, None)
     assert all(row["hidden"] is row["hidden_gain"] is None for row in scores["rows"])
     assert "over best_single" in as_text(scores)
+
+
+def test_each_known_chance_of_a_click_has_its_auc(blended, tmp_path):
+    scores = compute(blended.out, blended.hidden)
+    assert scores["bayes"] is scores["bayes_slates"] is None
+    labels = pl.read_parquet(blended.hidden)
+    chance = labels["label"] * 0.5 + 0.1 * (labels["ID"] % 7)
+    known = labels.with_columns(click_probability=chance, click_probability_in_slate=chance > 0.4)
+    known = known.cast({"click_probability_in_slate": pl.Float64})
+    known.write_parquet(tmp_path / "hidden.parquet")
+    scores = compute(blended.out, tmp_path / "hidden.parquet")
+    truth = known["label"].to_numpy()
+    assert scores["bayes"] == auc(truth, known["click_probability"].to_numpy())
+    assert scores["bayes_slates"] == auc(truth, known["click_probability_in_slate"].to_numpy())

@@ -16,7 +16,7 @@ def table() -> dict:
     ]
     return {
         "rows": rows, "submitted": "hill_climbing", "chosen_by": "nested CV", "bayes": None,
-        "tuned": [], "folds_chose_epochs": True,
+        "bayes_slates": None, "tuned": [], "folds_chose_epochs": True,
     }  # fmt: skip
 
 
@@ -43,3 +43,10 @@ def test_the_table_says_which_score_tuning_has_biased(table):
     assert scores.VALID_BIAS in scores.as_text(official)
     assert scores.tuning_bias(table) == ""
     assert "settings" not in scores.as_text(table)
+
+
+def test_where_slates_are_drawn_together_a_line_says_both_best_scores(table):
+    known = table | {"bayes": 0.83, "bayes_slates": 0.92}
+    line = "  Bayes AUC: 0.83000 by rows alone, 0.92000 with slates"
+    assert line in scores.as_text(known).splitlines()
+    assert "with slates" not in scores.as_text(table | {"bayes": 0.83})
