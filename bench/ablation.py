@@ -12,12 +12,13 @@ writes  the fits, as 50_train does and in the same folder: run it again to resum
 run     python -m bench.ablation PROFILE [key=value ...] [--tables qin,final] [--seeds 0,1,2]
         [--folds 0,1]
 
-The AUC of a seed is the mean over its folds. `held` is the held-out fold, which also chooses
-the epoch with folds.stop_users=0; `valid` is the official split, on which no choice depends. Differences to the table's first row are taken
-seed by seed. `95 %` is the interval of the one on valid over users and seeds (cv/trainings.py), or
-over users alone where there is one seed: the line below a table says which. Published: AUC on
-official valid of MicroLens-1M, for DIN of the organisers' baseline, for QIN of its authors' public
-training logs; a dash where we found no public source.
+The AUC of a seed is the mean over its folds. `held` is the held-out fold, which also chooses the
+epoch with folds.stop_users=0; `valid` is the official split, on which no choice depends.
+Differences to the table's first row are taken seed by seed. `95 %` is the interval of the one on
+valid over users and seeds (cv/trainings.py), or over users alone where there is one seed: the line
+below a table says which. Published: AUC on official valid of MicroLens-1M, for DIN of the
+organisers' baseline, for QIN of its authors' public training logs; a dash where we found no public
+source.
 """
 
 import argparse
