@@ -44,19 +44,22 @@ def user_parts(
     Raises InputError where these rows, or the other parts' rows, are of one class, for any k and
     the part k mod n_parts.
     """
-    part = np.empty(len(fold), np.int8)
-    for k in np.unique(fold):
+    user, label, part = np.asarray(user), np.asarray(label), np.empty(len(fold), np.int8)
+    folds = np.unique(fold)
+    for k in folds:
         rows = fold == k
         part[rows] = _dealt(user[rows], label[rows], n_parts, np.random.default_rng((seed, k)))
-    for k in np.unique(fold):
-        for in_part in (True, False):
-            rows = (fold != k) & ((part == k % n_parts) == in_part)
-            if len(np.unique(label[rows])) < 2:
-                what = "choose the epoch of" if in_part else "train"
+    cell = np.ravel_multi_index((fold, part, label == 1), (folds[-1] + 1, n_parts, 2))
+    n_rows = np.bincount(cell, minlength=(folds[-1] + 1) * n_parts * 2).reshape(-1, n_parts, 2)
+    for k in folds:
+        others = np.delete(n_rows, k, 0).sum(0)
+        stop = others[k % n_parts]
+        for counts, task in ((stop, "choose the epoch of"), (others.sum(0) - stop, "train")):
+            if not counts.all():
                 raise InputError(
-                    f"1 user of {n_parts} chooses epochs: those that {what} fold {k}'s fits have"
-                    f" {np.sum(label[rows] == 1)} positives among {rows.sum()} rows, and both"
-                    " classes are needed: change folds.stop_users, or use more users"
+                    f"1 user of {n_parts} chooses epochs: those that {task} fold {k}'s fits have"
+                    f" {counts[1]} positives and {counts[0]} negatives, and both are needed: change"
+                    " folds.stop_users, or use more users"
                 )
     return part
 
