@@ -22,7 +22,7 @@ What may be read:
     fit       the same and the labels, of the train rows `rows` only; the item table
 
 No other row, no label of the rows that are described. `rows` are the train rows of the other folds
-where train rows are described, and all train rows for valid and test. The histories of a fold are
+where train rows are described; for valid and test, all train rows, and those outside each fold. The histories of a fold are
 held out with its labels: where a user has several rows, one row's history may hold the target of
 another.
 
@@ -30,6 +30,7 @@ tests/features/test_table.py checks all this for every feature, and names what i
 compared with its definition, written as a loop, in tests/features/columns/test_columns.py.
 """
 
+import itertools
 from types import ModuleType
 
 import numpy as np
@@ -73,12 +74,22 @@ def build(
 
     fold (N,) int8, as 20_folds wrote it. Fold -1 (official split) is never held out: its rows are
     described by features that were fitted on all train rows.
+
+    Beside valid and test, for every fold k from 0, `of_fold(name, k)`: KEYS, then the fitted
+    columns, fitted on the train rows outside k as those of the train rows of k are.
     """
     parts = {name: [_keys(getattr(store, name))] for name in SPLITS}
+    for name, k in itertools.product(SPLITS[1:], np.unique(fold[fold >= 0])):
+        parts[of_fold(name, k)] = parts[name][:1]
     for feature in _ordered(features):
         for name, columns in _describe_splits(store, fold, feature).items():
             parts[name].append(columns)
     return {name: pl.concat(tables, how="horizontal") for name, tables in parts.items()}
+
+
+def of_fold(name: str, k: int) -> str:
+    """The name of the table of valid or test whose columns are fitted outside fold `k`."""
+    return f"{name}-fold{k}"
 
 
 def names(features: tuple[ModuleType, ...] = FEATURES) -> list[str]:
@@ -106,17 +117,16 @@ def _describe_splits(
     if not is_fitted(feature):
         return {name: feature.describe(store, getattr(store, name)) for name in SPLITS}
     all_rows = np.arange(len(store.train))
-    fitted = feature.fit(store, all_rows)
-    later = {name: feature.describe(store, getattr(store, name), fitted) for name in SPLITS[1:]}
-    return {"train": _describe_train(store, fold, feature), **later}
-
-
-def _describe_train(store: Store, fold: np.ndarray, feature: ModuleType) -> pl.DataFrame:
-    """COLUMNS of the train rows; those of a fold are fitted on the other folds."""
+    fitted, others = feature.fit(store, all_rows), SPLITS[1:]
+    tables = {name: feature.describe(store, getattr(store, name), fitted) for name in others}
     parts = []
     for k in np.unique(fold):
         held_out = np.flatnonzero(fold == k)
-        fitted = feature.fit(store, np.flatnonzero(fold != k) if k >= 0 else held_out)
+        if k >= 0:
+            fitted = feature.fit(store, np.flatnonzero(fold != k))
+            for name in others:
+                split = getattr(store, name)
+                tables[of_fold(name, k)] = feature.describe(store, split, fitted)
         part = feature.describe(store, store.train.take(held_out), fitted)
         parts.append(part.with_columns(row_id=pl.Series(held_out)))
-    return pl.concat(parts).sort("row_id").drop("row_id")
+    return {"train": pl.concat(parts).sort("row_id").drop("row_id"), **tables}

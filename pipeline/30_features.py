@@ -3,6 +3,7 @@
 reads   artifacts/<profile>/10_prepare/, artifacts/<profile>/20_folds/
 writes  artifacts/<profile>/30_features/features-<hash>/{train,valid,test}.parquet:
         row_id, user_id, item_id, then the columns of features/table.py
+        {valid,test}-fold<k>.parquet: of these, the columns that are fitted, fitted outside fold k
 run     python -m pipeline.30_features PROFILE [key=value ...]
 """
 
@@ -15,6 +16,7 @@ import polars as pl
 from threadpoolctl import threadpool_limits
 
 from features import table
+from features.store.schema import SPLITS
 from features.store.store import open_store
 from pipeline import graph
 from pipeline.artifacts.spec import require
@@ -33,7 +35,7 @@ def work(s: Settings, out: ArtifactWriter) -> dict:
     for name, rows in tables.items():
         rows.write_parquet(out / f"{name}.parquet")
     columns = len(tables["train"].columns) - 3
-    return {"columns": columns, **{name: len(rows) for name, rows in tables.items()}}
+    return {"columns": columns, **{name: len(tables[name]) for name in SPLITS}}
 
 
 if __name__ == "__main__":

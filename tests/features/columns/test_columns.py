@@ -1,5 +1,6 @@
 """Tabular features: every one against its equation written as loops."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from features import table
 from features.columns import click_vectors, covisitation, history_levels, item_popularity
+from features.store.schema import SPLITS
 from tests.helpers.worlds import tiny_store
 
 N_FOLDS = 3
@@ -44,11 +46,27 @@ def summed_up(values):
 def test_every_row_is_there_once_in_order_with_the_columns_promised(store, tables):
     promised = {n: d for feature in table.FEATURES for n, d in feature.COLUMNS.items()}
     assert list(promised) == table.names()
-    for name, built in tables.items():
+    for name, built in ((name, tables[name]) for name in SPLITS):
         assert built["row_id"].to_list() == list(range(len(getattr(store, name))))
         assert built.columns == [*table.KEYS, *table.names()]
         assert dict(built.schema).items() >= promised.items()
         assert built["item_id"].to_list() == getattr(store, name).item.tolist()
+
+
+def test_valid_and_test_are_described_outside_each_fold_too(store, fold, tables):
+    """As a store without the fold's rows describes them: those of the stacker's own rows."""
+    fitted = [n for f in table.FEATURES if table.is_fitted(f) for n in f.COLUMNS]
+    assert list(tables) == [
+        *SPLITS,
+        *(table.of_fold(n, k) for n in SPLITS[1:] for k in range(N_FOLDS)),
+    ]
+    for k, name in itertools.product(range(N_FOLDS), SPLITS[1:]):
+        others = np.flatnonzero(fold != k)
+        apart = replace(store, train=store.train.take(others))
+        want = table.build(apart, np.full(len(others), -1, np.int8))[name]
+        got = tables[table.of_fold(name, k)]
+        assert got.equals(want.select(*table.KEYS, *fitted))
+    assert not tables["test"].select(fitted).equals(tables["test-fold0"].select(fitted))
 
 
 def test_content_similarity_matches_its_equation_written_as_loops(store, tables):
