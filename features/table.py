@@ -22,9 +22,9 @@ What may be read:
     fit       the same and the labels, of the train rows `rows` only; the item table
 
 No other row, no label of the rows that are described. `rows` are the train rows of the other folds
-where train rows are described; for valid and test, all train rows, and those outside each fold. The histories of a fold are
-held out with its labels: where a user has several rows, one row's history may hold the target of
-another.
+where train rows are described; for valid and test, all train rows, and those outside each fold. The
+histories of a fold are held out with its labels: where a user has several rows, one row's history
+may hold the target of another.
 
 tests/features/test_table.py checks all this for every feature, and names what is wrong. A column is
 compared with its definition, written as a loop, in tests/features/columns/test_columns.py.

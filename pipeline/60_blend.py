@@ -3,11 +3,11 @@
 reads   artifacts/<profile>/50_train/ (all fits of the run), 10_prepare/, 20_folds/, 30_features/
         (neither folds nor features in official mode); the file that blend.external names
 writes  artifacts/<profile>/60_blend/blend-<hash>/
-        oof.parquet (row_id, fold, user_id, label, logits) unless official
-        valid.parquet (row_id, user_id, label), test.parquet (ID, user_id): logits per model (and
-        seed, of several), a score per blender, and `probability`, the score that is submitted
+        oof.parquet (row_id, fold, user_id, slate, label, last, logits) unless official
+        valid.parquet (row_id, user_id, slate, label), test.parquet (ID, user_id, slate): logits per
+        model and fit, a score per blender, and `probability`, the score that is submitted
         blend.json: the table and the chosen blender, see pipeline/blending/evaluate.py
-        lightgbm.txt, features_only.txt: the stackers' models
+        lightgbm.txt, features_only.txt, ...: the stackers' models
 run     python -m pipeline.60_blend PROFILE [blend.method=hill_climbing blend.external=FILE ...]
 """
 
@@ -17,10 +17,13 @@ if __name__ == "__main__":
     signals.install()  # first: the other imports take long enough to be interrupted
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 
+from cv.blenders.blender import Inputs
+from features import table
 from features.store.hashing import sha256
 from features.store.store import open_store
 from pipeline import graph
@@ -36,41 +39,55 @@ from pipeline.runtime.build import builds
 def work(s: Settings, out: ArtifactWriter) -> dict:
     store = open_store(require(graph.store(s)))
     fits = {key: require(fit) for key, fit in graph.fits(s).items()}
-    models = predictions.models_of(fits)
     tables = predictions.mean_logits(store, fits)
-    features = features_of(s)
     if s.official:
-        table, weights = evaluate.on_valid(tables["valid"], fits)
+        figures, weights = evaluate.on_valid(tables["valid"], fits)
+        figures |= blenders.choose_on_valid()
     else:
         oof = predictions.out_of_fold(store, require(graph.folds(s)), fits)
         oof.write_parquet(out / "oof.parquet")
-        inputs = blenders.inputs(oof, models, features["train"])
-        table, weights = evaluate.nested(oof, tables["valid"], fits, inputs)
-    table |= blenders.choose(table, s.blend.method)
+        logits = {model: oof[model].to_numpy() for model in predictions.models_of(fits)}
+        inputs = blenders.inputs(oof, logits, features_of(s, "train"))
+        slates = s.blend.slates == "auto"
+        figures, scores = evaluate.nested(oof, tables["valid"], fits, inputs, slates)
+        weights = {score.name: score.weights for score in scores}
+        figures |= blenders.choose(scores, s.blend.method)
     for name, rows in tables.items():
-        inputs = blenders.inputs(rows, models, features.get(name))
-        tables[name] = blenders.add_blends(rows, inputs, weights, table["chosen"])
-    evaluate.add_valid_auc(table, tables["valid"])
-    texts = evaluate.add_weights(table, weights, models)
+        by_fold = inputs_by_fold(s, name, rows, fits)
+        tables[name] = blenders.add_blends(rows, by_fold, weights, figures["chosen"])
+    evaluate.add_valid_auc(figures, tables["valid"])
+    texts = evaluate.add_weights(figures, weights, predictions.models_of(fits))
     if s.blend.external:
-        table["external"], tables["test"] = with_external(s, tables["test"])
+        figures["external"], tables["test"] = with_external(s, tables["test"])
     for name, rows in tables.items():
         rows.write_parquet(out / f"{name}.parquet")
     for name, text in texts.items():
         (out / name).write_text(text)
-    (out / "blend.json").write_text(json.dumps(table, indent=1) + "\n")
-    return {"chosen": table["chosen"], "by": repr(table["chosen_by"])}
+    (out / "blend.json").write_text(json.dumps(figures, indent=1) + "\n")
+    return {"chosen": figures["chosen"], "by": repr(figures["chosen_by"])}
 
 
-def features_of(s: Settings) -> dict[str, pl.DataFrame]:
-    """The tables of 30_features; none in official mode, where nothing is stacked."""
+def inputs_by_fold(
+    s: Settings, name: str, rows: pl.DataFrame, fits: predictions.Fits
+) -> Iterator[Inputs]:
+    """What blenders read of the rows of valid or test, by the fits and features of each fold."""
     if s.official:
-        return {}
+        logits = {model: rows[model].to_numpy() for model in predictions.models_of(fits)}
+        yield blenders.inputs(rows, logits, None)
+        return
+    for fold in graph.fold_numbers(s):
+        logits = predictions.of_fold(rows, fits, fold)
+        yield blenders.inputs(rows, logits, features_of(s, name, fold))
+
+
+def features_of(s: Settings, name: str, fold: int | None = None) -> pl.DataFrame:
+    """The table of 30_features of a split; what is fitted, by one `fold` where that is given."""
     folder = require(graph.features(s))
-    return {
-        name: pl.read_parquet(folder / f"{name}.parquet", glob=False)
-        for name in ("train", "valid", "test")
-    }
+    features = pl.read_parquet(folder / f"{name}.parquet", glob=False)
+    if fold is None:
+        return features
+    fitted = pl.read_parquet(folder / f"{table.of_fold(name, fold)}.parquet", glob=False)
+    return features.with_columns(fitted.drop(table.KEYS))
 
 
 def with_external(s: Settings, test: pl.DataFrame) -> tuple[dict, pl.DataFrame]:

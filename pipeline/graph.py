@@ -84,7 +84,8 @@ def folds(s: Settings) -> ArtifactSpec:
 
 def features(s: Settings) -> ArtifactSpec:
     """30_features."""
-    return _spec(s, "30_features", "features", {}, _rows(s))
+    settings = {"valid_and_test": "by all rows, and outside each fold"}
+    return _spec(s, "30_features", "features", settings, _rows(s))
 
 
 def tunings(s: Settings) -> dict[str, ArtifactSpec]:
@@ -165,6 +166,7 @@ def blend(s: Settings) -> ArtifactSpec:
     """60_blend."""
     inputs = {spec.name: digest(spec) for spec in fits(s).values()} | _rows(s)
     settings: dict[str, Any] = {"method": s.blend.method, "rules": s.rules, "models": s.models}
+    settings["slates"] = s.blend.slates
     if not s.official:
         inputs["features"] = digest(features(s))
     if s.blend.external:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.gpu.parts import PARTS
-from cv.blend import BLENDERS_BY_NAME
+from cv.blenders.registry import BLENDERS_BY_NAME
 from features.errors import InputError
 from pipeline import graph
 from pipeline.config import paths

@@ -100,8 +100,10 @@ def test_a_feature_a_network_part_and_a_blender_are_added_by_the_steps_of_the_pa
     (models / "toy.toml").write_text(block('interest = "din"'), encoding="utf-8")
 
     blender = block("def _median")
-    insert(copy / "cv" / "blend.py", "BLENDERS_BY_NAME = {", f"{blender}\n")
-    insert(copy / "cv" / "blend.py", "        HILL_CLIMBING,\n", "        LOGIT_MEDIAN,\n")
+    blenders = copy / "cv" / "blenders"
+    insert(blenders / "linear.py", "BEST_SINGLE = Blender", f"{blender}\n\n")
+    insert(blenders / "registry.py", "BEST_SINGLE, HILL", "LOGIT_MEDIAN, ")
+    insert(blenders / "registry.py", "        HILL_CLIMBING,\n", "        LOGIT_MEDIAN,\n")
     choices = copy / "pipeline" / "config" / "settings.py"
     insert(choices, '    "hill_climbing",\n', '    "logit_median",\n')
 

@@ -1,52 +1,80 @@
 """The blenders' scores beside the models' logits, and which of them is submitted."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import polars as pl
 
-from cv import blend
-from cv.blend import BLENDERS_BY_NAME, Inputs
+from cv.blenders.blender import Inputs
+from cv.blenders.registry import BLENDERS_BY_NAME
+from cv.nested import BlenderScore, winner
 from features.errors import InputError
 from features.table import KEYS
 from pipeline.blending.predictions import SUBMITTED
 
 
-def inputs(rows: pl.DataFrame, models: tuple[str, ...], features: pl.DataFrame | None) -> Inputs:
-    """What blenders read of `rows`: the models' logits, and the columns of 30_features."""
+def inputs(
+    rows: pl.DataFrame, logits: Mapping[str, np.ndarray], features: pl.DataFrame | None
+) -> Inputs:
+    """What blenders read of `rows`: logits by model, the columns of 30_features, and slates."""
     columns = [] if features is None else features.drop(KEYS).get_columns()
     for column in columns:
-        if column.name in models:
+        if column.name in logits:
             raise InputError(f"models: {column.name!r} is a column of 30_features: rename its TOML")
     return Inputs.of(
-        {model: rows[model].to_numpy() for model in models},
+        logits,
         {column.name: column.cast(pl.Float32).to_numpy() for column in columns},
+        rows["slate"].to_numpy(),
     )
 
 
-def choose(table: dict, method: str) -> dict:
-    """Which blender is submitted, and by what it was chosen: that AUC is optimistic."""
-    if list(table["blenders"]) == ["best_single"]:
-        return {"chosen": "best_single", "chosen_by": "official valid"}
+def choose(scores: list[BlenderScore], method: str) -> dict:
+    """Which blender is submitted, and by what it was chosen: that AUC is optimistic.
+
+    without_slates  the blender that would be submitted if none could use slates
+    """
+    alone = winner([score for score in scores if not score.uses_slates]).name
     if method == "best_single":
-        return {"chosen": method, "chosen_by": "settings, its network by out-of-fold AUC"}
-    if method != "auto":
-        return {"chosen": method, "chosen_by": "settings"}
-    rows = [
-        blend.BlenderScore(
-            name=name, mean=row["cv"], sd=row["sd"], folds=tuple(row["folds"]), weights=None
-        )
-        for name, row in table["blenders"].items()
-    ]
-    return {"chosen": blend.winner(rows).name, "chosen_by": "nested CV"}
+        chosen, by = method, "settings, its network by out-of-fold AUC"
+    elif method == "auto":
+        chosen, by = winner(scores).name, "nested CV"
+    else:
+        chosen, by = method, "settings"
+    uses_slates = BLENDERS_BY_NAME[chosen].uses_slates
+    return {
+        "chosen": chosen,
+        "chosen_by": by,
+        "uses_slates": uses_slates,
+        "without_slates": alone if uses_slates else chosen,
+    }
+
+
+def choose_on_valid() -> dict:
+    """The same in official mode, which blends nothing."""
+    name = "best_single"
+    return {
+        "chosen": name,
+        "chosen_by": "official valid",
+        "uses_slates": False,
+        "without_slates": name,
+    }
 
 
 def add_blends(
-    rows: pl.DataFrame, inputs: Inputs, weights: Mapping[str, Any], chosen: str
+    rows: pl.DataFrame, inputs: Iterable[Inputs], weights: Mapping[str, Any], chosen: str
 ) -> pl.DataFrame:
-    """`rows` with the score of every blender, and `probability`, the one that is submitted."""
-    scores = {
-        name: BLENDERS_BY_NAME[name].predict(fitted, inputs) for name, fitted in weights.items()
-    }
+    """`rows` with the score of every blender, and `probability`, the one that is submitted.
+
+    `inputs` describe the rows once for every fold, by the fits and features of that fold, as those
+    that blenders are fitted on. A score is the mean over folds; means of the inputs would be less
+    extreme than what the blenders have seen.
+    """
+    totals, n_folds = dict.fromkeys(weights, 0.0), 0
+    for of_fold in inputs:
+        n_folds += 1
+        for name, fitted in weights.items():
+            totals[name] = totals[name] + BLENDERS_BY_NAME[name].predict(fitted, of_fold)
+    scores = {name: total / n_folds for name, total in totals.items()}
     submitted = BLENDERS_BY_NAME[chosen].to_probability(scores[chosen])
     return rows.with_columns(**scores, **{SUBMITTED: submitted})

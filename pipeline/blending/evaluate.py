@@ -1,11 +1,14 @@
 """What 60_blend writes down about models and blenders: AUC, weights, importances.
 
 blend.json
-    models       {name: cv, sd, folds, valid; seeds: the same per seed, where there are several}
-    blenders     {name: cv, sd, folds, valid, valid_gain, models, weights or file}
+    models       {name: cv, sd, folds, cv_last, valid; one_fit: {columns, valid}, the mean AUC of
+                 its fits; seeds: the same per seed, where there are several}
+    blenders     {name: cv, sd, folds, cv_last, valid, valid_gain, models, weights or file, choice}
     importances  {column: gain} of the LightGBM stacker
-A gain is [AUC - AUC of best_single, low, high]: a 95 % interval, whole users resampled. In official
-mode no row of train is held out: cv, sd and folds are absent.
+A gain is [AUC - AUC of best_single, low, high]: a 95 % interval, whole users resampled. cv_last is
+cv on the rows of users' last events; it is absent where that is every row. choice has the numbers
+of cv.slates.choice, where a blender uses slates. In official mode no row of train is held out: cv,
+sd, folds and cv_last are absent.
 """
 
 from collections.abc import Mapping
@@ -14,39 +17,50 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from cv import blend, stacker
 from cv.auc import auc
-from cv.blend import Inputs
+from cv.blenders import stacker
+from cv.blenders.blender import Inputs
+from cv.blenders.linear import BEST_SINGLE
+from cv.blenders.registry import BLENDERS_BY_NAME
+from cv.blenders.stacker import Trees
+from cv.blenders.trees import LIGHTGBM
+from cv.blenders.within_slates import WithinSlates
 from cv.bootstrap import paired_bootstrap
-from pipeline.blending.predictions import Fits, models_of, single_seeds
+from cv.nested import BlenderScore, compare
+from pipeline.blending.predictions import Fits, fit_column, models_of, single_seeds
 
-BASE = blend.BEST_SINGLE.name
+BASE = BEST_SINGLE.name
 
 
 def nested(
-    oof: pl.DataFrame, valid: pl.DataFrame, fits: Fits, inputs: Inputs
-) -> tuple[dict, dict[str, Any]]:
-    """The table of blend.json, and the weights of every blender, fitted on all OOF rows.
+    oof: pl.DataFrame, valid: pl.DataFrame, fits: Fits, inputs: Inputs, slates: bool
+) -> tuple[dict, list[BlenderScore]]:
+    """The table of blend.json, and every blender's nested scores and weights.
 
     Models are evaluated by the AUC on each fold, blenders by nested folds: fitted on the other
-    folds' OOF rows. `inputs` are those of the rows `oof`.
+    folds' OOF rows. `inputs` are those of the rows `oof`. Blenders that use slates are tried only
+    where `slates` is set.
     """
     models = {}
     for model in models_of(fits):
-        models[model] = _fold_aucs(oof, model) | {"valid": _auc(valid, model)}
+        models[model] = _of_folds(oof, oof[model]) | {"valid": _auc(valid, model)}
+        single = [fit_column(*key) for key in fits if key[0] == model]
+        mean = float(np.mean([_auc(valid, column) for column in single]))
+        models[model]["one_fit"] = {"columns": single, "valid": mean}
         seeds = single_seeds(fits, model)
         if seeds:
             models[model]["seeds"] = {
-                seed: _fold_aucs(oof, column) | {"valid": _auc(valid, column)}
+                seed: _of_folds(oof, oof[column]) | {"valid": _auc(valid, column)}
                 for seed, column in seeds.items()
             }
     label, fold, user = (oof[name].to_numpy() for name in ("label", "fold", "user_id"))
-    rows = []
-    for row in blend.compare(inputs, label, fold, user):
-        print(f"60_blend {row.name} cv={row.mean:.5f}", flush=True)
-        rows.append(row)
-    blenders = {row.name: {"cv": row.mean, "sd": row.sd, "folds": list(row.folds)} for row in rows}
-    return {"models": models, "blenders": blenders}, {row.name: row.weights for row in rows}
+    tried = [b for b in BLENDERS_BY_NAME.values() if slates or not b.uses_slates]
+    scores = []
+    for score in compare(tried, inputs, label, fold, user):
+        print(f"60_blend {score.name} cv={score.mean:.5f}", flush=True)
+        scores.append(score)
+    blenders = {score.name: _of_folds(oof, pl.Series(score.scores)) for score in scores}
+    return {"models": models, "blenders": blenders}, scores
 
 
 def on_valid(valid: pl.DataFrame, fits: Fits) -> tuple[dict, dict[str, Any]]:
@@ -70,16 +84,21 @@ def add_weights(table: dict, weights: Mapping[str, Any], models: tuple[str, ...]
     """Add the models and weights of every blender; returns the stackers' texts by file name."""
     texts = {}
     for name, fitted in weights.items():
-        if isinstance(fitted, str):
-            texts[f"{name}.txt"] = fitted
-            used = [m for m in models if m in stacker.importances(fitted)]
-            table["blenders"][name] |= {"models": used, "file": f"{name}.txt"}
+        if isinstance(fitted, WithinSlates):
+            table["blenders"][name]["choice"] = fitted.choice._asdict()
+            fitted = fitted.base
+        if isinstance(fitted, Trees):
+            same = [file for file, text in texts.items() if text == fitted.text]
+            file = same[0] if same else f"{name}.txt"
+            texts[file] = fitted.text
+            used = [m for m in models if m in stacker.importances(fitted.text)]
+            table["blenders"][name] |= {"models": used, "file": file}
         else:
             by_model = dict(zip((*models, "intercept"), fitted.tolist(), strict=False))
             used = [model for model in models if by_model[model]]
             table["blenders"][name] |= {"models": used, "weights": by_model}
-    if blend.LIGHTGBM.name in weights:
-        table["importances"] = stacker.importances(weights[blend.LIGHTGBM.name])
+    if LIGHTGBM.name in weights:
+        table["importances"] = stacker.importances(weights[LIGHTGBM.name].text)
     return texts
 
 
@@ -89,10 +108,15 @@ def gain(rows: pl.DataFrame, name: str) -> list[float]:
     return list(paired_bootstrap(label, blended, base, user))
 
 
-def _fold_aucs(oof: pl.DataFrame, column: str) -> dict:
-    parts = oof.select("fold", "label", column).sort("fold").partition_by("fold")
-    folds = [_auc(part, column) for part in parts]
-    return {"cv": float(np.mean(folds)), "sd": float(np.std(folds, ddof=1)), "folds": folds}
+def _of_folds(oof: pl.DataFrame, score: pl.Series) -> dict:
+    """cv, sd, folds and cv_last of a score of the rows `oof`."""
+    rows = oof.select("fold", "label", "last", score=score).sort("fold")
+    folds = [_auc(part, "score") for part in rows.partition_by("fold")]
+    figures = {"cv": float(np.mean(folds)), "sd": float(np.std(folds, ddof=1)), "folds": folds}
+    last = rows.filter("last").partition_by("fold")
+    if not rows["last"].all() and all(part["label"].n_unique() == 2 for part in last):
+        figures["cv_last"] = float(np.mean([_auc(part, "score") for part in last]))
+    return figures
 
 
 def _auc(rows: pl.DataFrame, column: str) -> float:

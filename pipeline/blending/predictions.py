@@ -6,52 +6,87 @@ import numpy as np
 import polars as pl
 
 from cv.oof import assemble
-from features.store.store import Store
+from features.store.slates import slate_numbers
+from features.store.store import Split, Store
 
 Fits = dict[tuple[str, int, int], Path]  # (model, seed, fold) -> folder of 50_train
 SUBMITTED = "probability"  # the column of test.parquet that 70_submit submits
 
 
 def mean_logits(store: Store, fits: Fits) -> dict[str, pl.DataFrame]:
-    """valid (row_id, user_id, label), test (ID, user_id), each with a column of logits per model.
+    """valid (row_id, user_id, slate, label), test (ID, user_id, slate), and logits per model.
 
     A model's logit is the mean over its folds and seeds, float64. Where there are several seeds,
-    the mean over the folds of each stands beside it, as <model>-seed<s>.
+    the mean over the folds of each stands beside it, as <model>-seed<s>; where there are folds, so
+    does each fit, float32, as `fit_column` names it.
     """
     valid, test = store.valid, store.test
     row_id, label = np.arange(len(valid)), np.asarray(valid.label)
     tables = {
-        "valid": pl.DataFrame(
-            {"row_id": row_id, "user_id": np.asarray(valid.user), "label": label}
-        ),
-        "test": pl.DataFrame({"ID": np.asarray(test.id), "user_id": np.asarray(test.user)}),
+        "valid": pl.DataFrame({"row_id": row_id, **_decisions(valid), "label": label}),
+        "test": pl.DataFrame({"ID": np.asarray(test.id), **_decisions(test)}),
     }
     for name, rows in tables.items():
         ids = rows[rows.columns[0]]
+        single = {key: _logits(path / f"{name}.parquet", ids) for key, path in fits.items()}
         logits = {
-            (model, seed): mean([_logits(fits[key] / f"{name}.parquet", ids) for key in keys])
-            for (model, seed), keys in _by_seed(fits).items()
+            model_and_seed: mean([single[key] for key in keys])
+            for model_and_seed, keys in _by_seed(fits).items()
         }
-        tables[name] = rows.with_columns(**_columns(logits))
+        columns = _columns(logits)
+        columns |= {
+            fit_column(*key): one.cast(pl.Float32) for key, one in single.items() if key[2] >= 0
+        }
+        tables[name] = rows.with_columns(**columns)
     return tables
 
 
-def out_of_fold(store: Store, folds: Path, fits: Fits) -> pl.DataFrame:
-    """row_id, fold, user_id, label of the train rows, and logits of fits that did not see them.
+def fit_column(model: str, seed: int, fold: int) -> str:
+    """The column of one fit's logits."""
+    return f"{model}-seed{seed}-fold{fold}"
 
-    The columns of logits are those of `mean_logits`.
+
+def of_fold(rows: pl.DataFrame, fits: Fits, fold: int) -> dict[str, np.ndarray]:
+    """The logits (N,) float64 of every model by its fits of one fold: the mean over its seeds.
+
+    So are the out-of-fold logits of the train rows of this fold.
+    """
+    keys = [key for key in fits if key[2] == fold]
+    return {
+        model: mean(
+            [rows[fit_column(*key)].cast(pl.Float64) for key in keys if key[0] == model]
+        ).to_numpy()
+        for model in models_of(fits)
+    }
+
+
+def out_of_fold(store: Store, folds: Path, fits: Fits) -> pl.DataFrame:
+    """row_id, fold, user_id, slate, label, last of the train rows, and logits out of fold.
+
+    last says whether the row belongs to the user's last event: no row of the user has a longer
+    history. The columns of logits are the means of `mean_logits`, over fits that did not see the
+    row.
     """
     rows = pl.read_parquet(folds / "folds.parquet", glob=False).sort("row_id")
+    train = store.train
     rows = rows.with_columns(
-        user_id=pl.Series(np.asarray(store.train.user)),
-        label=pl.Series(np.asarray(store.train.label)),
+        **_decisions(train),
+        label=pl.Series(np.asarray(train.label)),
+        length=np.diff(store.offsets)[np.asarray(train.history)],
     )
+    is_last = pl.col("length") == pl.col("length").max().over("user_id")
+    rows = rows.with_columns(last=is_last).drop("length")
     logits = {}
     for model_and_seed, keys in _by_seed(fits).items():
         held_out = [pl.read_parquet(fits[key] / "held.parquet", glob=False) for key in keys]
         assembled = assemble(held_out, rows["row_id"].to_numpy())
         logits[model_and_seed] = assembled["logit"].cast(pl.Float64)
     return rows.with_columns(**_columns(logits))
+
+
+def _decisions(split: Split) -> dict[str, np.ndarray]:
+    """Whose rows they are, and which rows are candidates of one decision."""
+    return {"user_id": np.asarray(split.user), "slate": slate_numbers(split)}
 
 
 def models_of(fits: Fits) -> tuple[str, ...]:

@@ -12,7 +12,9 @@ from pipeline.config.redact import without_passwords
 from pipeline.config.schema import near
 from pipeline.config.settings import BLENDERS, Settings
 
-COLUMNS = ("row_id", "user_id", "ID", "fold", "label", "probability")  # beside logits, in 60_blend
+COLUMNS = (  # beside logits, in 60_blend
+    "row_id", "user_id", "ID", "slate", "fold", "label", "last", "probability"
+)  # fmt: skip
 
 
 def refuse(s: Settings) -> None:
@@ -95,6 +97,8 @@ def _blending(s: Settings) -> Iterator[str]:
             f"blend.method = {s.blend.method!r} needs out-of-fold rows, and folds.mode=official"
             " has none: use best_single"
         )
+    if s.blend.slates == "off" and s.blend.method.startswith("slate_"):
+        yield f"blend.method={s.blend.method} uses slates, and blend.slates=off forbids them"
     if not s.blend.external:
         for override in _typed(s, "blend.external_weight", "blend.external_mean"):
             yield f"{override}: not read without blend.external=FILE"

@@ -11,7 +11,7 @@ from features.sources.registry import DATA_SOURCES
 from models.settings import NetworkSettings
 
 Pruner = Literal["median", "hyperband", "wilcoxon", "none"]
-BlenderName = Literal[  # auto, and the names of cv.blend.BLENDERS_BY_NAME: a test compares
+BlenderName = Literal[  # auto, and the names in cv.blenders.registry: a test compares
     "auto",
     "best_single",
     "rank_mean",
@@ -20,6 +20,9 @@ BlenderName = Literal[  # auto, and the names of cv.blend.BLENDERS_BY_NAME: a te
     "logistic",
     "features_only",
     "lightgbm",
+    "slate_logistic",
+    "slate_lightgbm",
+    "slate_columns",
 ]
 PRUNERS: tuple[str, ...] = get_args(Pruner)
 BLENDERS: tuple[str, ...] = get_args(BlenderName)
@@ -146,6 +149,11 @@ class BlendSettings:
 
     method: Annotated[
         BlenderName, "The blender that makes the submission; auto takes the best by nested CV."
+    ] = "auto"
+    slates: Annotated[
+        Literal["auto", "off"],
+        "Whether a row's score may depend on the other rows of its slate (equal user and history);"
+        " auto tries it and judges it by nested CV, off forbids it.",
     ] = "auto"
     external: Annotated[
         str, "File (csv or zip) of somebody else's submission, mixed into the test scores."

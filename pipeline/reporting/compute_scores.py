@@ -10,7 +10,7 @@ from cv.auc import auc
 from pipeline.blending import evaluate
 from pipeline.blending.predictions import SUBMITTED
 
-COLUMNS = ("cv", "sd", "valid", "hidden", "valid_gain", "hidden_gain")
+COLUMNS = ("cv", "sd", "cv_last", "valid", "hidden", "valid_gain", "hidden_gain")
 BAYES = {"bayes": "click_probability", "bayes_slates": "click_probability_in_slate"}
 WITH_EXTERNAL = "with_external"
 
@@ -65,6 +65,10 @@ def _rows(table: dict) -> tuple[list[dict], dict[str, list[str]]]:
             one_seed = f"{name}, one seed"
             rows.append(_row(one_seed, _mean_of(list(seeds.values()))))
             columns[one_seed] = [f"{name}-seed{seed}" for seed in seeds]
+        if "one_fit" in evaluated:
+            one_fit = f"{name}, one fit"
+            rows.append(_row(one_fit, evaluated["one_fit"]))
+            columns[one_fit] = evaluated["one_fit"]["columns"]
     if "external" in table:
         rows.append(_row(WITH_EXTERNAL, {}))
         columns[WITH_EXTERNAL] = [SUBMITTED]

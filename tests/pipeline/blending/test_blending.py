@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from cv.auc import auc
+from cv.blenders.registry import BLENDERS_BY_NAME
 from cv.bootstrap import paired_bootstrap
 from features.store.store import Split
 from features.table import KEYS
@@ -20,9 +21,10 @@ N, MODELS, SEEDS, FOLDS = 600, ("qin", "din"), (0, 1), (0, 1, 2)
 
 
 def split(rng, n, first_user, **columns):
-    empty = np.zeros(n, np.int32)
-    user = first_user + np.arange(n) // 4
-    return Split(user=user, item=empty, likes=empty, views=empty, history=empty, **columns)
+    """Four rows a user: two with the history 0, one item long, then two with 1, three long."""
+    empty, row = np.zeros(n, np.int32), np.arange(n)
+    user, history = first_user + row // 4, (row % 4 >= 2).astype(np.int32)
+    return Split(user=user, item=empty, likes=empty, views=empty, history=history, **columns)
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +36,7 @@ def world(tmp_path_factory):
         train=split(rng, N, 0, label=label["train"]),
         valid=split(rng, N, 10_000, label=label["valid"]),
         test=split(rng, N, 20_000, id=np.arange(N) + 7),
+        offsets=np.array([0, 1, 4]),
     )
     fold = (store.train.user % len(FOLDS)).astype(np.int8)
     pl.DataFrame({"row_id": np.arange(N), "fold": fold}).write_parquet(folder / "folds.parquet")
@@ -66,7 +69,22 @@ def test_a_models_logit_is_the_mean_over_folds_and_seeds(world):
                 of_seed.append(np.mean(parts, 0))
                 np.testing.assert_allclose(rows[f"{model}-seed{seed}"], of_seed[-1], atol=1e-14)
             np.testing.assert_allclose(rows[model], np.mean(of_seed, 0), atol=1e-14)
-    assert tables["test"].columns[:2] == ["ID", "user_id"]
+    assert tables["test"].columns[:3] == ["ID", "user_id", "slate"]
+
+
+def test_the_logits_of_one_fold_are_means_over_seeds_of_its_fits(world):
+    """As the out-of-fold logits of its train rows are, on which blenders are fitted."""
+    rows = predictions.mean_logits(world.store, world.fits)["test"]
+    for k, model in product(FOLDS, MODELS):
+        single = [read(world.fits[model, s, k] / "test.parquet", "ID") for s in SEEDS]
+        want = np.mean(np.float32(single), 0, dtype=np.float64)
+        np.testing.assert_array_equal(predictions.of_fold(rows, world.fits, k)[model], want)
+
+
+def test_rows_are_marked_by_slate_and_by_the_users_last_event(world):
+    oof = predictions.out_of_fold(world.store, world.folder, world.fits)
+    assert oof["slate"].to_list() == (np.arange(N) // 2).tolist()
+    assert oof["last"].to_list() == (np.arange(N) % 4 >= 2).tolist()
 
 
 def test_out_of_fold_logits_are_means_over_seeds_of_fits_that_did_not_see_the_row(world):
@@ -81,7 +99,9 @@ def test_out_of_fold_logits_are_means_over_seeds_of_fits_that_did_not_see_the_ro
 
 def test_one_seed_has_no_columns_of_its_own(world):
     fits = {key: path for key, path in world.fits.items() if key[1] == 1}
-    assert predictions.mean_logits(world.store, fits)["valid"].columns[3:] == list(MODELS)
+    single = [predictions.fit_column(*key) for key in fits]
+    columns = predictions.mean_logits(world.store, fits)["valid"].columns
+    assert columns[4:] == [*MODELS, *single]
     assert predictions.single_seeds(fits, "qin") == {}
 
 
@@ -97,35 +117,85 @@ def blended(world, tmp_path_factory):
     out = tmp_path_factory.mktemp("blend")
     tables = predictions.mean_logits(world.store, world.fits)
     oof = predictions.out_of_fold(world.store, world.folder, world.fits)
-    inputs = blenders.inputs(oof, MODELS, features_of(N, 0))
-    table, weights = evaluate.nested(oof, tables["valid"], world.fits, inputs)
-    table |= blenders.choose(table, "logistic")
-    for i, (name, rows) in enumerate(tables.items()):
-        inputs = blenders.inputs(rows, MODELS, features_of(N, 1 + i))
-        tables[name] = blenders.add_blends(rows, inputs, weights, table["chosen"])
+    logits = {model: oof[model].to_numpy() for model in MODELS}
+    inputs = blenders.inputs(oof, logits, features_of(N, 0))
+    table, scores = evaluate.nested(oof, tables["valid"], world.fits, inputs, slates=True)
+    weights = {score.name: score.weights for score in scores}
+    table |= blenders.choose(scores, "logistic")
+    for i, name in enumerate(("test", "valid")):
+        rows = tables[name]
+        by_fold = [
+            blenders.inputs(
+                rows, predictions.of_fold(rows, world.fits, k), features_of(N, 10 * i + k)
+            )
+            for k in FOLDS
+        ]
+        tables[name] = blenders.add_blends(rows, by_fold, weights, table["chosen"])
     evaluate.add_valid_auc(table, tables["valid"])
     texts = evaluate.add_weights(table, weights, MODELS)
     (out / "blend.json").write_text(json.dumps(table))
     tables["test"].write_parquet(out / "test.parquet")
     hidden = out / "hidden_labels.parquet"
     pl.DataFrame({"ID": np.arange(N) + 7, "label": world.label["test"]}).write_parquet(hidden)
-    return SimpleNamespace(out=out, hidden=hidden, tables=tables, texts=texts, oof=oof)
+    return SimpleNamespace(
+        out=out, hidden=hidden, tables=tables, texts=texts, oof=oof, weights=weights, valid=by_fold
+    )
 
 
 def test_every_blender_has_an_auc_on_valid_and_lists_its_models_and_weights(blended):
     table = json.loads((blended.out / "blend.json").read_text())
-    assert list(table["blenders"]) == list(blenders.BLENDERS_BY_NAME)
+    assert list(table["blenders"]) == list(BLENDERS_BY_NAME)
+    assert table["uses_slates"] is False
+    assert table["without_slates"] == "logistic"
     assert table["blenders"]["best_single"]["models"] == ["qin"]
     assert table["blenders"]["features_only"]["models"] == []
     assert table["blenders"]["lightgbm"]["models"] == ["qin", "din"]
     assert set(table["blenders"]["logistic"]["weights"]) == {"qin", "din", "intercept"}
     assert set(table["importances"]) == {"qin", "din", "i_rate", "r_likes"}
-    assert set(blended.texts) == {"lightgbm.txt", "features_only.txt"}
-    assert table["blenders"]["lightgbm"]["file"] == "lightgbm.txt"
+    assert set(blended.texts) == {"lightgbm.txt", "features_only.txt", "slate_columns.txt"}
+    for name in ("lightgbm", "slate_lightgbm"):
+        assert table["blenders"][name]["file"] == "lightgbm.txt"
+    assert set(table["blenders"]["slate_logistic"]["weights"]) == {"qin", "din", "intercept"}
+    for name, figures in table["blenders"].items():
+        choice = set(figures.get("choice", {}))
+        assert choice == ({"temperature", "weight", "bias"} if "slate" in name else set())
     assert all(text.startswith("tree\n") for text in blended.texts.values())
     valid = blended.tables["valid"]
     for name, figures in table["blenders"].items():
         assert figures["valid"] == auc(valid["label"].to_numpy(), valid[name].to_numpy())
+
+
+def test_a_blender_reads_the_inputs_of_one_fold_at_a_time_and_its_scores_are_averaged(blended):
+    """Seen on the stacker: the mean of the inputs would be another score."""
+    rows, trees = blended.tables["valid"], BLENDERS_BY_NAME["lightgbm"]
+    fitted = blended.weights["lightgbm"]
+    want = np.mean([trees.predict(fitted, inputs) for inputs in blended.valid], 0)
+    np.testing.assert_array_equal(rows["lightgbm"], want)
+    logits = {model: rows[model].to_numpy() for model in MODELS}
+    mean_features = features_of(N, 10).with_columns(
+        i_rate=sum(features_of(N, 10 + k)["i_rate"] for k in FOLDS) / len(FOLDS)
+    )
+    of_means = trees.predict(fitted, blenders.inputs(rows, logits, mean_features))
+    assert np.abs(of_means - want).max() > 0.01
+
+
+def test_cv_on_last_events_and_one_fit_stand_beside_the_means(blended):
+    table = json.loads((blended.out / "blend.json").read_text())
+    last = blended.oof.filter("last")
+    for name in MODELS:
+        folds = [
+            auc(part["label"].to_numpy(), part[name].to_numpy())
+            for part in last.sort("fold").partition_by("fold")
+        ]
+        assert table["models"][name]["cv_last"] == pytest.approx(np.mean(folds), abs=1e-12)
+        single = [predictions.fit_column(name, s, k) for s, k in product(SEEDS, FOLDS)]
+        valid = blended.tables["valid"]
+        aucs = [auc(valid["label"].to_numpy(), valid[c].to_numpy()) for c in single]
+        assert table["models"][name]["one_fit"]["valid"] == pytest.approx(np.mean(aucs), abs=1e-12)
+    rows = {row["name"]: row for row in compute(blended.out, blended.hidden)["rows"]}
+    assert rows["qin, one fit"]["valid"] == table["models"]["qin"]["one_fit"]["valid"]
+    assert rows["qin, one fit"]["hidden"] < rows["qin"]["hidden"]
+    assert rows["qin"]["cv_last"] == table["models"]["qin"]["cv_last"]
 
 
 def test_gains_are_paired_bootstraps_against_the_best_single_network(blended, world):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import pytest
 
-from cv import blend
+from cv.blenders.registry import BLENDERS_BY_NAME
 from features.errors import InputError
 from features.settings import (
     ChallengeSettings,
@@ -195,7 +195,7 @@ def test_impossible_data_are_refused_by_name():
 
 
 def test_choices_that_settings_and_code_both_list_are_the_same():
-    assert ("auto", *blend.BLENDERS_BY_NAME) == BLENDERS
+    assert ("auto", *BLENDERS_BY_NAME) == BLENDERS
     assert set(Negatives.__args__) == set(release_rows.NEGATIVES)
     assert settings_of(SampleSettings)["plant"].choices == ("none", *planted_leaks.KINDS)
     assert settings_of(SampleSettings)["tags"].interval.low == sample_world.N_TOPICS

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from cv import blend, stacker
-from tests.cv.test_blend import stacked
+from cv.blenders import stacker
+from cv.blenders.trees import LIGHTGBM
+from tests.cv.blenders.test_blenders import stacked
 
 
 def test_the_number_of_trees_is_chosen_on_users_that_the_trees_did_not_see(monkeypatch):
@@ -17,11 +18,12 @@ def test_the_number_of_trees_is_chosen_on_users_that_the_trees_did_not_see(monke
 
     monkeypatch.setattr(stacker.lightgbm, "train", spy)
     inputs, label, _, user = stacked(n=2000)
-    text = stacker.fit(inputs.features, list(inputs.names), label, user)
+    fitted = stacker.fit(inputs.features, list(inputs.names), label, user)
     (n_fitted, most, (n_valid,)), (n_all, chosen, none) = fits
     assert (n_fitted, n_valid, n_all, none) == (1600, 400, 2000, [])
     assert most == stacker.MAX_TREES > chosen
-    assert text.count("\nTree=") == chosen
+    assert fitted.text.count("\nTree=") == chosen
+    assert fitted.held_out.sum() == len(fitted.held_out_score) == n_valid
 
 
 def test_equal_rows_give_a_stacker_of_equal_bytes_whatever_the_threads(monkeypatch):
@@ -29,21 +31,22 @@ def test_equal_rows_give_a_stacker_of_equal_bytes_whatever_the_threads(monkeypat
     texts = set()
     for threads in ("1", "2", "2"):
         monkeypatch.setattr(stacker, "_threads", lambda rows, n=int(threads): n)
-        text = stacker.fit(inputs.features, list(inputs.names), label, user)
+        text = stacker.fit(inputs.features, list(inputs.names), label, user).text
         texts.add(text.replace(f"[num_threads: {threads}]", ""))
     assert len(texts) == 1
 
 
 def test_a_stacker_read_back_from_its_text_scores_the_same():
     inputs, label, _, user = stacked(n=1000)
-    text = blend.LIGHTGBM.fit(inputs, label, user)
+    fitted = LIGHTGBM.fit(inputs, label, user)
+    text = fitted.text
     assert list(stacker.importances(text)) != list(inputs.names)
     assert set(stacker.importances(text)) == {*inputs.models, *inputs.names}
     gains = list(stacker.importances(text).values())
     assert gains == sorted(gains, reverse=True)
-    score = blend.LIGHTGBM.predict(text, inputs)
-    one_by_one = [blend.LIGHTGBM.predict(text, inputs.take([i]))[0] for i in range(20)]
+    score = LIGHTGBM.predict(fitted, inputs)
+    one_by_one = [LIGHTGBM.predict(fitted, inputs.take([i]))[0] for i in range(20)]
     assert np.array_equal(score[:20], one_by_one)
-    p = blend.LIGHTGBM.to_probability(score)
+    p = LIGHTGBM.to_probability(score)
     assert ((p > 0) & (p < 1)).all()
     assert abs(p.mean() - label.mean()) < 0.01

@@ -7,6 +7,8 @@ whatever the number of threads.
 Ke et al. 2017, "LightGBM: a highly efficient gradient boosting decision tree", NeurIPS.
 """
 
+from typing import NamedTuple
+
 import lightgbm
 import numpy as np
 
@@ -30,8 +32,21 @@ MANY_ROWS = 100_000  # with fewer, threads wait for each other longer than they 
 PARTS = 5  # of the users; the number of trees is chosen on one of them
 
 
-def fit(columns: np.ndarray, names: list[str], label: np.ndarray, user: np.ndarray) -> str:
-    """The model's text.
+class Trees(NamedTuple):
+    """Fitted trees, and what they score on rows that they have not seen.
+
+    text            LightGBM's model, fitted on all N rows
+    held_out        (N,) bool, the rows of the users that chose the number of trees
+    held_out_score  (n,) float64, their logits by trees that were fitted on the other rows
+    """
+
+    text: str
+    held_out: np.ndarray
+    held_out_score: np.ndarray
+
+
+def fit(columns: np.ndarray, names: list[str], label: np.ndarray, user: np.ndarray) -> Trees:
+    """Trees on the rows.
 
     columns (N, C) float32, NaN where unknown; names of the C columns; label (N,) 0 and 1;
     user (N,): a user's rows are held out together.
@@ -45,7 +60,9 @@ def fit(columns: np.ndarray, names: list[str], label: np.ndarray, user: np.ndarr
     stopped = lightgbm.train(settings, train, MAX_TREES, [valid], callbacks=[stop])
     all_rows = lightgbm.Dataset(columns, label, feature_name=names)
     text: str = lightgbm.train(settings, all_rows, stopped.best_iteration).model_to_string()
-    return text
+    threads = _threads(label)
+    score = stopped.predict(columns[held_out], raw_score=True, num_threads=threads)
+    return Trees(text, held_out, np.asarray(score))
 
 
 def predict(model: str, columns: np.ndarray) -> np.ndarray:

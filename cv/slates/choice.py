@@ -50,7 +50,8 @@ def fit_choice_model(z: np.ndarray, slate: np.ndarray, label: np.ndarray) -> Cho
     spread = float(rows.z.std()) or 1.0
 
     def model(point: np.ndarray) -> ChoiceModel:
-        log_temperature, log_weight, bias = np.clip(point, -20, [20, np.log(MOST_WEIGHT), 20])
+        most = [3, np.log(MOST_WEIGHT), 20]
+        log_temperature, log_weight, bias = np.clip(point, [-3, -20, -20], most)
         temperature = spread * float(np.exp(log_temperature))
         typical = np.exp(-np.mean(rows.z) / temperature) / max(rows.mean_size - 1, 1)
         return ChoiceModel(temperature, float(np.exp(log_weight) * typical), float(bias))
@@ -95,7 +96,9 @@ class _Sorted(NamedTuple):
         """(N,) in the sorted order."""
         s = self.z / model.temperature
         others = self._log_sum_of_others(s, self.second / model.temperature)
-        return model.bias + s - np.logaddexp(0, np.log(model.weight) + others)
+        with np.errstate(divide="ignore"):  # weight 0
+            log_weight = np.log(model.weight)
+        return model.bias + s - np.logaddexp(0, log_weight + others)
 
     def _log_sum_of_others(self, s: np.ndarray, second: np.ndarray) -> np.ndarray:
         """log Σ_{j != i} exp(s_j) (N,); -inf where there is no other row.
@@ -108,7 +111,7 @@ class _Sorted(NamedTuple):
         with np.errstate(divide="ignore"):
             others = top[self.nth] + np.log(total[self.nth] - share)
         finite = np.where(np.isfinite(second), second, 0)
-        rest = np.exp(s - finite[self.nth])
+        rest = np.exp(np.minimum(s - finite[self.nth], 0))
         rest[self.first] = 0
         with np.errstate(divide="ignore"):
             others[self.first] = finite + np.log(np.add.reduceat(rest, self.first))

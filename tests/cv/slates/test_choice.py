@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cv.auc import auc
-from cv.slates import ChoiceModel, fit_choice_model
+from cv.slates.choice import ChoiceModel, fit_choice_model
 
 RNG = np.random.default_rng(0)
 SLATES = 3000

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from cv.slate_metrics import clicked_first, grouped_auc, log_loss, slate_metrics
+from cv.slates.metrics import clicked_first, grouped_auc, log_loss, slate_metrics
 
 RNG = np.random.default_rng(1)
 GROUP = RNG.integers(0, 80, 600) * 7

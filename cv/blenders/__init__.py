@@ -1,0 +1,1 @@
+"""Blenders: one score of several models' logits and of tabular features."""

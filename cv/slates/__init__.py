@@ -1,0 +1,1 @@
+"""Slates: the rows of one user with one history, as candidates of one decision."""
