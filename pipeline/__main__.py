@@ -10,6 +10,7 @@ if __name__ == "__main__":
     signals.install()  # first: the other imports take long enough to be interrupted
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -24,6 +25,7 @@ from pipeline import graph
 from pipeline.artifacts import spec
 from pipeline.artifacts.json_files import read_json
 from pipeline.artifacts.spec import ArtifactSpec
+from pipeline.artifacts.verify import DamagedArtifact, verify
 from pipeline.config import listing
 from pipeline.config.settings import Settings
 from pipeline.reporting import leaderboard
@@ -49,6 +51,11 @@ def main() -> None:
         metavar="PREFIX",
         help="print every setting of this run, or those below PREFIX, such as qin.fit",
     )
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="first compare every byte of the finished results with the sha256 recorded for it",
+    )
     parser.add_argument("--download", action="store_true", help="fetch the competition's files")
     parser.epilog = f"stages: {' '.join(names)}"
     cli.main(parser, work)
@@ -68,6 +75,8 @@ def work(arguments) -> None:
     if LAST in chosen:
         leaderboard.read(graph.board(s))  # a broken one is refused at once
     again = [stage for stage in chosen if arguments.force and stage >= arguments.first]
+    if arguments.verify:
+        print(verified(s, again), flush=True)
     if arguments.dry_run:
         for stage in chosen:
             print(f"{stage} {'to build again' if stage in again else status(s, stage)}")
@@ -118,12 +127,41 @@ def is_done(s: Settings, stage: str) -> bool:
 def status(s: Settings, stage: str) -> str:
     """Up to date or to build, with the number of artifacts that are there already."""
     try:
-        done = [target.done for target in outputs(s, stage)]
+        there = [target.done for target in outputs(s, stage)]
     except spec.MissingArtifact:  # of a stage before it
         return "to build"
-    if all(done):
+    if all(there):
         return DONE
-    return f"to build, {sum(done)} of {len(done)} done" if any(done) else "to build"
+    return f"to build, {sum(there)} of {len(there)} done" if any(there) else "to build"
+
+
+def verified(s: Settings, again: list[str]) -> str:
+    """Check every byte of the results that this run would reuse; returns how many those are.
+
+    Raises DamagedArtifact with the names of all that are damaged.
+    """
+    checked, damaged = [], []
+    for target in (t for stage in graph.stages(s) if stage not in again for t in done(s, stage)):
+        try:
+            checked.append(verify(target.path, spec.record(target.path), at_most=math.inf))
+        except DamagedArtifact as error:
+            damaged.append((target.path, error))
+    if damaged:
+        more = "".join(f"; {path} is damaged too" for path, _ in damaged[1:])
+        raise DamagedArtifact(f"{damaged[0][1]}{more}")
+    files, size = (sum(counts) for counts in zip(*checked, strict=True)) if checked else (0, 0)
+    return (
+        f"verified {len(checked)} results, {files} files, {size / 1e6:.1f} MB:"
+        " every sha256 is the recorded one"
+    )
+
+
+def done(s: Settings, stage: str) -> list[ArtifactSpec]:
+    """The artifacts of a stage that are there."""
+    try:
+        return [target for target in outputs(s, stage) if target.done]
+    except spec.MissingArtifact:  # of a stage before it
+        return []
 
 
 def run(s: Settings, stage: str, force: bool, *options: str) -> None:

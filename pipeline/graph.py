@@ -17,7 +17,7 @@ from features.sources.registry import source_of
 from features.store import schema
 from features.store.hashing import sha256
 from models.settings import NetworkSettings
-from pipeline.artifacts.spec import ArtifactSpec, MissingArtifact, digest, record, require
+from pipeline.artifacts.spec import ArtifactSpec, MissingArtifact, digest, finished, record, require
 from pipeline.config import search_space
 from pipeline.config.choices import refuse
 from pipeline.config.networks import paper_settings
@@ -48,7 +48,7 @@ def challenge_files(s: Settings) -> dict[str, Path]:
         return schema.files(Path(s.data.dir), s.data.url)
     spec = data(s)
     assert spec is not None
-    return schema.files(require(spec) / "challenge")
+    return schema.files(finished(spec) / "challenge")
 
 
 def hidden_labels(s: Settings) -> Path | None:
@@ -57,7 +57,7 @@ def hidden_labels(s: Settings) -> Path | None:
     80_report alone reads them; to name the report, `report` hashes the file's bytes.
     """
     spec = data(s)
-    return None if spec is None else require(spec) / "hidden_labels.parquet"
+    return None if spec is None else finished(spec) / "hidden_labels.parquet"
 
 
 def store(s: Settings) -> ArtifactSpec:
@@ -125,7 +125,7 @@ def _best(s: Settings, model: str, spec: ArtifactSpec) -> NetworkSettings:
             f"train.settings=tuned, but {model} has no finished study of these settings: run"
             f" {tune_command(s)}"
         )
-    best = tomllib.loads((spec.path / "best.toml").read_text())
+    best = tomllib.loads((require(spec) / "best.toml").read_text())
     return checked(NetworkSettings, merge(asdict(paper_settings(model)), best), model)
 
 

@@ -10,6 +10,7 @@ import polars as pl
 from pipeline import graph
 from pipeline.config import load as load_config
 from submissions.check import check
+from tests.helpers.damage import flip
 from tests.helpers.tiny_runs import TINY, last_line, run
 from tests.helpers.worlds import tiny_challenge
 
@@ -94,6 +95,33 @@ def test_a_dry_run_lists_and_runs_nothing(first_run, overrides):
         "sample", *overrides, "--dry-run", "--from", "20_folds", "--to", "30_features", "--force"
     )
     assert output.splitlines() == ["20_folds to build again", "30_features to build again"]
+
+
+def test_bytes_that_changed_in_place_are_found(first_run, overrides):
+    s, dry = load_config.load("sample", overrides), ("--dry-run", "--verify")
+    assert "every sha256 is the recorded one" in run("sample", *overrides, *dry)
+    fit = next(iter(graph.fits(s).values())).path
+    places = {
+        graph.data(s).path: "hidden_labels.parquet",
+        graph.store(s).path: "train/label.npy",
+        graph.folds(s).path: "folds.parquet",
+        graph.features(s).path: "train.parquet",
+        fit: "held.parquet",
+        graph.submission(s).path: "submission.zip",
+    }
+    try:
+        for folder, name in places.items():
+            flip(folder / name)
+        found = run("sample", *overrides, *dry, code=2)
+        assert found.count("error: ") == 1
+        for folder in places:
+            assert f"{folder} is damaged" in found
+        at_use = run("sample", *overrides, "models=qin", code=2)  # a blend that is not there yet
+        assert f"{graph.store(s).path} is damaged: the sha256 of train/label.npy differs" in at_use
+    finally:
+        for folder, name in places.items():
+            flip(folder / name)
+    assert "verified" in run("sample", *overrides, *dry)
 
 
 def test_strict_rules_submit_one_network_of_the_official_split(first_run, overrides):

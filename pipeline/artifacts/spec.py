@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import InputError
+from pipeline.artifacts.verify import verify
 
 RECORD = "artifact.json"
 OLD_RECORD = "artefact.json"  # of older versions, whose results are never read
@@ -65,16 +66,23 @@ class ArtifactSpec:
             return False
 
 
-def require(spec: ArtifactSpec) -> Path:
+def finished(spec: ArtifactSpec) -> Path:
     """The folder of a finished artifact. Raises MissingArtifact, which names the stage to run."""
     if spec.done:
         return spec.path
     raise MissingArtifact(f"{spec.path} is missing; it is written by pipeline.{spec.stage}")
 
 
+def require(spec: ArtifactSpec) -> Path:
+    """As `finished`, to read its files: those that are checked at use have the recorded sha256."""
+    path = finished(spec)
+    verify(path, record(path))
+    return path
+
+
 def digest(spec: ArtifactSpec) -> str:
     """One sha256 for all files of a finished artifact."""
-    return record(require(spec))["digest"]
+    return record(finished(spec))["digest"]
 
 
 def record(path: Path) -> dict[str, Any]:
