@@ -17,7 +17,7 @@ from tests.helpers.worlds import tiny_challenge
 
 def test_the_last_line_is_a_summary_for_scripts(first_run, overrides):
     summary = last_line(first_run)
-    assert "is submitted, chosen by" in first_run.strip().splitlines()[-4]
+    assert "\n* is submitted, chosen by nested CV" in first_run
     report = Path(first_run.strip().splitlines()[-2].removeprefix("report: "))
     assert report.name == "report.html"
     assert report.stat().st_size < 2_000_000
