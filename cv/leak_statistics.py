@@ -7,7 +7,8 @@ columns that may legitimately predict the label:
     score     of a row: Σ (label - mean) / (n_v + PRIOR) over the n_v rows with the row's value v
     figure    AUC of the score, with an interval by resampled users
     expected  AUC that the same score would have if labels were draws from p; 1/2 without p
-    finding   the low end of the interval exceeds expected + MARGIN
+    finding   figure - 2 (figure - low end of the interval) exceeds expected + MARGIN: with so many
+              probes, the interval alone would lie above it by chance now and then
 
 Scores and p are fitted on other users: within train on the other folds, for valid on train.
 
@@ -16,11 +17,20 @@ What explains which column:
     item_id         popularity and the row's levels. Popularity is counted in the histories, which
                     are clicks too but hold no row's label; it may only raise the probability of a
                     click. An item that is clicked in rows but rare in histories stays unexplained:
-                    its rows were probably drawn from another population.
+                    its rows were probably drawn from another population. An item that is in no
+                    history at all is explained, so that it takes never_clicked to find such items
     level           popularity, likewise: levels are made from it
+    never_clicked   popularity, where an item in no history counts as one with a single entry
+    tag_order, content_sign    popularity, levels, number of tags and the item's own click rate in
+                    other users' rows: the item table must not know more of this row than they do
+    content_rate    the same, and the AUC of content_sign
     history_length  how well the target matches the history in content and tags, which may only
                     raise the probability: the longer the history, the better its best match
-    user_id, row_order, target_in_history    nothing
+    row_history     what history_length, target_in_history, target_in_other_history and
+                    near_duplicate look at
+    user_id         the remainder that user_modulo looks at
+    row_order       the user's number of rows
+    the others      nothing
 
 So popularity is explained however strong it is, and the threshold moves with it. MARGIN stands for
 what the interval does not cover: p is never complete, and a smaller effect is not worth a line.
@@ -40,7 +50,7 @@ DRAWS = 200  # of the bootstrap
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeFigure:
-    """A figure with its 95 % interval; a finding if the low end exceeds `threshold`."""
+    """A figure with its 95 % interval; a finding if it is far enough above `threshold`."""
 
     figure: float
     low: float
@@ -49,7 +59,7 @@ class ProbeFigure:
 
     @property
     def crossed(self) -> bool:
-        return self.low > self.threshold
+        return 2 * self.low - self.figure > self.threshold
 
 
 def smoothed_label_means(
@@ -82,11 +92,18 @@ def _smoothed(clicks: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def measure_auc(
-    label: np.ndarray, score: np.ndarray, user: np.ndarray, p: np.ndarray | None = None
+    label: np.ndarray,
+    score: np.ndarray,
+    user: np.ndarray,
+    p: np.ndarray | None = None,
+    known: float = 0.5,
 ) -> ProbeFigure:
-    """The AUC of `score` (N,); its threshold lies above 1/2 or, with p (N,), what p explains."""
+    """The AUC of `score` (N,); its threshold lies above `known` and, with p (N,), what p explains.
+
+    known: an AUC that was found before, such as that of a simpler score.
+    """
     figure, low, high = auc_interval(label, score, user, n=DRAWS)
-    expected = 0.5 if p is None else max(expected_auc(score, p), 0.5)
+    expected = known if p is None else max(expected_auc(score, p), known)
     return ProbeFigure(figure=figure, low=low, high=high, threshold=expected + MARGIN)
 
 

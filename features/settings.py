@@ -20,6 +20,16 @@ Plant = Literal[
     "shift",
     "user_overlap",
     "level_mismatch",
+    "never_clicked",
+    "tag_order",
+    "content_sign",
+    "content_rate",
+    "user_modulo",
+    "user_rows",
+    "user_copy",
+    "target_in_other_history",
+    "near_duplicate",
+    "row_history",
 ]
 PLANTS: tuple[str, ...] = get_args(Plant)
 Slates = Literal["independent", "one_click", "broken"]

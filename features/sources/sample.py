@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.settings import SampleSettings
-from features.sources import planted_leaks, sample_slates, sample_world
+from features.sources import planted_items, planted_leaks, sample_slates, sample_world
 from features.sources.sample_slates import Histories
 from features.sources.sample_world import (
     FRESH,
@@ -44,18 +44,21 @@ SHOWN = ["user_id", "item_seq", "item_id", "likes_level", "views_level"]
 
 def write(settings: SampleSettings, folder: Path) -> dict[str, int]:
     """Write the files of the module docstring; return the rows of each, by its stem."""
-    world = planted_leaks.plant_in_world(
-        settings.plant,
-        sample_world.make_world(settings.items, settings.tags, settings.seed),
-        settings.seed,
-    )
+    kind, seed = settings.plant, settings.seed
+    world = sample_world.make_world(settings.items, settings.tags, seed)
     n_users = settings.users + settings.valid_users + settings.test_users
-    everyone = np.random.default_rng([settings.seed, USERS, 0]).permutation(n_users)
+    everyone = np.random.default_rng([seed, USERS, 0]).permutation(n_users)
     train, valid, test = np.split(
         everyone + 1, [settings.users, settings.users + settings.valid_users]
     )
-    valid = planted_leaks.plant_in_users(settings.plant, train, valid)
-    rows = partial(impressions, settings, world, planted_leaks.Favoured.of(world, n_users))
+    valid = planted_leaks.plant_in_users(kind, train, valid)
+    favoured = planted_leaks.Favoured.of(world, n_users)
+    world = planted_leaks.plant_in_world(kind, world, seed, favoured)
+    rows = partial(impressions, settings, world, favoured)
+    if kind in planted_items.KINDS:
+        splits = ((TRAIN, train), (VALID, valid), (TEST, test))
+        labels = (table for split in splits for table in rows(*split))
+        world = planted_items.plant(kind, world, labels, seed)
     tables = {
         "challenge/train": only([*SHOWN, "label"], rows(TRAIN, train)),
         "challenge/valid": only([*SHOWN, "label"], rows(VALID, valid)),
@@ -102,6 +105,11 @@ def impressions(
         fresh = np.random.default_rng([settings.seed, FRESH, chunk]) if with_chances else None
         users = user_ids[start : start + USERS_PER_CHUNK]
         values, offsets = sample_world.draw_histories(world, rng, len(users))
+        if (stream, chunk) == (VALID, 0):
+            n_train = min(settings.users, USERS_PER_CHUNK)
+            values, offsets = planted_leaks.plant_in_histories(
+                settings.plant, world, settings.seed, (values, offsets), n_train
+            )
         histories = Histories(values, offsets, sample_world.padded(values, offsets))
         items, order, clicks = draw_clicks(settings.slates, world, histories, rng, fresh)
         user, item = order // items.shape[1], items.ravel()[order]
@@ -115,7 +123,7 @@ def impressions(
             **clicks,
         }
         n_rows += len(order)
-        columns = planted_leaks.plant_in_rows(settings.plant, columns, stream, favoured, rng)
+        columns = planted_leaks.plant_in_rows(settings.plant, columns, stream, world, favoured, rng)
         yield pa.table(columns | {"item_seq": lists(columns["item_seq"])})
 
 

@@ -12,12 +12,11 @@ from pipeline.probes.measurement import Measurement, findings
 from pipeline.probes.samples import FOLDS, Labels, Sample
 
 STEPS = (
-    items.item_id,
-    items.levels,
-    histories.length,
+    items.items,
     users.user_id,
-    histories.in_history,
+    users.row_count,
     users.order,
+    histories.histories,
 )
 
 
@@ -49,4 +48,5 @@ def measure(
     large = [pair for pair in pairs if min(sample.n_users for sample in pair) >= FOLDS]
     measurements += [splits.shift(store, *pair) for pair in progress(large, "15_probe shift")]
     measurements += [splits.overlap(store, a.name, b.name) for a, b in pairs]
+    measurements += [m for a, b in pairs if (m := splits.copied(store, a.name, b.name))]
     return measurements + [m for sample in samples for m in splits.mismatch(store, sample)]

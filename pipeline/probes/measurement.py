@@ -1,6 +1,6 @@
 """One measurement of 15_probe, as JSON and as the line that a person reads."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from cv.leak_statistics import ProbeFigure
 from pipeline.probes.messages import MESSAGES
@@ -15,17 +15,23 @@ class Measurement:
     where: str  # the split, or which share of which splits
     measured: ProbeFigure
     top: dict[str, float] | None = None  # columns by their share of the trees' gain
+    note: str = ""  # what the message says beside the figure
+
+    def with_note(self, note: str) -> "Measurement":
+        return replace(self, note=note)
 
     def as_json(self) -> dict:
         entry = {"name": self.probe, "column": self.column, "where": self.where}
         entry |= {name: round(value, 6) for name, value in asdict(self.measured).items()}
-        return entry | ({"top": self.top} if self.top else {})
+        entry |= {"top": self.top} if self.top else {}
+        return entry | ({"note": self.note} if self.note else {})
 
     def as_text(self) -> str:
         """One line: the figure with its interval, and what to do."""
         m = self.measured
         message, remedy = MESSAGES[self.probe]
         values = {"column": self.column, "where": self.where, "top": ", ".join(self.top or ())}
+        values["note"] = self.note
         where = "" if "{where}" in message else f" on {self.where}"
         return (
             f"{self.probe}: {message.format(**values)} {m.figure:.3f}"

@@ -13,6 +13,7 @@ from pipeline.probes.measurement import Measurement
 
 USERS = 50_000  # of each split, at most, that LightGBM and the bootstrap see
 FOLDS = 5
+COPIED_ITEMS = 4  # shorter histories may be equal by chance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +50,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """Train, and official valid without train's users; how well columns predict their labels.
+    """Train, and official valid without train's users or copies of them, and what predicts labels.
 
     Lists hold an array for each of `parts`: train's is fitted on the other folds, valid's on all of
     train.
@@ -63,7 +64,8 @@ class Labels:
     def of(cls, store: Store) -> "Labels":
         train = Sample.of(store, "train")
         fold = grouped_folds(train.split.user, train.split.label, FOLDS, seed=0)
-        valid = Sample.of(store, "valid", excluded=np.unique(store.train.user))
+        _, copied = copies(store, store.train, store.valid)
+        valid = Sample.of(store, "valid", excluded=np.union1d(store.train.user, copied))
         both_classes = len(np.unique(valid.split.label)) == 2
         return cls(store, [train, valid] if both_classes else [train], fold)
 
@@ -89,11 +91,34 @@ class Labels:
             train, self.parts[0].split.label, self.fold, others
         )
 
+    def rate_by_value(self, values: list[np.ndarray]) -> list[np.ndarray]:
+        """The click probability that `by_value` expects."""
+        rate = self.parts[0].split.label.mean()
+        return [np.clip(score + rate, 1e-6, 1 - 1e-6) for score in self.by_value(values)]
+
     def measure(
-        self, probe: str, column: str, scores: list, explanation: list | None = None
+        self,
+        probe: str,
+        column: str,
+        scores: list,
+        explanation: list | None = None,
+        known: list[float] | None = None,
     ) -> Iterator[Measurement]:
-        """The AUC of scores, each compared with what the probability `explanation` expects."""
+        """The AUC of scores, each compared with what the probability `explanation` expects.
+
+        known: AUCs that were found before.
+        """
         for i, part in enumerate(self.parts):
             p = None if explanation is None else explanation[i]
-            measured = leak_statistics.measure_auc(part.split.label, scores[i], part.split.user, p)
+            rows, base = part.split, 0.5 if known is None else known[i]
+            measured = leak_statistics.measure_auc(rows.label, scores[i], rows.user, p, base)
             yield Measurement(probe=probe, column=column, where=part.name, measured=measured)
+
+
+def copies(store: Store, one: Split, other: Split) -> tuple[np.ndarray, np.ndarray]:
+    """Users of the split `other` that `one` lacks, and those of them with a history of `one`."""
+    user, history = np.asarray(other.user), np.asarray(other.history)
+    new = ~np.isin(user, one.user)
+    long = np.diff(store.offsets)[history] >= COPIED_ITEMS
+    hit = new & long & np.isin(history, one.history)
+    return np.unique(user[new]), np.unique(user[hit])

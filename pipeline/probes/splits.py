@@ -13,7 +13,7 @@ from features.probe_columns import history_popularity, level_mismatch
 from features.store.store import Store
 from pipeline.probes.histories import MATCH
 from pipeline.probes.measurement import Measurement
-from pipeline.probes.samples import FOLDS, Sample
+from pipeline.probes.samples import FOLDS, Sample, copies
 
 SHIFTING = (history_length, row_levels, history_popularity, *MATCH)  # ids differ by design
 
@@ -36,6 +36,16 @@ def overlap(store: Store, a: str, b: str) -> Measurement:
     measured = leak_statistics.measure_share(np.isin(others, users), others)
     where = f"{b}'s users that are also in {a}"
     return Measurement(probe="user_overlap", column="user_id", where=where, measured=measured)
+
+
+def copied(store: Store, a: str, b: str) -> Measurement | None:
+    """The share of the users of `b` alone with a history of `a`: they may be users of `a`."""
+    users, found = copies(store, getattr(store, a), getattr(store, b))
+    if not len(users):
+        return None
+    measured = leak_statistics.measure_share(np.isin(users, found), users)
+    where = f"{b}'s users with a history of {a} under another id"
+    return Measurement(probe="user_copy", column="history", where=where, measured=measured)
 
 
 def mismatch(store: Store, sample: Sample) -> Iterator[Measurement]:
