@@ -20,7 +20,8 @@ from pipeline.config.load import load
 from tests.helpers.release import write_release
 
 HELPERS = {
-    "__init__", "registry", "sample_world", "sample_slates", "planted_leaks", "microlens_release",
+    "__init__", "registry", "sample_world", "sample_slates", "planted_leaks", "planted_items",
+    "planted_histories", "microlens_release",
 }  # fmt: skip
 
 
