@@ -71,13 +71,13 @@ class Blender:
     """One way to make one score of M logits and F features.
 
     fit             inputs, label (N,), user (N,) -> weights: an array with a number per model (M,)
-                    and perhaps an intercept (M + 1,), `Trees` or `WithinSlates`; only `predict`
-                    reads them
+                    and perhaps an intercept (M + 1,), `Trees`, `WithinSlates`, or two of these;
+                    only `predict` reads them
     predict         weights, inputs of n rows -> score (n,) float64
     to_probability  score (n,) -> [0, 1], in the same order
     uses_slates     whether the score of a row depends on the other rows of its slate
-    base            of a blender that builds upon another: the name of that one. Its `fit` is then
-                    fit(inputs, label, user, weights of the base)
+    bases           names of the blenders that this one builds upon; its `fit` is then
+                    fit(inputs, label, user, weights of the first, ...)
     """
 
     name: str
@@ -85,9 +85,8 @@ class Blender:
     predict: Callable[[Any, Inputs], np.ndarray]
     to_probability: Callable[[np.ndarray], np.ndarray] = expit
     uses_slates: bool = False
-    base: str | None = None
+    bases: tuple[str, ...] = ()
 
     def fit_after(self, fitted: Fitted, inputs: Inputs, label: np.ndarray, user: np.ndarray) -> Any:
-        """The weights; `fitted` holds those of its base, fitted on the same rows."""
-        base = () if self.base is None else (fitted[self.base],)
-        return self.fit(inputs, label, user, *base)
+        """The weights; `fitted` holds those of its bases, fitted on the same rows."""
+        return self.fit(inputs, label, user, *(fitted[base] for base in self.bases))

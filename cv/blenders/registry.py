@@ -10,8 +10,9 @@
     lightgbm        LightGBM on the logits and the features (Wolpert 1992, "Stacked generalization")
     slate_logistic  logistic, its score compared within the slate (cv.slates.choice)
     slate_lightgbm  lightgbm, its score compared within the slate
-    slate_columns   LightGBM that also sees each column of a row beside those of its slate's other
-                    rows (cv.slates.columns); then as slate_lightgbm
+    slate_ranker    LightGBM that learns which row of a slate is clicked (cv.slates.softmax), from
+                    the same columns and each beside the slate's best other row (cv.slates.columns)
+    slate_mean      mean of the log-odds of slate_lightgbm and slate_ranker
 
 To add a blender: a `Blender` in a file of this folder, an entry below, its name among the choices
 of `blend.method` (`BlenderName` in pipeline/config/settings.py), a line above, and a row in
@@ -21,7 +22,12 @@ docs/blending.md. tests/cv/blenders/test_blenders.py checks every blender and co
 from cv.blenders.blender import Blender
 from cv.blenders.linear import BEST_SINGLE, HILL_CLIMBING, LOGISTIC, LOGIT_MEAN, RANK_MEAN
 from cv.blenders.trees import FEATURES_ONLY, LIGHTGBM
-from cv.blenders.within_slates import SLATE_COLUMNS, SLATE_LIGHTGBM, SLATE_LOGISTIC
+from cv.blenders.within_slates import (
+    SLATE_LIGHTGBM,
+    SLATE_LOGISTIC,
+    SLATE_MEAN,
+    SLATE_RANKER,
+)
 
 BLENDERS_BY_NAME: dict[str, Blender] = {  # simplest first: of equal blenders the first is submitted
     blender.name: blender
@@ -35,6 +41,7 @@ BLENDERS_BY_NAME: dict[str, Blender] = {  # simplest first: of equal blenders th
         LIGHTGBM,
         SLATE_LOGISTIC,
         SLATE_LIGHTGBM,
-        SLATE_COLUMNS,
+        SLATE_RANKER,
+        SLATE_MEAN,
     )
 }

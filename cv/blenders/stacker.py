@@ -7,12 +7,14 @@ whatever the number of threads.
 Ke et al. 2017, "LightGBM: a highly efficient gradient boosting decision tree", NeurIPS.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import lightgbm
 import numpy as np
 
 from cv.folds import grouped_folds
+from cv.slates.softmax import SlateSoftmax
 
 SETTINGS = {
     "objective": "binary",
@@ -45,24 +47,54 @@ class Trees(NamedTuple):
     held_out_score: np.ndarray
 
 
-def fit(columns: np.ndarray, names: list[str], label: np.ndarray, user: np.ndarray) -> Trees:
+def fit(
+    columns: np.ndarray,
+    names: list[str],
+    label: np.ndarray,
+    user: np.ndarray,
+    slate: np.ndarray | None = None,
+) -> Trees:
     """Trees on the rows.
 
     columns (N, C) float32, NaN where unknown; names of the C columns; label (N,) 0 and 1;
-    user (N,): a user's rows are held out together.
+    user (N,): a user's rows are held out together. With slate (N,) int64, the trees minimise the
+    loss of the softmax over each slate (cv.slates.softmax), and their logits say no more than which
+    row of a slate is preferred.
     Raises InputError for fewer than PARTS users.
     """
-    settings = SETTINGS | {"num_threads": _threads(label)}
     held_out = grouped_folds(user, label, PARTS, seed=0) == 0
+    threads = _threads(label)
+    settings, metric = SETTINGS | {"num_threads": threads}, None
+    of_train, of_all = {}, {}
+    if slate is not None:
+        of_train = _within(label[~held_out], slate[~held_out])
+        of_all, metric = _within(label, slate), _loss_within(label[held_out], slate[held_out])
     train = lightgbm.Dataset(columns[~held_out], label[~held_out], feature_name=names)
     valid = lightgbm.Dataset(columns[held_out], label[held_out], reference=train)
     stop = lightgbm.early_stopping(PATIENCE, verbose=False)
-    stopped = lightgbm.train(settings, train, MAX_TREES, [valid], callbacks=[stop])
+    stopped = lightgbm.train(
+        settings | of_train, train, MAX_TREES, [valid], feval=metric, callbacks=[stop]
+    )
     all_rows = lightgbm.Dataset(columns, label, feature_name=names)
-    text: str = lightgbm.train(settings, all_rows, stopped.best_iteration).model_to_string()
-    threads = _threads(label)
+    fitted = lightgbm.train(settings | of_all, all_rows, stopped.best_iteration)
     score = stopped.predict(columns[held_out], raw_score=True, num_threads=threads)
-    return Trees(text, held_out, np.asarray(score))
+    return Trees(fitted.model_to_string(), held_out, np.asarray(score))
+
+
+def _within(label: np.ndarray, slate: np.ndarray) -> dict[str, Any]:
+    """Settings that train on the loss within slates."""
+    softmax = SlateSoftmax(label, slate)
+    return {
+        "objective": lambda score, _: softmax.gradient(score),
+        "metric": "None",
+        "feature_pre_filter": False,  # LightGBM refuses rows so few that no column could be split
+    }
+
+
+def _loss_within(label: np.ndarray, slate: np.ndarray) -> Callable:
+    """The same loss, as the metric that stops."""
+    softmax = SlateSoftmax(label, slate)
+    return lambda score, _: ("loss", softmax.loss(score), False)
 
 
 def predict(model: str, columns: np.ndarray) -> np.ndarray:

@@ -4,10 +4,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cv.blenders import stacker
 from cv.blenders.blender import Blender, Inputs
 from cv.blenders.linear import LOGISTIC
 from cv.blenders.stacker import Trees
-from cv.blenders.trees import LIGHTGBM, Columns, everything, trees
+from cv.blenders.trees import LIGHTGBM, Columns, everything
 from cv.slates import columns
 from cv.slates.choice import ChoiceModel, fit_choice_model
 
@@ -30,7 +31,7 @@ def within_slates(name: str, base: Blender) -> Blender:
     def predict(weights: WithinSlates, inputs: Inputs) -> np.ndarray:
         return weights.choice.log_odds(base.predict(weights.base, inputs), inputs.slate)
 
-    return Blender(name=name, fit=fit, predict=predict, base=base.name, uses_slates=True)
+    return Blender(name=name, fit=fit, predict=predict, bases=(base.name,), uses_slates=True)
 
 
 def _out_of_sample(base: Blender, weights: Any, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
@@ -43,24 +44,46 @@ def _out_of_sample(base: Blender, weights: Any, inputs: Inputs) -> tuple[np.ndar
     return base.predict(weights, inputs), np.ones(len(inputs), bool)
 
 
-def _beside_others(inputs: Inputs) -> Columns:
-    """The logits and features, and how each stands beside those of the slate's other rows."""
+def _beside_best(inputs: Inputs) -> Columns:
+    """The logits and features, and each beside the best of the slate's other rows."""
     matrix, names = everything(inputs)
-    beside = columns.beside_others(matrix, inputs.slate)
+    beside = columns.over_best(matrix, inputs.slate)
     return np.hstack([matrix, beside]), (*names, *columns.names(names))
 
 
-def slate_columns() -> Blender:
-    """Trees on `_beside_others`, their score compared within slates."""
-    alone = trees("slate_columns", _beside_others)
-    compared = within_slates("slate_columns", alone)
+def _fit_ranker(inputs: Inputs, label: np.ndarray, user: np.ndarray) -> WithinSlates:
+    matrix, names = _beside_best(inputs)
+    fitted = stacker.fit(matrix, list(names), label, user, inputs.slate)
+    score, rows = fitted.held_out_score, fitted.held_out
+    return WithinSlates(fitted, fit_choice_model(score, inputs.slate[rows], label[rows]))
 
-    def fit(inputs: Inputs, label: np.ndarray, user: np.ndarray) -> WithinSlates:
-        return compared.fit(inputs, label, user, alone.fit(inputs, label, user))
 
-    return Blender(name="slate_columns", fit=fit, predict=compared.predict, uses_slates=True)
+def _predict_ranker(weights: WithinSlates, inputs: Inputs) -> np.ndarray:
+    score = stacker.predict(weights.base.text, _beside_best(inputs)[0])
+    return weights.choice.log_odds(score, inputs.slate)
+
+
+def _pair(
+    inputs: Inputs, label: np.ndarray, user: np.ndarray, *weights: WithinSlates
+) -> tuple[WithinSlates, ...]:
+    return weights
+
+
+def _mean(weights: tuple[WithinSlates, WithinSlates], inputs: Inputs) -> np.ndarray:
+    of_lightgbm, of_ranker = weights
+    log_odds = SLATE_LIGHTGBM.predict(of_lightgbm, inputs), _predict_ranker(of_ranker, inputs)
+    return np.mean(log_odds, 0)
 
 
 SLATE_LOGISTIC = within_slates("slate_logistic", LOGISTIC)
 SLATE_LIGHTGBM = within_slates("slate_lightgbm", LIGHTGBM)
-SLATE_COLUMNS = slate_columns()
+SLATE_RANKER = Blender(
+    name="slate_ranker", fit=_fit_ranker, predict=_predict_ranker, uses_slates=True
+)
+SLATE_MEAN = Blender(
+    name="slate_mean",
+    fit=_pair,
+    predict=_mean,
+    bases=("slate_lightgbm", "slate_ranker"),
+    uses_slates=True,
+)

@@ -4,7 +4,7 @@ grouped_auc   GAUC: the AUC within each group, weighted by its rows; groups of o
               Zhou et al. 2018, "Deep interest network for click-through rate prediction", section
               6.2, weights a user by impressions.
 clicked_first share of slates whose highest score belongs to a clicked row; equal scores share it
-log_loss      mean over clicks of -log of the softmax over the click's slate, nats
+log_loss      of the softmax over each slate, nats: see cv.slates.softmax
 
 Slates of one row and slates without a click count in neither of the last two.
 """
@@ -12,6 +12,8 @@ Slates of one row and slates without a click count in neither of the last two.
 from typing import NamedTuple
 
 import numpy as np
+
+from cv.slates.softmax import SlateSoftmax
 
 
 class SlateMetrics(NamedTuple):
@@ -64,15 +66,7 @@ def clicked_first(label: np.ndarray, score: np.ndarray, slate: np.ndarray) -> fl
 
 def log_loss(label: np.ndarray, z: np.ndarray, slate: np.ndarray) -> float:
     """See the module docstring."""
-    nth, counted = _counted(label, slate)
-    if not counted.any():
-        return float("nan")
-    z = np.asarray(z, np.float64)
-    top = np.full(len(counted), -np.inf)
-    np.maximum.at(top, nth, z)
-    log_sum = top + np.log(np.bincount(nth, np.exp(z - top[nth])))
-    clicks = (np.asarray(label) == 1) & counted[nth]
-    return float(np.mean((log_sum[nth] - z)[clicks]))
+    return SlateSoftmax(label, slate).loss(z)
 
 
 def _counted(label: np.ndarray, slate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -82,24 +82,32 @@ def add_valid_auc(table: dict, valid: pl.DataFrame) -> None:
 
 def add_weights(table: dict, weights: Mapping[str, Any], models: tuple[str, ...]) -> dict[str, str]:
     """Add the models and weights of every blender; returns the stackers' texts by file name."""
-    texts = {}
+    texts: dict[str, str] = {}
     for name, fitted in weights.items():
-        if isinstance(fitted, WithinSlates):
-            table["blenders"][name]["choice"] = fitted.choice._asdict()
-            fitted = fitted.base
-        if isinstance(fitted, Trees):
-            same = [file for file, text in texts.items() if text == fitted.text]
-            file = same[0] if same else f"{name}.txt"
-            texts[file] = fitted.text
-            used = [m for m in models if m in stacker.importances(fitted.text)]
-            table["blenders"][name] |= {"models": used, "file": file}
-        else:
-            by_model = dict(zip((*models, "intercept"), fitted.tolist(), strict=False))
-            used = [model for model in models if by_model[model]]
-            table["blenders"][name] |= {"models": used, "weights": by_model}
+        table["blenders"][name] |= _described(name, fitted, models, texts)
     if LIGHTGBM.name in weights:
         table["importances"] = stacker.importances(weights[LIGHTGBM.name].text)
     return texts
+
+
+def _described(name: str, fitted: Any, models: tuple[str, ...], texts: dict[str, str]) -> dict:
+    """The models and weights of a blender; adds the trees that no other blender has to `texts`."""
+    if isinstance(fitted, tuple) and not isinstance(fitted, (Trees, WithinSlates)):
+        parts = [_described(name, part, models, texts) for part in fitted]
+        used = [model for model in models if any(model in part["models"] for part in parts)]
+        shares = dict.fromkeys(BLENDERS_BY_NAME[name].bases, 1 / len(parts))
+        return {"models": used, "weights": shares}
+    if isinstance(fitted, WithinSlates):
+        base = _described(name, fitted.base, models, texts)
+        return base | {"choice": fitted.choice._asdict()}
+    if isinstance(fitted, Trees):
+        same = [file for file, text in texts.items() if text == fitted.text]
+        file = same[0] if same else f"{name}.txt"
+        texts[file] = fitted.text
+        names = stacker.importances(fitted.text)
+        return {"models": [model for model in models if model in names], "file": file}
+    by_model = dict(zip((*models, "intercept"), fitted.tolist(), strict=False))
+    return {"models": [model for model in models if by_model[model]], "weights": by_model}
 
 
 def gain(rows: pl.DataFrame, name: str) -> list[float]:

@@ -22,7 +22,8 @@ BlenderName = Literal[  # auto, and the names in cv.blenders.registry: a test co
     "lightgbm",
     "slate_logistic",
     "slate_lightgbm",
-    "slate_columns",
+    "slate_ranker",
+    "slate_mean",
 ]
 PRUNERS: tuple[str, ...] = get_args(Pruner)
 BLENDERS: tuple[str, ...] = get_args(BlenderName)

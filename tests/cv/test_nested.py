@@ -8,7 +8,7 @@ from cv.blenders.blender import Blender
 from cv.blenders.linear import HILL_CLIMBING, LOGISTIC, LOGIT_MEAN
 from cv.blenders.registry import BLENDERS_BY_NAME
 from cv.blenders.trees import FEATURES_ONLY, LIGHTGBM
-from cv.blenders.within_slates import SLATE_COLUMNS, SLATE_LIGHTGBM
+from cv.blenders.within_slates import SLATE_LIGHTGBM, SLATE_RANKER
 from cv.nested import BlenderScore, compare, winner
 from tests.helpers.stacking import inputs_of, sample, stacked
 
@@ -130,7 +130,7 @@ def test_of_one_click_a_slate_the_slate_gains_and_is_chosen():
 def test_of_independent_labels_no_blender_that_uses_slates_is_chosen(seed):
     """Though each of them is tried; the softmax over the slate would lose much."""
     inputs, label, fold, user = stacked(n=6000, seed=seed)
-    tried = [LIGHTGBM, SLATE_LIGHTGBM, SLATE_COLUMNS]
+    tried = [LIGHTGBM, SLATE_LIGHTGBM, SLATE_RANKER]
     scores = list(compare(tried, inputs, label, fold, user))
     mean = {s.name: s.mean for s in scores}
     assert winner(scores).name == "lightgbm"

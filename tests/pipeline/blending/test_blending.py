@@ -152,13 +152,19 @@ def test_every_blender_has_an_auc_on_valid_and_lists_its_models_and_weights(blen
     assert table["blenders"]["lightgbm"]["models"] == ["qin", "din"]
     assert set(table["blenders"]["logistic"]["weights"]) == {"qin", "din", "intercept"}
     assert set(table["importances"]) == {"qin", "din", "i_rate", "r_likes"}
-    assert set(blended.texts) == {"lightgbm.txt", "features_only.txt", "slate_columns.txt"}
+    assert set(blended.texts) == {"lightgbm.txt", "features_only.txt", "slate_ranker.txt"}
     for name in ("lightgbm", "slate_lightgbm"):
         assert table["blenders"][name]["file"] == "lightgbm.txt"
     assert set(table["blenders"]["slate_logistic"]["weights"]) == {"qin", "din", "intercept"}
     for name, figures in table["blenders"].items():
         choice = set(figures.get("choice", {}))
-        assert choice == ({"temperature", "weight", "bias"} if "slate" in name else set())
+        compared = "slate" in name and name != "slate_mean"
+        assert choice == ({"temperature", "weight", "bias"} if compared else set())
+    assert table["blenders"]["slate_mean"]["weights"] == {
+        "slate_lightgbm": 0.5,
+        "slate_ranker": 0.5,
+    }
+    assert table["blenders"]["slate_mean"]["models"] == ["qin", "din"]
     assert all(text.startswith("tree\n") for text in blended.texts.values())
     valid = blended.tables["valid"]
     for name, figures in table["blenders"].items():
