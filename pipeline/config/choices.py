@@ -15,6 +15,7 @@ from pipeline.config.settings import BLENDERS, Settings
 COLUMNS = (  # beside logits, in 60_blend
     "row_id", "user_id", "ID", "slate", "fold", "label", "last", "probability"
 )  # fmt: skip
+OTHER_ROWS = "other rows are not among a row's given features"
 
 
 def refuse(s: Settings) -> None:
@@ -130,8 +131,13 @@ def _strict(s: Settings) -> Iterator[str]:
     """What the challenge's rules for Task 2 exclude: one network, the given split, no ensemble."""
     if s.folds.mode == "kfold":
         yield "rules=strict refuses folds.mode=kfold: train on the given split (official)"
-    if s.blend.method not in ("auto", "best_single"):
+    if s.blend.method.startswith("slate_"):
+        yield f"rules=strict refuses blend.method={s.blend.method}: {OTHER_ROWS}"
+    elif s.blend.method not in ("auto", "best_single"):
         yield f"rules=strict refuses blend.method={s.blend.method}: no ensembles"
+    if s.blend.slates == "auto":
+        for override in _typed(s, "blend.slates"):
+            yield f"rules=strict refuses {override}: {OTHER_ROWS}"
     if s.blend.external:
         yield "rules=strict refuses blend.external: a mean of two submissions is an ensemble"
     if len(s.train.seeds) > 1:
@@ -141,6 +147,8 @@ def _strict(s: Settings) -> Iterator[str]:
     if s.prepare.codes:
         yield f"rules=strict refuses prepare.codes={s.prepare.codes}: only the given features"
     for model, network in s.networks.items():
+        if network.fit.loss == "listwise":
+            yield f"rules=strict refuses {model}.fit.loss=listwise: {OTHER_ROWS}"
         if network.item_levels:
             yield (
                 f"rules=strict refuses {model}.item_levels: levels of history items are not among"

@@ -8,6 +8,7 @@ import pytest
 from features.errors import InputError
 from pipeline.config import load as load_config
 from pipeline.config import paths
+from pipeline.config.choices import OTHER_ROWS
 from pipeline.config.load import load
 from pipeline.config.networks import model_names
 
@@ -97,6 +98,15 @@ def test_every_problem_is_reported_at_once_with_the_nearest_key():
         (["rules=strict", "qin.item_levels=true"], "rules=strict refuses qin.item_levels: levels"),
         (["rules=strict", "blend.method=lightgbm"], "rules=strict refuses blend.method=lightgbm"),
         (["rules=strict", "blend.external=x.csv"], "rules=strict refuses blend.external"),
+        (["rules=strict", "blend.slates=auto"], f"refuses blend.slates=auto: {OTHER_ROWS}"),
+        (
+            ["rules=strict", "blend.method=slate_columns"],
+            f"rules=strict refuses blend.method=slate_columns: {OTHER_ROWS}",
+        ),
+        (
+            ["rules=strict", "network.fit.loss=listwise", "models=qin,din"],
+            f"refuses din.fit.loss=listwise: {OTHER_ROWS}; rules=strict refuses qin.fit.loss=listw",
+        ),
         (
             ["blend.external=x.csv", "blend.external_weight=1"],
             "blend.external_weight = 1.0 must be a number in (0, 1)",
@@ -161,7 +171,7 @@ def test_an_override_may_change_a_networks_parts_whatever_the_profile_sets():
 
 
 def test_strict_rules_train_on_the_official_split():
-    assert load("sample", ["rules=strict"]).official
+    assert load("sample", ["rules=strict", "blend.slates=off"]).official
     assert not load("sample", []).official
 
 
