@@ -75,7 +75,9 @@ def probe(s: Settings) -> ArtifactSpec:
 
 def folds(s: Settings) -> ArtifactSpec:
     """20_folds."""
-    settings = {"mode": "official"} if s.official else {"n": s.folds.n, "seed": s.folds.seed}
+    settings: dict[str, Any] = (
+        {"mode": "official"} if s.official else {"n": s.folds.n, "seed": s.folds.seed}
+    )
     if s.chooses_by_stop_users:
         settings["stop_parts"] = s.folds.stop_parts
     name = "official" if s.official else f"kfold{s.folds.n}"
