@@ -1,5 +1,6 @@
 """15_probe names every planted leak and nothing else, and names nothing in a clean sample."""
 
+import functools
 import itertools
 import json
 from dataclasses import replace
@@ -11,41 +12,27 @@ import pytest
 from cv import leak_statistics, probe_trees
 from cv.auc import auc
 from features.probe_columns import level_mismatch, row_order
-from features.settings import SampleSettings
-from features.sources import planted_leaks, sample
-from features.store import prepare, schema
-from features.store.store import Store, open_store
+from features.sources import planted_leaks, sample_world
 from pipeline.probes import histories, items, samples, users
-from pipeline.probes import leaks as probes
 from pipeline.probes.measurement import findings
-
-SIZE = {"users": 1200, "valid_users": 300, "test_users": 500, "items": 400, "tags": 60}
-
-
-def quiet(steps, _):
-    return steps
+from tests.helpers.planted_stores import names, probed, sample_store
 
 
-def world(folder, **settings) -> Store:
-    """The store of a sample."""
-    sample.write(SampleSettings(**SIZE | settings), folder / "world")
-    (folder / "store").mkdir()
-    prepare.write_store(folder / "store", schema.files(folder / "world/challenge"), False)
-    return open_store(folder / "store")
-
-
-def names(result: dict) -> list[str]:
-    return [finding["name"] for finding in result["findings"]]
+@pytest.fixture(scope="module", autouse=True)
+def each_world_is_made_once():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sample_world, "make_world", functools.cache(sample_world.make_world))
+        yield
 
 
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory):
-    return world(tmp_path_factory.mktemp("clean"))
+    return sample_store(tmp_path_factory.mktemp("clean"))
 
 
 @pytest.fixture(scope="module")
 def result(clean):
-    return probes.probe(clean, quiet)
+    return probed(clean)
 
 
 FAMILIES = {  # a step of 15_probe -> the plants that it names
@@ -62,15 +49,13 @@ FAMILIES = {  # a step of 15_probe -> the plants that it names
     ),
 }
 OF_SPLITS = ("shift", "user_overlap", "user_copy", "level_mismatch")
-FEW_ROWS = {"items": 1500}  # few rows per item, so that its click rate is much its own label
-SIZES = dict.fromkeys(("tag_order", "content_sign", "content_rate"), FEW_ROWS)
 
 
 @pytest.mark.parametrize(
     ("step", "kind"), [(step, kind) for step, kinds in FAMILIES.items() for kind in kinds]
 )
 def test_a_planted_leak_is_named_by_its_family_and_nothing_else(tmp_path, step, kind):
-    labels = samples.Labels.of(world(tmp_path, plant=kind, **SIZES.get(kind, {})))
+    labels = samples.Labels.of(sample_store(tmp_path, plant=kind))
     (finding,) = findings(list(step(labels)))
     assert finding.probe == kind
     assert finding.measured.threshold < finding.measured.low <= finding.measured.figure
@@ -80,7 +65,7 @@ def test_a_planted_leak_is_named_by_its_family_and_nothing_else(tmp_path, step, 
 
 @pytest.mark.parametrize("kind", OF_SPLITS)
 def test_a_planted_difference_of_splits_is_named_and_nothing_else(tmp_path, kind):
-    result = probes.probe(world(tmp_path, plant=kind), quiet)
+    result = probed(sample_store(tmp_path, plant=kind))
     assert names(result) == [kind]
 
 
@@ -94,13 +79,19 @@ def test_a_clean_sample_has_no_findings(result):
     assert all(m["low"] <= m["figure"] <= m["high"] for m in result["measured"])
 
 
+def test_a_world_of_slates_has_no_other_finding(tmp_path):
+    result = probed(sample_store(tmp_path, slates="broken"))
+    assert names(result) == ["slate"]
+    assert result["slates"]["train"]["rows"]["4"] > 0.9
+
+
 def test_the_same_store_gives_the_same_json(clean, result):
-    assert json.dumps(probes.probe(clean, quiet)) == json.dumps(result)
+    assert json.dumps(probed(clean)) == json.dumps(result)
 
 
 def test_at_most_so_many_users_are_probed_and_the_result_says_how_many(clean, monkeypatch):
     monkeypatch.setattr(samples, "USERS", 200)
-    users = probes.probe(clean, quiet)["users"]
+    users = probed(clean)["users"]
     assert users["train"] == {"of": 1200, "probed": 200, "rows": 800}
     assert users["valid"] == {"of": 300, "probed": 200, "rows": 800}
 
