@@ -14,6 +14,7 @@ slates to the network's first row, with its 95 % interval over users and seeds (
 """
 
 import argparse
+import math
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -24,6 +25,7 @@ import polars as pl
 
 from bench.output import mean_and_sd, table_header, table_row
 from cv.auc import auc
+from cv.slates.choice import ChoiceModel
 from cv.trainings import training_bootstrap
 from features.errors import InputError
 from features.store.slates import slate_numbers
@@ -34,6 +36,9 @@ from pipeline.artifacts.spec import RECORD
 from pipeline.config.schema import checked
 from pipeline.config.tables import flat
 from pipeline.runtime.cli import exit_code
+
+WEIGHT = 1e300
+SOFTMAX = ChoiceModel(temperature=1, weight=WEIGHT, bias=math.log(WEIGHT))  # but for rounding
 
 
 class FitScores(NamedTuple):
@@ -65,7 +70,7 @@ def compare(arguments: argparse.Namespace) -> None:
     for network in dict.fromkeys(fit.network for fit in fits):
         groups = grouped([fit for fit in fits if fit.network == network])
         within = {
-            name: {seed: within_slates(logit, slate) for seed, logit in by_seed.items()}
+            name: {seed: SOFTMAX.log_odds(logit, slate) for seed, logit in by_seed.items()}
             for name, by_seed in groups.items()
         }
         first = next(iter(within.values()))
@@ -103,27 +108,6 @@ def difference(
     scores = [np.stack([of[seed] for seed in shared], axis=1) for of in (ours, first)]
     found = training_bootstrap(label, *scores, user)
     return f"{found.estimate:+.5f}, {found.low:+.5f} to {found.high:+.5f} ({found.covers})"
-
-
-def within_slates(logit: np.ndarray, slate: np.ndarray) -> np.ndarray:
-    """Scores (N,) float64, see above; +inf for rows that are alone.
-
-    Shapes: logit (N,); slate (N,) int64, the number of each row's slate
-    """
-    order = np.lexsort((logit, slate))  # slate by slate, the highest logit last
-    _, begin, size = np.unique(slate[order], return_index=True, return_counts=True)
-    own = logit[order].astype(np.float64)
-    last = begin + size - 1
-    first = np.repeat(own[last], size)
-    of_first = np.exp(own - first)
-    of_first[last] = 0  # what the highest leaves out is summed apart, or it would cancel
-    others = np.add.reduceat(of_first, begin)
-    rest = 1 + np.repeat(others, size) - of_first
-    rest[last] = others
-    score = np.empty_like(own)
-    with np.errstate(divide="ignore"):
-        score[order] = own - first - np.log(rest)
-    return score
 
 
 def read(fit: Path, n_rows: int) -> FitScores:
