@@ -91,7 +91,7 @@ def _within(label: np.ndarray, slate: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _loss_within(label: np.ndarray, slate: np.ndarray) -> Callable:
+def _loss_within(label: np.ndarray, slate: np.ndarray) -> Callable[..., tuple[str, float, bool]]:
     """The same loss, as the metric that stops."""
     softmax = SlateSoftmax(label, slate)
     return lambda score, _: ("loss", softmax.loss(score), False)
