@@ -20,9 +20,11 @@ def test_the_stacker_reads_one_folds_logits_and_features_at_a_time(first_run, ov
         fits = [path for key, path in graph.fits(s).items() if key[2] == k]
         logits = [
             rows.select("ID")
-            .join(pl.read_parquet(fit.path / "test.parquet", glob=False), on="ID", maintain_order="left")[
-                "logit"
-            ]
+            .join(
+                pl.read_parquet(fit.path / "test.parquet", glob=False),
+                on="ID",
+                maintain_order="left",
+            )["logit"]
             .to_numpy()
             for fit in fits
         ]
