@@ -1,8 +1,10 @@
 """70_submit: the submitted score as the leaderboard wants it, joined by ID and checked.
 
-reads   artifacts/<profile>/60_blend/; test.parquet of the challenge, for its IDs and their order
+reads   artifacts/<profile>/60_blend/; test.parquet of the challenge, for its IDs and their order;
+        the fits' learning curves, where official valid chose the epochs
 writes  submissions/<profile>/<rules>-<hash>/prediction.csv (ID,Task2), submission.zip with it at
-        the root, manifest.json (rules, profile, settings, commit, runs, CV, valid)
+        the root, manifest.json (rules, profile, settings, commit, runs, CV, valid, and
+        what a test set like official valid would give, see cv/forecast.py)
 run     python -m pipeline.70_submit PROFILE [key=value ...]
 """
 
@@ -12,12 +14,14 @@ if __name__ == "__main__":
     signals.install()  # first: the other imports take long enough to be interrupted
 
 import json
+from pathlib import Path
+from statistics import fmean
 
 import polars as pl
 
 from pipeline import graph
 from pipeline.artifacts import provenance
-from pipeline.artifacts.spec import require
+from pipeline.artifacts.spec import record, require
 from pipeline.artifacts.store import ArtifactWriter
 from pipeline.blending import predictions
 from pipeline.config.settings import Settings
@@ -36,7 +40,8 @@ def work(s: Settings, out: ArtifactWriter) -> dict:
     checked = write_submission(out.path, scores, graph.challenge_files(s)["test"])
     for warning in checked.warnings:
         print(f"70_submit warning: {warning}")
-    manifest = manifest_of(s, json.loads((folder / "blend.json").read_text()))
+    blend = json.loads((folder / "blend.json").read_text())
+    manifest = manifest_of(s, blend) | {"forecast": forecast_of(s, folder, blend)}
     (out / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
     return {"rows": checked.rows, "tied": f"{checked.tied:.2%}"}
 
@@ -62,6 +67,45 @@ def manifest_of(s: Settings, blend: dict) -> dict:
         "cv": None if external else submitted.get("cv"),
         "valid": None if external else submitted["valid"],
     }
+
+
+def forecast_of(s: Settings, folder: Path, blend: dict) -> dict | None:
+    """The forecast of the submitted score; None where a file that nothing validated is in it."""
+    if "external" in blend:
+        return None
+    from cv.forecast import forecast  # torch: --help does without it
+
+    valid = pl.read_parquet(folder / "valid.parquet", glob=False)
+    users = pl.read_parquet(folder / "test.parquet", columns=["user_id"], glob=False)
+    label, score, user = (
+        valid[name].to_numpy() for name in ("label", predictions.SUBMITTED, "user_id")
+    )
+    choices = choices_of(s, blend) if s.official else []
+    return forecast(label, score, user, users["user_id"].n_unique(), choices)._asdict()
+
+
+def choices_of(s: Settings, blend: dict) -> list[list[float]]:
+    """AUCs on official valid of what it chose among: the networks, then the epochs of the best one.
+
+    Of the epochs, the best and the better of those beside it count: the others are no rivals. With
+    several seeds these are means over the seeds' fits.
+    """
+    models = blend["blenders"][blend["chosen"]]["models"]
+    curves = [
+        [epoch["score"] for epoch in record(require(fit))["report"]["epochs"]]
+        for key, fit in graph.fits(s).items()
+        if key[0] in models
+    ]
+    rivals = [_best_and_rival(curve) for curve in curves]
+    epochs = [fmean(column) for column in zip(*rivals, strict=True)]
+    return [[model["valid"] for model in blend["models"].values()], epochs]
+
+
+def _best_and_rival(curve: list[float]) -> tuple[float, float]:
+    """The highest AUC and the higher of those beside it; itself again where it stands alone."""
+    best = curve.index(max(curve))
+    beside = curve[max(best - 1, 0) : best] + curve[best + 1 : best + 2]
+    return curve[best], max(beside, default=curve[best])
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import json
 
 from features.errors import InputError
 from pipeline import graph
+from pipeline.artifacts.json_files import read_json
 from pipeline.artifacts.spec import require
 from pipeline.artifacts.store import ArtifactWriter
 from pipeline.config.settings import Settings
@@ -35,7 +36,8 @@ def work(
         raise InputError(f"--public {public:g}: expected an AUC between 0 and 1")
     submission, board = require(graph.submission(s)), graph.board(s)
     blend, hidden = require(graph.blend(s)), graph.hidden_labels(s)
-    scores = compute_scores.compute(blend, hidden, s.tuned, s.folds_choose_epochs)
+    forecast = read_json(submission / "manifest.json").get("forecast")  # of old ones: none
+    scores = compute_scores.compute(blend, hidden, s.tuned, s.folds_choose_epochs, forecast)
     leaderboard.record(board, submission, scores, public, sentence)
     if public is not None:
         print(f"80_report noted public={public:.5f} for {submission} in {board}")

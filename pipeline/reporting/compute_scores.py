@@ -20,8 +20,9 @@ def compute(
     hidden_labels: Path | None,
     tuned: tuple[str, ...] = (),
     folds_chose_epochs: bool = False,
+    forecast: dict | None = None,
 ) -> dict:
-    """The content of scores.json, see pipeline/reporting/scores.py for `folds_chose_epochs`.
+    """The content of scores.json, see pipeline/reporting/scores.py for the last arguments.
 
     `blend` is the folder of 60_blend, `hidden_labels` the file of the test labels (ID, label and,
     for the sample, the click probabilities); `tuned` are the networks that a study has tuned.
@@ -51,6 +52,7 @@ def compute(
         **bayes,
         "tuned": list(tuned),
         "folds_chose_epochs": folds_chose_epochs,
+        "forecast": forecast,
     }
 
 

@@ -9,6 +9,8 @@ scores.json
                the same given the whole slate; null where rows are independent or nothing is known
     tuned      networks whose settings a study chose, by the rows that CV (or valid) is computed on
     folds_chose_epochs  whether each fold chose the epochs of its own fits: folds.stop_users=0
+    forecast   {auc, low, high}: what a test set like official valid would give (cv/forecast.py);
+               null where the submission holds somebody else's file, or an older version made it
 A gain is [difference from best_single, low, high], as in pipeline/blending/evaluate.py.
 """
 
@@ -53,6 +55,16 @@ def tuning_bias(scores: dict) -> str:
     return (TUNED_CV if has_cv(scores) else TUNED_VALID).format(", ".join(scores["tuned"]))
 
 
+def forecast_sentence(scores: dict) -> str:
+    """What a test set like official valid would give; empty where nothing can be forecast."""
+    if scores["forecast"] is None:
+        return ""
+    return (
+        "On a test set like official valid this submission scores {auc:.4f}, 95 % between {low:.4f}"
+        " and {high:.4f}.".format(**scores["forecast"])
+    )
+
+
 def as_text(scores: dict) -> str:
     """The table for a terminal; `*` marks what is submitted."""
     width = max(16, *(len(row["name"]) for row in scores["rows"]))
@@ -66,7 +78,8 @@ def as_text(scores: dict) -> str:
         lines.append(f"  Bayes AUC: {rows_alone:.5f} by rows alone, {in_slates:.5f} with slates")
     lines += _gains(scores, width)
     lines.append(f"* is submitted, chosen by {scores['chosen_by']}.")
-    lines += [f"  {bias}" for bias in (epoch_bias(scores), tuning_bias(scores)) if bias]
+    notes = (forecast_sentence(scores), epoch_bias(scores), tuning_bias(scores))
+    lines += [f"  {note}" for note in notes if note]
     return "\n".join(lines)
 
 

@@ -57,6 +57,7 @@ def run_of(**changed) -> Run:
         "scores": {
             "rows": rows, "submitted": "hill_climbing", "chosen_by": "nested CV", "bayes": 0.91,
             "bayes_slates": None, "tuned": [], "folds_chose_epochs": False,
+            "forecast": {"auc": 0.87, "low": 0.85, "high": 0.89},
         },
         "blend": {"models": models, "blenders": blenders, "chosen": "hill_climbing"},
         "submission": "sample/research-1",

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from cv.forecast import forecast
 from features.errors import InputError
 from pipeline import graph
 from pipeline.artifacts.spec import ArtifactSpec
@@ -19,6 +20,10 @@ from pipeline.runtime.build import build
 N = 40
 TABLE = {"chosen": "mean", "chosen_by": "nested CV", "blenders": {"mean": {"models": []}}}
 TABLE["blenders"]["mean"] |= {"cv": 0.7, "valid": 0.8}
+VALID = pl.DataFrame({"user_id": np.arange(N) // 4, "label": np.arange(N) % 3 == 0})
+VALID = VALID.cast({"label": pl.Int64}).with_columns(
+    probability=0.1 * pl.col("label") + np.random.default_rng(1).random(N)
+)
 
 
 @pytest.fixture
@@ -28,17 +33,19 @@ def submit(tmp_path, monkeypatch):
     pl.DataFrame({"ID": ids, "user_id": ids}).write_parquet(test_file)
     blended = pl.DataFrame({"ID": ids, "user_id": ids, "probability": np.linspace(0.1, 0.9, N)})
 
-    def run(name, change):
+    def run(name, change, settings=(), fits=None, **table):
         blend = ArtifactSpec("60_blend", name, tmp_path / "60_blend")
         with write_artifact(blend) as out:
             change(blended).write_parquet(out / "test.parquet")
-            (out / "blend.json").write_text(json.dumps(TABLE))
+            VALID.write_parquet(out / "valid.parquet")
+            (out / "blend.json").write_text(json.dumps(TABLE | table))
         submission = ArtifactSpec("70_submit", name, tmp_path / "submissions")
-        results = {"blend": blend, "fits": {}, "challenge_files": {"test": test_file}}
+        results = {"blend": blend, "fits": fits or {}, "challenge_files": {"test": test_file}}
         for function, result in results.items():
             monkeypatch.setattr(graph, function, lambda s, result=result: result)
         write = importlib.import_module("pipeline.70_submit").work.__wrapped__
-        build(submission, False, functools.partial(write, load_config.load("sample", [])))
+        s = load_config.load("sample", list(settings))
+        build(submission, False, functools.partial(write, s))
         return submission.path
 
     return SimpleNamespace(run=run, ids=ids)
@@ -67,3 +74,34 @@ def test_ids_that_differ_from_the_test_file_are_refused(submit, tmp_path, change
     with pytest.raises(InputError, match=message):
         submit.run("broken", change)
     assert list((tmp_path / "submissions").glob("[!.]*")) == []
+
+
+def test_the_manifest_forecasts_by_official_valid(submit):
+    manifest = json.loads((submit.run("kfold", lambda rows: rows) / "manifest.json").read_text())
+    columns = (VALID[name].to_numpy() for name in ("label", "probability", "user_id"))
+    assert manifest["forecast"] == forecast(*columns, n_test_users=N)._asdict()
+    mixed = submit.run("mixed", lambda rows: rows, external={"file": "theirs.csv"})
+    assert json.loads((mixed / "manifest.json").read_text())["forecast"] is None
+
+
+def test_where_official_valid_chose_networks_and_epochs_the_forecast_knows(submit, tmp_path):
+    fits = {}
+    for model, curve in {"qin": (0.6, 0.7, 0.68, 0.5), "din": (0.9, 0.1)}.items():
+        fits[model, 0, graph.OFFICIAL] = fit = ArtifactSpec("50_train", model, tmp_path / "fits")
+        with write_artifact(fit) as out:
+            out.report = {"epochs": [{"score": score} for score in curve]}
+    best = {"mean": {"models": ["qin"], "cv": None, "valid": 0.7}}
+    table = {"models": {"qin": {"valid": 0.7}, "din": {"valid": 0.696}}, "blenders": best}
+    settings = ["rules=strict", "models=qin,din"]
+    folder = submit.run("strict", lambda rows: rows, settings, fits, **table)
+    found = json.loads((folder / "manifest.json").read_text())["forecast"]
+    columns = (VALID[name].to_numpy() for name in ("label", "probability", "user_id"))
+    want = forecast(*columns, n_test_users=N, choices=[[0.7, 0.696], [0.7, 0.68]])
+    assert found == want._asdict()
+
+
+def test_the_rival_of_an_epoch_stands_beside_it():
+    best_and_rival = importlib.import_module("pipeline.70_submit")._best_and_rival
+    assert best_and_rival([0.7]) == (0.7, 0.7)
+    assert best_and_rival([0.7, 0.6, 0.69]) == (0.7, 0.6)
+    assert best_and_rival([0.65, 0.7, 0.6]) == (0.7, 0.65)

@@ -3,7 +3,7 @@
 from pipeline.reporting.blocks import Headline, Tile
 from pipeline.reporting.formatting import auc, enumeration, readable
 from pipeline.reporting.run import Run
-from pipeline.reporting.scores import cv_gain, submitted_row, tuning_bias
+from pipeline.reporting.scores import cv_gain, forecast_sentence, submitted_row, tuning_bias
 from pipeline.reporting.sections import probes
 from pipeline.reporting.selection import marks
 
@@ -53,7 +53,8 @@ def _summary(run: Run) -> str:
         text += (
             f" On the hidden test it covers {share:.1%} of the way from 0.5 (guessing) to {known}."
         )
-    return f"{text} {tuning_bias(run.scores)}".strip()
+    more = (forecast_sentence(run.scores), tuning_bias(run.scores))
+    return " ".join([text, *filter(None, more)])
 
 
 def _tiles(run: Run) -> list[Tile]:

@@ -179,7 +179,7 @@ def test_one_network_of_the_official_split_has_no_cv_and_no_blend():
         blend=blend,
         scores={
             "rows": rows, "submitted": "best_single", "chosen_by": "official valid",
-            "bayes": None, "bayes_slates": None, "tuned": ["qin"],
+            "bayes": None, "bayes_slates": None, "tuned": ["qin"], "forecast": None,
         },
         fits={("qin", 0, -1): fit_record()},
         held_out=dataclasses.replace(scored(("qin",)), name="official valid"),
@@ -205,6 +205,10 @@ def test_a_gain_is_shown_with_its_interval():
     run = run_of()
     run.blend["blenders"]["hill_climbing"]["valid_gain"] = [0.01, 0.002, 0.018]
     assert "+0.01000 (+0.00200 to +0.01800)" in build(run)
+
+
+def test_the_forecast_stands_in_the_first_sentences():
+    assert "scores 0.8700, 95 % between 0.8500 and 0.8900." in build(run_of())
 
 
 def test_where_slates_are_drawn_together_both_best_scores_are_shown():

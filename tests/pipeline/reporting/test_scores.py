@@ -17,6 +17,7 @@ def table() -> dict:
     return {
         "rows": rows, "submitted": "hill_climbing", "chosen_by": "nested CV", "bayes": None,
         "bayes_slates": None, "tuned": [], "folds_chose_epochs": True,
+        "forecast": None,
     }  # fmt: skip
 
 
@@ -50,3 +51,15 @@ def test_where_slates_are_drawn_together_a_line_says_both_best_scores(table):
     line = "  Bayes AUC: 0.83000 by rows alone, 0.92000 with slates"
     assert line in scores.as_text(known).splitlines()
     assert "with slates" not in scores.as_text(table | {"bayes": 0.83})
+
+
+def test_the_forecast_stands_below_the_table(table):
+    known = table | {"forecast": {"auc": 0.87, "low": 0.85, "high": 0.89}}
+    sentence = (
+        "  On a test set like official valid this submission scores 0.8700, 95 % between 0.8500 and"
+        " 0.8900."
+    )
+    lines = scores.as_text(known).splitlines()
+    assert lines[-2:] == [sentence, f"  {scores.CV_BIAS}"]
+    assert max(map(len, lines)) <= 100
+    assert "official valid" not in scores.as_text(table)
