@@ -28,10 +28,10 @@ STAGES = (
     "00_data", "10_prepare", "20_folds", "30_features", "50_train", "60_blend", "70_submit",
 )  # fmt: skip
 SMALL = (
-    "data.users=1500", "data.valid_users=400", "data.test_users=800", "data.items=400",
+    "data.users=600", "data.valid_users=400", "data.test_users=800", "data.items=400",
     "models=din,final", "network.embedding_dim=8", "network.content_dim=16", "din.mlp.hidden=16",
-    "final.final.block1=16", "final.final.block2=16", "network.fit.max_epochs=5",
-    "network.fit.batch_size=128", "network.fit.learning_rate=5e-3", "train.backend=serial",
+    "final.final.block1=16", "final.final.block2=16", "network.fit.max_epochs=4",
+    "network.fit.batch_size=64", "network.fit.learning_rate=5e-3", "train.backend=serial",
 )  # fmt: skip
 COLUMNS = ("rules", "worlds", "covered", "share", "below", "above", "mean width", "mean AUC")
 
