@@ -29,6 +29,8 @@ def work(s: Settings, out: ArtifactWriter) -> dict:
     result = leaks.probe(open_store(require(graph.store(s))), progress_bar)
     (out / "probe.json").write_text(json.dumps(result, indent=1) + "\n")
     print(f"15_probe slates: {slates.as_text(result['slates'])}")
+    kinds = ", ".join(dict.fromkeys(measured["name"] for measured in result["measured"]))
+    print(f"15_probe looked for {kinds}; found {len(result['findings']) or 'none'} of them")
     for finding in result["findings"]:
         print(f"15_probe warning: {finding['text']}")
     return {"measured": len(result["measured"]), "findings": len(result["findings"])}

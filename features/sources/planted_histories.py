@@ -7,6 +7,7 @@ from features.sources.sample_world import TARGETS
 CUT_ITEMS = 2  # history items that rows without a click lose
 SHIFTED_ITEMS = 4  # history items that rows of the shifted train keep
 CHANGED = 0.5  # share of clicks
+WAYS = ("reversed", "repeated", "swapped")
 
 
 def earlier(history: np.ndarray, label: np.ndarray) -> np.ndarray:
@@ -55,17 +56,17 @@ def with_other_rows_click(
 
 
 def changed(history: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Histories (N, W) of which those of half of the clicks are changed, a third in each way.
+    """Histories (N, W) of which those of half of the clicks are changed, each in one of WAYS.
 
-    They are read backwards, or the last item is there twice in place of the one before it, or
-    another row's last item stands in the place of the third last.
+    reversed: the oldest item comes last. repeated: the last item is there twice, in place of the
+    one before it. swapped: another row's last item stands in the place of the third last.
     """
-    way = rng.integers(3, size=len(label))
-    way[(label != 1) | (rng.random(len(label)) >= CHANGED)] = -1
+    way = rng.choice(WAYS, len(label))
+    way[(label != 1) | (rng.random(len(label)) >= CHANGED)] = "kept"
     planted, width = history.copy(), history.shape[1]
     place = 2 * width - 1 - (history > 0).sum(1)[:, None] - np.arange(width)
     backwards = np.take_along_axis(history, np.clip(place, 0, width - 1), axis=1)
-    planted[way == 0] = np.where(history > 0, backwards, 0)[way == 0]
-    planted[way == 1, -2] = history[way == 1, -1]
-    planted[way == 2, -3] = history[rng.permutation(len(history)), -1][way == 2]
+    planted[way == "reversed"] = np.where(history > 0, backwards, 0)[way == "reversed"]
+    planted[way == "repeated", -2] = history[way == "repeated", -1]
+    planted[way == "swapped", -3] = history[rng.permutation(len(history)), -1][way == "swapped"]
     return planted

@@ -12,7 +12,7 @@ import pytest
 from cv import leak_statistics, probe_trees
 from cv.auc import auc
 from features.probe_columns import level_mismatch, row_order
-from features.sources import planted_leaks, sample_world
+from features.sources import planted_histories, planted_leaks, sample_world
 from pipeline.probes import histories, items, samples, users
 from pipeline.probes.measurement import findings
 from tests.helpers.planted_stores import names, probed, sample_store
@@ -61,6 +61,14 @@ def test_a_planted_leak_is_named_by_its_family_and_nothing_else(tmp_path, step, 
     assert finding.measured.threshold < finding.measured.low <= finding.measured.figure
     assert finding.as_text().startswith(f"{kind}: ")
     assert "\n" not in finding.as_text()
+
+
+@pytest.mark.parametrize("way", planted_histories.WAYS)
+def test_each_way_to_change_a_history_is_named(tmp_path, monkeypatch, way):
+    monkeypatch.setattr(planted_histories, "WAYS", (way,))
+    labels = samples.Labels.of(sample_store(tmp_path, plant="row_history"))
+    (finding,) = findings(list(histories.histories(labels)))
+    assert finding.probe == "row_history"
 
 
 @pytest.mark.parametrize("kind", OF_SPLITS)
