@@ -3,8 +3,8 @@
 reads   artifacts/<profile>/60_blend/; test.parquet of the challenge, for its IDs and their order;
         the fits' learning curves, where official valid chose the epochs
 writes  submissions/<profile>/<rules>-<hash>/prediction.csv (ID,Task2), submission.zip with it at
-        the root, manifest.json (rules, profile, settings, commit, runs, CV, valid, and
-        what a test set like official valid would give, see cv/forecast.py)
+        the root, manifest.json (rules, profile, settings, commit, runs, CV, valid, whether it used
+        slates, and what a test set like official valid would give, see cv/forecast.py)
 run     python -m pipeline.70_submit PROFILE [key=value ...]
 """
 
@@ -29,6 +29,11 @@ from pipeline.runtime import cli
 from pipeline.runtime.build import builds
 from submissions.check import ID, SCORE
 from submissions.write import write_submission
+
+WHOLE_SLATES = (
+    "whole slates: a score depends on all rows of equal user and history (90_score scores the rows"
+    " of one network one by one)"
+)
 
 
 @builds(graph.submission)
@@ -61,6 +66,9 @@ def manifest_of(s: Settings, blend: dict) -> dict:
         "blend": blend["chosen"],
         "chosen_by": blend["chosen_by"],
         "weights": submitted.get("weights", submitted.get("file")),
+        "slates": blend["uses_slates"],  # rows of equal user and history
+        "without_slates": without_slates(blend),
+        "needs": WHOLE_SLATES if blend["uses_slates"] else None,
         "runs": runs,
         "tuned": list(s.tuned),  # networks whose settings were chosen on the rows of cv or valid
         "external": external,  # where there is one, cv and valid of the mixture are unknown
@@ -106,6 +114,15 @@ def _best_and_rival(curve: list[float]) -> tuple[float, float]:
     best = curve.index(max(curve))
     beside = curve[max(best - 1, 0) : best] + curve[best + 1 : best + 2]
     return curve[best], max(beside, default=curve[best])
+
+
+def without_slates(blend: dict) -> dict | None:
+    """The blend that would be submitted without slates; None where none are used."""
+    if not blend["uses_slates"]:
+        return None
+    name = blend["without_slates"]
+    figures = blend["blenders"][name]
+    return {"blend": name, "cv": figures["cv"], "valid": figures["valid"]}
 
 
 if __name__ == "__main__":

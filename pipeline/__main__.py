@@ -29,12 +29,13 @@ from pipeline.artifacts.verify import DamagedArtifact, verify
 from pipeline.config import listing
 from pipeline.config.settings import Settings
 from pipeline.reporting import leaderboard
-from pipeline.reporting.scores import submitted_row
+from pipeline.reporting.scores import submitted_row, without_slates_row
 from pipeline.runtime import cli, processes
 from pipeline.runtime.build import is_up_to_date
 
 LAST = graph.STAGES[-1]
 DONE = "up to date"
+FIGURES = ("cv", "valid", "hidden")  # of the last line
 
 
 def main() -> None:
@@ -201,17 +202,18 @@ def wait(pid: int) -> tuple[int, int]:
 def summary(s: Settings, seconds: float) -> str:
     """One line of JSON for scripts."""
     scores = read_json(leaderboard.report_spec(s).path / "scores.json")
-    submitted = submitted_row(scores)
+    submitted, alone = submitted_row(scores), without_slates_row(scores)
     return json.dumps(
         {
             "profile": s.profile,
             "submission": str(graph.submission(s).path / "submission.zip"),
-            "cv": submitted["cv"],
-            "valid": submitted["valid"],
-            "hidden": submitted["hidden"],
+            **{key: submitted[key] for key in FIGURES},
             "bayes": scores["bayes"],
             "chosen_by": scores["chosen_by"],
             "tuned": scores["tuned"],
+            "slates": submitted["slates"],
+            "without_slates": alone
+            and {"blend": alone["name"], **{key: alone[key] for key in FIGURES}},
             "seconds": round(seconds, 1),
         }
     )

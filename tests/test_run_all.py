@@ -22,8 +22,10 @@ def test_the_last_line_is_a_summary_for_scripts(first_run, overrides):
     assert report.name == "report.html"
     assert report.stat().st_size < 2_000_000
     scores = ("cv", "valid", "hidden", "bayes")
-    assert list(summary) == ["profile", "submission", *scores, "chosen_by", "tuned", "seconds"]
+    words = ("chosen_by", "tuned", "slates", "without_slates", "seconds")
+    assert list(summary) == ["profile", "submission", *scores, *words]
     assert (summary["chosen_by"], summary["tuned"]) == ("nested CV", [])
+    assert (summary["slates"], summary["without_slates"]) == (False, None)
     assert all(0.4 < summary[key] < 1 for key in scores)
     s = load_config.load("sample", overrides)
     (fold,) = Path(summary["submission"]).parent.parent.iterdir()

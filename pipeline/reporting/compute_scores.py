@@ -9,6 +9,7 @@ import polars as pl
 from cv.auc import auc
 from pipeline.blending import evaluate
 from pipeline.blending.predictions import SUBMITTED
+from pipeline.reporting.within_slates import compares_slates, within_slates
 
 COLUMNS = ("cv", "sd", "cv_last", "valid", "hidden", "valid_gain", "hidden_gain")
 BAYES = {"bayes": "click_probability", "bayes_slates": "click_probability_in_slate"}
@@ -30,6 +31,9 @@ def compute(
     table = json.loads((blend / "blend.json").read_text())
     rows, columns = _rows(table)
     bayes = dict.fromkeys(BAYES)
+    valid = pl.read_parquet(blend / "valid.parquet", glob=False)
+    own = {name: columns[name][0] for name in (*table["models"], *table["blenders"])}
+    slates = {"valid": within_slates(valid, own), "hidden": None}
     if hidden_labels is not None:
         labels = pl.read_parquet(hidden_labels, glob=False)
         test = pl.read_parquet(blend / "test.parquet", glob=False)
@@ -42,6 +46,9 @@ def compute(
             if row["valid_gain"] is not None or row["name"] == WITH_EXTERNAL:
                 (column,) = columns[row["name"]]
                 row["hidden_gain"] = evaluate.gain(test, column)
+        if "external" in table:
+            own |= {WITH_EXTERNAL: SUBMITTED}
+        slates["hidden"] = within_slates(test, own, table["uses_slates"])
         for name, column in BAYES.items():
             if column in labels.columns:
                 bayes[name] = auc(truth, test[column].to_numpy())
@@ -49,6 +56,8 @@ def compute(
         "rows": rows,
         "submitted": WITH_EXTERNAL if "external" in table else table["chosen"],
         "chosen_by": _chosen_by(table),
+        "without_slates": table["without_slates"] if table["uses_slates"] else None,
+        "within_slates": slates,
         **bayes,
         "tuned": list(tuned),
         "folds_chose_epochs": folds_chose_epochs,
@@ -72,13 +81,14 @@ def _rows(table: dict) -> tuple[list[dict], dict[str, list[str]]]:
             rows.append(_row(one_fit, evaluated["one_fit"]))
             columns[one_fit] = evaluated["one_fit"]["columns"]
     if "external" in table:
-        rows.append(_row(WITH_EXTERNAL, {}))
+        rows.append(_row(WITH_EXTERNAL, {}) | {"slates": table["uses_slates"]})
         columns[WITH_EXTERNAL] = [SUBMITTED]
     return rows, columns
 
 
 def _row(name: str, evaluated: dict) -> dict:
-    return {"name": name, **{column: evaluated.get(column) for column in COLUMNS}}
+    figures = {column: evaluated.get(column) for column in COLUMNS}
+    return {"name": name, "slates": compares_slates(name), **figures}
 
 
 def _mean_of(seeds: list[dict]) -> dict:

@@ -17,24 +17,25 @@ from pipeline import graph
 from pipeline.artifacts.locks import locked
 from pipeline.artifacts.spec import ArtifactSpec
 from pipeline.config.settings import Settings
-from pipeline.reporting.scores import cv_gain, submitted_row, tuning_bias
+from pipeline.reporting.scores import cv_gain, submitted_row, tuning_bias, without_slates
 from pipeline.reporting.selection import marks
 
 FIGURES = ("cv", "sd", "valid", "hidden", "bayes", "public")  # AUCs, and the sd of CV over folds
-WORDS = ("date", "submission", "commit", "rules", "blend", "chosen_by", "tuned", "runs")
+WORDS = ("date", "submission", "commit", "rules", "blend", "slates", "chosen_by", "tuned", "runs")
 SCHEMA = {
     name: pl.Float64 if name in FIGURES else pl.String for name in (*WORDS, *FIGURES, "sentence")
 }
-LATER = ("chosen_by", "tuned")  # columns that boards of older versions lack
+LATER = ("slates", "chosen_by", "tuned")  # columns that boards of older versions lack
 RENDERED = "`80_report` renders this file from leaderboard.csv"
 HEADER = f"""# Leaderboard
 
 One row per submission. {RENDERED}: edit that one. `--public` notes
 the public score of a submission, `--sentence` what it tries. A score with a star is too high: it
-chose the blend, the network or tuned settings. `-` under "chosen by": not known.
+chose the blend, the network or tuned settings. `-` under "chosen by" or "slates": not known. Where
+"slates" is yes, a score depends on all rows of equal user and history.
 """
 TITLES = (
-    "date", "submission", "commit", "rules", "blend", "chosen by", "tuned", "runs",
+    "date", "submission", "commit", "rules", "blend", "slates", "chosen by", "tuned", "runs",
     "CV ± sd", "valid", "hidden", "Bayes", "public", "sentence",
 )  # fmt: skip
 
@@ -130,6 +131,7 @@ def _row(name: str, submission: Path, scores: dict) -> dict:
         "commit": manifest["commit"],
         "rules": manifest["rules"],
         "blend": manifest["blend"],
+        "slates": "yes" if best["slates"] else "no",
         "chosen_by": scores["chosen_by"],
         "tuned": ", ".join(scores["tuned"]) or None,
         "runs": f"{len(manifest['runs'])} fits: {', '.join(_models(manifest)) or 'no network'}",
@@ -148,9 +150,11 @@ def _sentence(manifest: dict, scores: dict) -> str:
     text = " + ".join(f"{model} {weights[model]:.2f}" for model in used) or manifest["blend"]
     if manifest["external"]:
         text += f", mixed with {manifest['external']['file']}, which nothing has validated"
-    gain = cv_gain(scores)
+    best, gain = submitted_row(scores), cv_gain(scores)
     if gain is not None:
         text += f"; nested CV {gain:+.5f} against the best single network"
+    if best["slates"]:
+        text += f"; without slates: {without_slates(scores)}"
     return f"{text}. {tuning_bias(scores)}" if scores["tuned"] else text
 
 

@@ -23,6 +23,7 @@ from pipeline.reporting.sections import (
     public,
     score_table,
     tuning,
+    within_slates,
 )
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -47,6 +48,7 @@ def sections(run: Run) -> list[Section]:
     with drawing.style():
         every = [
             score_table.section(run),
+            within_slates.section(run),
             public.section(run),
             learning_curves.section(run),
             calibration.section(run),

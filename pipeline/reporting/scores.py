@@ -1,9 +1,15 @@
 """The score table: CV, official valid, hidden test and Bayes AUC of every network and every blend.
 
 scores.json
-    rows       [{name, cv, sd, valid, hidden, valid_gain, hidden_gain}]; null where unknown
+    rows       [{name, slates, cv, sd, cv_last, valid, hidden, valid_gain, hidden_gain}]; null where
+               unknown; slates: whether a score depends on the other rows of its slate
     submitted  the name of the row that is submitted
     chosen_by  the figure that chose it, in words
+    without_slates
+               the row that would be submitted without slates; null where slates are not used
+    within_slates
+               {valid, hidden: {name: {gauc, clicked_first, log_loss}}}, see cv/slates/metrics.py;
+               null where nothing stands beside another row, or labels are not known
     bayes      AUC of the true click probabilities given each row; null where they are not known
     bayes_slates
                the same given the whole slate; null where rows are independent or nothing is known
@@ -14,7 +20,10 @@ scores.json
 A gain is [difference from best_single, low, high], as in pipeline/blending/evaluate.py.
 """
 
+from collections.abc import Iterable
+
 BEST_SINGLE = "best_single"
+NEEDS_SLATES = "It compares the rows of a slate (equal user and history): score whole slates."
 CV_BIAS = "CV is slightly optimistic: each fold also chose the epoch of its own fits."
 VALID_BIAS = (
     "Official valid is optimistic: it chose the epochs and the network. The hidden test chose"
@@ -34,6 +43,22 @@ def cv_gain(scores: dict) -> float | None:
     best = submitted_row(scores)
     single = next((row for row in scores["rows"] if row["name"] == BEST_SINGLE), best)
     return None if single is best or best["cv"] is None else best["cv"] - single["cv"]
+
+
+def without_slates_row(scores: dict) -> dict | None:
+    """The row that would be submitted without slates; None where slates are not used."""
+    name = scores["without_slates"]
+    return next((row for row in scores["rows"] if row["name"] == name), None)
+
+
+def without_slates(scores: dict) -> str:
+    """That row in words: lightgbm 0.90000 CV, 0.90000 valid, 0.90000 hidden; or nothing."""
+    row = without_slates_row(scores)
+    if row is None:
+        return ""
+    figures = {"CV": row["cv"], "valid": row["valid"], "hidden": row["hidden"]}
+    known = [f"{value:.5f} {name}" for name, value in figures.items() if value is not None]
+    return f"{row['name']} {', '.join(known)}"
 
 
 def has_cv(scores: dict) -> bool:
@@ -68,19 +93,45 @@ def forecast_sentence(scores: dict) -> str:
 def as_text(scores: dict) -> str:
     """The table for a terminal; `*` marks what is submitted."""
     width = max(16, *(len(row["name"]) for row in scores["rows"]))
-    lines = [f"  {'':<{width}}{'CV ± sd':>19}{'valid':>10}{'hidden':>10}{'Bayes':>10}"]
-    for row in scores["rows"]:
-        cv = "-" if row["cv"] is None else f"{row['cv']:.5f} ± {row['sd']:.5f}"
-        cells = "".join(_cell(v) for v in (row["valid"], row["hidden"], scores["bayes"]))
-        lines.append(f"{_star(row, scores)} {row['name']:<{width}}{cv:>19}{cells}")
+    titles = {"cv_last": "CV last"} if has_cv_last(scores) else {}
+    titles |= {"valid": "valid", "hidden": "hidden", "bayes": "Bayes"}
+    heads = "".join(f"{title:>10}" for title in titles.values())
+    lines = [f"  {'':<{width}}{'CV ± sd':>19}{heads}"]
+    alone, compared = by_use_of_slates(scores)
+    for row in alone:
+        lines.append(_line(row | {"bayes": scores["bayes"]}, scores, titles, width))
+    if compared:
+        lines.append("  compared within slates")
+    for row in compared:
+        bayes = scores["bayes_slates"] or scores["bayes"]  # equal where rows are independent
+        lines.append(_line(row | {"bayes": bayes}, scores, titles, width))
     if scores["bayes_slates"] is not None:
         rows_alone, in_slates = scores["bayes"], scores["bayes_slates"]
         lines.append(f"  Bayes AUC: {rows_alone:.5f} by rows alone, {in_slates:.5f} with slates")
     lines += _gains(scores, width)
     lines.append(f"* is submitted, chosen by {scores['chosen_by']}.")
+    if submitted_row(scores)["slates"]:
+        lines += [f"  {NEEDS_SLATES}", f"  without slates: {without_slates(scores)}"]
     notes = (forecast_sentence(scores), epoch_bias(scores), tuning_bias(scores))
     lines += [f"  {note}" for note in notes if note]
     return "\n".join(lines)
+
+
+def has_cv_last(scores: dict) -> bool:
+    """Whether users have several events, so that CV on their last ones differs from CV."""
+    return any(row["cv_last"] is not None for row in scores["rows"])
+
+
+def by_use_of_slates(scores: dict) -> tuple[list[dict], list[dict]]:
+    """The rows that are scored one by one, and those that are compared within slates."""
+    alone = [row for row in scores["rows"] if not row["slates"]]
+    return alone, [row for row in scores["rows"] if row["slates"]]
+
+
+def _line(row: dict, scores: dict, columns: Iterable[str], width: int) -> str:
+    cv = "-" if row["cv"] is None else f"{row['cv']:.5f} ± {row['sd']:.5f}"
+    cells = "".join(_cell(row[column]) for column in columns)
+    return f"{_star(row, scores)} {row['name']:<{width}}{cv:>19}{cells}"
 
 
 def _gains(scores: dict, width: int) -> list[str]:

@@ -49,6 +49,7 @@ def run_of(**changed) -> Run:
     blenders = {"best_single": single, "hill_climbing": mean}
     rows = [
         {"name": name, "cv": r["cv"], "sd": r["sd"], "valid": r["valid"], "hidden": 0.86}
+        | {"slates": name.startswith("slate_"), "cv_last": r.get("cv_last")}
         for name, r in (models | blenders).items()
     ]
     fits = {(model, 0, fold): fit_record() for model in models for fold in (0, 1)}
@@ -58,6 +59,7 @@ def run_of(**changed) -> Run:
             "rows": rows, "submitted": "hill_climbing", "chosen_by": "nested CV", "bayes": 0.91,
             "bayes_slates": None, "tuned": [], "folds_chose_epochs": False,
             "forecast": {"auc": 0.87, "low": 0.85, "high": 0.89},
+            "without_slates": None, "within_slates": {"valid": None, "hidden": None},
         },
         "blend": {"models": models, "blenders": blenders, "chosen": "hill_climbing"},
         "submission": "sample/research-1",
@@ -69,6 +71,27 @@ def run_of(**changed) -> Run:
         "leaderboard": [], "studies": [], "probes": [], "masks": [],
     }  # fmt: skip
     return Run(**fields | changed)
+
+
+def run_with_slates(**changed) -> Run:
+    """As `run_of`, but a blend that compares the rows of slates is submitted."""
+    run = run_of()
+    name = "slate_mean"
+    mean = run.blend["blenders"]["hill_climbing"] | {
+        "cv": 0.92, "cv_last": 0.93, "models": ["qin"], "weights": {"slate_lightgbm": 1.0},
+    }  # fmt: skip
+    row = run.scores["rows"][-1] | {
+        "name": name, "slates": True, "cv": 0.92, "cv_last": 0.93, "valid": 0.94, "hidden": 0.95,
+    }  # fmt: skip
+    figures = {"gauc": 0.8, "clicked_first": 0.5, "log_loss": 0.9}
+    names = [row["name"] for row in run.scores["rows"]]
+    valid = dict.fromkeys(names, figures) | {name: figures | {"clicked_first": 0.625}}
+    scores = run.scores | {
+        "rows": [*run.scores["rows"], row], "submitted": name, "without_slates": "hill_climbing",
+        "within_slates": {"valid": valid, "hidden": dict.fromkeys(names, figures)},
+    }  # fmt: skip
+    blend = run.blend | {"blenders": run.blend["blenders"] | {name: mean}, "chosen": name}
+    return dataclasses.replace(run, scores=scores, blend=blend, **changed)
 
 
 def leaderboard_rows(*scores: tuple[float | None, float | None]) -> list[dict]:

@@ -20,6 +20,7 @@ from pipeline.runtime.build import build
 N = 40
 TABLE = {"chosen": "mean", "chosen_by": "nested CV", "blenders": {"mean": {"models": []}}}
 TABLE["blenders"]["mean"] |= {"cv": 0.7, "valid": 0.8}
+TABLE |= {"uses_slates": False, "without_slates": "mean"}
 VALID = pl.DataFrame({"user_id": np.arange(N) // 4, "label": np.arange(N) % 3 == 0})
 VALID = VALID.cast({"label": pl.Int64}).with_columns(
     probability=0.1 * pl.col("label") + np.random.default_rng(1).random(N)
@@ -59,7 +60,21 @@ def test_the_rows_of_the_blend_may_come_in_any_order(submit):
     written = pl.read_csv(in_order / "prediction.csv")
     assert written["ID"].to_list() == submit.ids.tolist()
     assert written["Task2"].to_list() == np.linspace(0.1, 0.9, N).tolist()
-    assert json.loads((in_order / "manifest.json").read_text())["cv"] == 0.7
+    manifest = json.loads((in_order / "manifest.json").read_text())
+    assert manifest["cv"] == 0.7
+    assert manifest["slates"] is False
+    assert manifest["without_slates"] is manifest["needs"] is None
+
+
+def test_the_manifest_says_that_slates_are_used_and_what_is_reached_without(submit):
+    compared = {"models": [], "cv": 0.75, "valid": 0.85}
+    table = {"chosen": "slate_mean", "uses_slates": True}
+    table["blenders"] = TABLE["blenders"] | {"slate_mean": compared}
+    folder = submit.run("slates", lambda rows: rows, **table)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert (manifest["slates"], manifest["blend"], manifest["cv"]) == (True, "slate_mean", 0.75)
+    assert manifest["without_slates"] == {"blend": "mean", "cv": 0.7, "valid": 0.8}
+    assert manifest["needs"].startswith("whole slates")
 
 
 @pytest.mark.parametrize(

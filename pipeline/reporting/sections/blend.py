@@ -62,7 +62,7 @@ def _weights(run: Run) -> Table:
     rows, bold = [], -1
     for name, blender in run.blend["blenders"].items():
         weights = blender.get("weights")
-        if weights:
+        if weights and set(weights) & set(run.models):  # or they weigh other blenders
             bold = len(rows) if name == run.blend["chosen"] else bold
             rows.append([readable(name), *(_weight(weights.get(model)) for model in run.models)])
     return Table(["", *run.models], rows, bold)

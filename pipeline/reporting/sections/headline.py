@@ -3,7 +3,15 @@
 from pipeline.reporting.blocks import Headline, Tile
 from pipeline.reporting.formatting import auc, enumeration, readable
 from pipeline.reporting.run import Run
-from pipeline.reporting.scores import cv_gain, forecast_sentence, submitted_row, tuning_bias
+from pipeline.reporting.scores import (
+    NEEDS_SLATES,
+    cv_gain,
+    forecast_sentence,
+    submitted_row,
+    tuning_bias,
+    without_slates,
+    without_slates_row,
+)
 from pipeline.reporting.sections import probes
 from pipeline.reporting.selection import marks
 
@@ -34,7 +42,7 @@ def used_models(run: Run) -> list[str]:
     """The networks in the submission; where they have weights, the largest first."""
     blender = run.blend["blenders"][run.blend["chosen"]]
     weights = blender.get("weights")
-    if not weights:
+    if not weights or not set(weights) & set(run.models):
         return blender.get("models", [])
     models = [model for model in run.models if weights.get(model)]
     return sorted(models, key=lambda model: -abs(weights[model]))
@@ -46,6 +54,8 @@ def _summary(run: Run) -> str:
     if run.scores["bayes_slates"] is not None:
         bayes, known = run.scores["bayes_slates"], "Bayes with slates"
     text = f"The submission was chosen by {run.scores['chosen_by']}."
+    if best["slates"]:
+        text += f" {NEEDS_SLATES} Without slates: {without_slates(run.scores)}."
     if gain is not None:
         text += f" It gains {gain:+.4f} CV over the best single network."
     if bayes is not None and best["hidden"] is not None:
@@ -64,9 +74,12 @@ def _tiles(run: Run) -> list[Tile]:
         kind = "nested CV" if best["name"] in run.blend["blenders"] else "CV"
         note = f"± {best['sd']:.4f}{', chose the submission' * bool(mark['cv'])}"
         tiles.append(Tile(kind, f"{best['cv']:.4f}", note))
+    alone = without_slates_row(run.scores) or {"valid": None, "hidden": None}
     figures = (
         ("official valid", best["valid"], "chose the network" * bool(mark["valid"])),
+        ("official valid without slates", alone["valid"], ""),
         ("hidden test", best["hidden"], ""),
+        ("hidden test without slates", alone["hidden"], ""),
         ("public leaderboard", run.public, ""),
         ("Bayes (best possible)", run.scores["bayes"], ""),
         ("Bayes with slates", run.scores["bayes_slates"], ""),

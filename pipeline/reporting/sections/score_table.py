@@ -47,10 +47,15 @@ def _note(run: Run) -> str:
 
 
 def _table(run: Run) -> Table:
-    """A row for each network and blend; columns without a single value are left out."""
-    rows = run.scores["rows"]
+    """A row for each network and blend; columns without a single value are left out.
+
+    Blends that are compared within slates stand last.
+    """
+    alone, compared = scores.by_use_of_slates(run.scores)
+    rows = alone + compared
     columns = {
         "CV ± sd": [cv_and_sd(row) for row in rows],
+        "CV last": [auc(row["cv_last"]) for row in rows],
         "official valid": [auc(row["valid"]) for row in rows],
         "hidden test": [auc(row["hidden"]) for row in rows],
         "public": [auc(run.public) if _is_submitted(run, row) else "-" for row in rows],
@@ -63,6 +68,10 @@ def _table(run: Run) -> Table:
     first = next((i for i, row in enumerate(rows) if row["name"] in run.blend["blenders"]), None)
     if first is not None and "CV ± sd" in columns:
         lines.insert(first, ["blends: nested CV"])
+        bold += bold >= first
+    if compared:
+        first = len(lines) - len(compared)
+        lines.insert(first, ["blends compared within slates: nested CV"])
         bold += bold >= first
     for name, key in {"Bayes": "bayes", "Bayes with slates": "bayes_slates"}.items():
         if run.scores[key] is not None:

@@ -11,6 +11,7 @@ import pytest
 from cv.auc import auc
 from cv.blenders.registry import BLENDERS_BY_NAME
 from cv.bootstrap import paired_bootstrap
+from cv.slates.metrics import slate_metrics
 from features.store.store import Split
 from features.table import KEYS
 from pipeline.blending import blenders, evaluate, predictions
@@ -134,7 +135,8 @@ def blended(world, tmp_path_factory):
     evaluate.add_valid_auc(table, tables["valid"])
     texts = evaluate.add_weights(table, weights, MODELS)
     (out / "blend.json").write_text(json.dumps(table))
-    tables["test"].write_parquet(out / "test.parquet")
+    for name, rows in tables.items():
+        rows.write_parquet(out / f"{name}.parquet")
     hidden = out / "hidden_labels.parquet"
     pl.DataFrame({"ID": np.arange(N) + 7, "label": world.label["test"]}).write_parquet(hidden)
     return SimpleNamespace(
@@ -255,3 +257,28 @@ def test_each_known_chance_of_a_click_has_its_auc(blended, tmp_path):
     truth = known["label"].to_numpy()
     assert scores["bayes"] == auc(truth, known["click_probability"].to_numpy())
     assert scores["bayes_slates"] == auc(truth, known["click_probability_in_slate"].to_numpy())
+
+
+def test_scores_say_which_rows_compare_slates_and_how_slates_are_ranked(blended, world, tmp_path):
+    scores = compute(blended.out, blended.hidden)
+    uses = {row["name"]: row["slates"] for row in scores["rows"]}
+    assert uses["slate_mean"]
+    assert not any(uses[name] for name in ("qin", "qin, one fit", "lightgbm"))
+    assert scores["without_slates"] is None
+    names = [*MODELS, *BLENDERS_BY_NAME]
+    assert [list(part) for part in scores["within_slates"].values()] == [names, names]
+    test, truth = blended.tables["test"], world.label["test"]
+    want = slate_metrics(truth, *(test[c].to_numpy() for c in ("qin", "user_id", "slate")))
+    assert scores["within_slates"]["hidden"]["qin"] == want._asdict()
+    assert compute(blended.out, None)["within_slates"]["hidden"] is None
+    table = json.loads((blended.out / "blend.json").read_text())
+    table |= {"chosen": "slate_mean", "uses_slates": True}
+    table["external"] = {"file": "theirs.csv", "weight": 0.5}
+    (tmp_path / "blend.json").write_text(json.dumps(table))
+    for name in ("valid", "test"):
+        (tmp_path / f"{name}.parquet").symlink_to(blended.out / f"{name}.parquet")
+    mixed = compute(tmp_path, blended.hidden)
+    assert mixed["without_slates"] == "logistic"
+    assert mixed["rows"][-1]["name"] == "with_external"
+    assert mixed["rows"][-1]["slates"]
+    assert list(mixed["within_slates"]["hidden"]) == [*names, "with_external"]

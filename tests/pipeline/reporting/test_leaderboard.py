@@ -12,15 +12,19 @@ SCORES = {
     "rows": [
         {"name": "best_single", "cv": 0.88, "sd": 0.01, "valid": 0.87, "hidden": None},
         {"name": "hill_climbing", "cv": 0.885, "sd": 0.01, "valid": 0.875, "hidden": None},
+        {"name": "slate_mean", "cv": 0.95, "sd": 0.01, "valid": 0.94, "hidden": None},
     ],
+    "without_slates": None,
     "submitted": "hill_climbing",
     "chosen_by": "nested CV",
     "bayes": None,
     "tuned": [],
 }
+for row in SCORES["rows"]:
+    row["slates"] = row["name"] == "slate_mean"
 NAME = "sample/research-1"
 HEAD = ",".join(leaderboard.SCHEMA)
-ROW = f"2026-01-01,{NAME},abc,research,hill_climbing,settings,,2 fits,0.88,0.01,0.87,,,,words"
+ROW = f"2026-01-01,{NAME},abc,research,hill_climbing,no,settings,,2 fits,0.88,0.01,0.87,,,,words"
 OLD_FILE = """# Leaderboard
 
 | date | submission | rules | public |
@@ -65,7 +69,7 @@ def test_a_row_says_what_is_submitted_and_what_it_gains(board, submission):
     assert (row["cv"], row["sd"], row["hidden"], row["public"]) == (0.885, 0.01, None, None)
     expected = "qin 0.70 + din 0.30; nested CV +0.00500 against the best single network"
     assert row["sentence"] == expected
-    assert (row["chosen_by"], row["tuned"]) == ("nested CV", None)
+    assert (row["slates"], row["chosen_by"], row["tuned"]) == ("no", "nested CV", None)
     cells = f"| 2 fits: din, qin | 0.88500* ± 0.01000 | 0.87500 | - | - | - | {expected} |"
     assert markdown(board)[-1].endswith(cells)
     assert markdown(board)[-1].count("|") == len(leaderboard.TITLES) + 1
@@ -114,8 +118,20 @@ def test_a_score_that_chose_something_has_a_star(
     assert (row["chosen_by"], row["tuned"]) == (chosen_by, ", ".join(tuned) or None)
 
 
+def test_a_submission_that_compares_slates_says_so_and_what_is_reached_without(board, submission):
+    slates = SCORES | {"submitted": "slate_mean", "without_slates": "hill_climbing"}
+    change_manifest(submission, blend="slate_mean", weights={"slate_lightgbm": 0.5})
+    leaderboard.record(board, submission, slates)
+    (row,) = leaderboard.read(board).to_dicts()
+    assert row["slates"] == "yes"
+    assert row["sentence"].startswith("slate_mean; nested CV +0.07000 against")
+    alone = "; without slates: hill_climbing 0.88500 CV, 0.87500 valid"
+    assert row["sentence"].endswith(alone)
+    assert "| slate_mean | yes | nested CV |" in markdown(board)[-1]
+
+
 def test_a_board_without_the_later_columns_is_read_and_completed(board, submission):
-    later = {i for i, name in enumerate(HEAD.split(",")) if name in ("chosen_by", "tuned")}
+    later = {i for i, name in enumerate(HEAD.split(",")) if name in leaderboard.LATER}
     old = [
         ",".join(cell for i, cell in enumerate(line.split(",")) if i not in later)
         for line in (f"{HEAD},medal", f"{ROW},gold".replace("research-1", "research-0"))
@@ -123,11 +139,12 @@ def test_a_board_without_the_later_columns_is_read_and_completed(board, submissi
     board.write_text("\n".join(old))
     leaderboard.record(board, submission, SCORES)
     first, second = leaderboard.read(board).to_dicts()
-    assert (first["chosen_by"], first["tuned"], first["cv"]) == (None, None, 0.88)
+    assert [first[name] for name in leaderboard.LATER] == [None] * 3
+    assert first["cv"] == 0.88
     assert (first["medal"], second["medal"]) == ("gold", None)
     assert second["chosen_by"] == "nested CV"
     assert board.read_text().splitlines()[0] == f"{HEAD},medal"
-    assert "| hill_climbing | - | - | 2 fits | 0.88000 ± 0.01000 |" in markdown(board)[-2]
+    assert "| hill_climbing | - | - | - | 2 fits | 0.88000 ± 0.01000 |" in markdown(board)[-2]
 
 
 @pytest.mark.parametrize("weights", [None, "lightgbm.txt"])

@@ -21,6 +21,7 @@ from tests.helpers.report import (
     fit_record,
     leaderboard_rows,
     run_of,
+    run_with_slates,
     scored,
 )
 
@@ -172,6 +173,7 @@ def test_one_network_of_the_official_split_has_no_cv_and_no_blend():
     blend["blenders"] = {"best_single": figures | {"weights": {"qin": 1.0}}}
     rows = [
         {"name": name, "cv": None, "sd": None, "valid": 0.87, "hidden": None}
+        | {"slates": False, "cv_last": None}
         for name in ("qin", "best_single")
     ]
     run = run_of(
@@ -180,6 +182,7 @@ def test_one_network_of_the_official_split_has_no_cv_and_no_blend():
         scores={
             "rows": rows, "submitted": "best_single", "chosen_by": "official valid",
             "bayes": None, "bayes_slates": None, "tuned": ["qin"], "forecast": None,
+            "without_slates": None, "within_slates": {"valid": None, "hidden": None},
         },
         fits={("qin", 0, -1): fit_record()},
         held_out=dataclasses.replace(scored(("qin",)), name="official valid"),
@@ -192,6 +195,25 @@ def test_one_network_of_the_official_split_has_no_cv_and_no_blend():
     assert "Official valid is optimistic: it chose the epochs" in document
     assert "Official valid also chose the settings of qin: only the test" in document
     assert "<small>chose the network</small>" in document
+
+
+def test_a_submission_that_compares_slates_says_so_and_shows_its_score_without_them():
+    run = run_with_slates()
+    document = build(run)
+    assert "<h1>sample: slate mean of qin</h1>" in document
+    alone = "hill_climbing 0.88500 CV, 0.87000 valid, 0.86000 hidden"
+    assert f"score whole slates. Without slates: {alone}." in document
+    notes = {tile.name: tile.value for tile in headline(run).tiles}
+    assert notes["official valid without slates"] == "0.8700"
+    assert notes["hidden test without slates"] == "0.8600"
+    assert document.index("blends: nested CV") < document.index("blends compared within slates")
+    assert "CV last" in document
+    assert "0.93000" in document
+    assert "Within slates" in titles(run)
+    plain = run_of()
+    assert not any("without slates" in tile.name for tile in headline(plain).tiles)
+    assert "Within slates" not in titles(plain)
+    assert "CV last" not in build(plain)
 
 
 def test_the_tile_of_cv_says_that_it_chose():

@@ -5,6 +5,7 @@ import pytest
 from pipeline.reporting import scores
 
 ROW = {"sd": 0.01, "valid": 0.87, "hidden": None, "valid_gain": None, "hidden_gain": None}
+ROW |= {"slates": False, "cv_last": None}
 
 
 @pytest.fixture
@@ -18,6 +19,7 @@ def table() -> dict:
         "rows": rows, "submitted": "hill_climbing", "chosen_by": "nested CV", "bayes": None,
         "bayes_slates": None, "tuned": [], "folds_chose_epochs": True,
         "forecast": None,
+        "without_slates": None,
     }  # fmt: skip
 
 
@@ -63,3 +65,37 @@ def test_the_forecast_stands_below_the_table(table):
     assert lines[-2:] == [sentence, f"  {scores.CV_BIAS}"]
     assert max(map(len, lines)) <= 100
     assert "official valid" not in scores.as_text(table)
+
+
+def test_rows_that_compare_slates_stand_apart_with_their_own_bayes_score(table):
+    slates = ROW | {"name": "slate_mean", "slates": True, "cv": 0.92, "hidden": 0.91}
+    rows = [row | {"hidden": 0.8} for row in table["rows"]]
+    rows.insert(1, slates)
+    known = table | {
+        "rows": rows, "submitted": "slate_mean", "without_slates": "hill_climbing",
+        "bayes": 0.83, "bayes_slates": 0.92,
+    }  # fmt: skip
+    lines = scores.as_text(known).splitlines()
+    assert [line[2:].split()[0] for line in lines[1:6]] == [
+        "qin", "best_single", "hill_climbing", "compared", "slate_mean",
+    ]  # fmt: skip
+    assert lines[3].endswith("0.80000   0.83000")
+    assert lines[5].startswith("* slate_mean")
+    assert lines[5].endswith("0.91000   0.92000")
+    says = lines.index("* is submitted, chosen by nested CV.")
+    assert lines[says + 1] == f"  {scores.NEEDS_SLATES}"
+    alone = "  without slates: hill_climbing 0.88500 CV, 0.87000 valid, 0.80000 hidden"
+    assert lines[says + 2] == alone
+    tried = scores.as_text(known | {"submitted": "hill_climbing", "without_slates": None})
+    assert "compared within slates" in tried
+    assert "score whole slates" not in tried
+    assert "without slates" not in tried
+    assert "compared within slates" not in scores.as_text(table)
+
+
+def test_cv_on_last_events_has_a_column_where_it_is_known(table):
+    assert "CV last" not in scores.as_text(table)
+    last = table | {"rows": [row | {"cv_last": 0.8512} for row in table["rows"]]}
+    head, first, *_ = lines = scores.as_text(last).splitlines()
+    assert head.index("CV last") + len("CV last") == first.index("0.85120") + len("0.85120")
+    assert max(map(len, lines)) <= 80

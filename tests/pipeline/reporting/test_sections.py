@@ -1,5 +1,7 @@
 """What the sections of report.html compute."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy.special import expit
@@ -15,8 +17,18 @@ from pipeline.reporting.sections import (
     probes,
     public,
     tuning,
+    within_slates,
 )
-from tests.helpers.report import MASK, PASSED, PROBE, STUDY, leaderboard_rows, run_of, scored
+from tests.helpers.report import (
+    MASK,
+    PASSED,
+    PROBE,
+    STUDY,
+    leaderboard_rows,
+    run_of,
+    run_with_slates,
+    scored,
+)
 
 
 def test_log_loss_is_the_mean_negative_log_likelihood():
@@ -123,6 +135,23 @@ def test_trials_that_were_pruned_or_failed_are_not_completed():
 def test_the_headline_says_what_was_looked_for_and_not_that_nothing_is_there():
     section = probes.section(run_of(probes=[PROBE | {"findings": []}]))
     assert section.finding == "No findings: looked in the data for item id, level; none found."
+
+
+def test_figures_within_slates_stand_beside_the_pooled_auc_of_their_rows():
+    run = run_with_slates()
+    section = within_slates.section(run)
+    valid, hidden = (part.blocks[0] for part in section.blocks[0].blocks)
+    assert valid.rows[valid.bold] == ["slate mean", "0.94000", "0.80000", "62.5%", "0.9000"]
+    assert [row[0] for row in hidden.rows] == ["qin", "din", "best single", "hill climbing"]
+    assert hidden.bold == -1
+    end = "in 62.5% of the slates of valid, hill climbing without slates in 50.0%."
+    assert section.finding == f"What is submitted ranks a click first {end}"
+    alone = run.scores | {"submitted": "qin", "without_slates": None}
+    finding = within_slates.section(dataclasses.replace(run, scores=alone)).finding
+    assert finding.endswith("in 50.0% of the slates of valid; it scores each row alone.")
+    mixed = run.scores | {"submitted": "with_external"}
+    finding = within_slates.section(dataclasses.replace(run, scores=mixed)).finding
+    assert finding == "What is submitted was not measured: with external."
 
 
 def test_slates_are_shown_by_split():
