@@ -80,10 +80,6 @@ def _rows(table: dict) -> tuple[list[dict], dict[str, list[str]]]:
             one_fit = f"{name}, one fit"
             rows.append(_row(one_fit, evaluated["one_fit"]))
             columns[one_fit] = evaluated["one_fit"]["columns"]
-        if "one_fit" in evaluated:
-            one_fit = f"{name}, one fit"
-            rows.append(_row(one_fit, evaluated["one_fit"]))
-            columns[one_fit] = evaluated["one_fit"]["columns"]
     if "external" in table:
         rows.append(_row(WITH_EXTERNAL, {}) | {"slates": table["uses_slates"]})
         columns[WITH_EXTERNAL] = [SUBMITTED]

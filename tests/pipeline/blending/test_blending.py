@@ -10,7 +10,6 @@ import pytest
 
 from cv.auc import auc
 from cv.blenders.registry import BLENDERS_BY_NAME
-from cv.blenders.registry import BLENDERS_BY_NAME
 from cv.bootstrap import paired_bootstrap
 from cv.slates.metrics import slate_metrics
 from features.store.store import Split
@@ -72,21 +71,6 @@ def test_a_models_logit_is_the_mean_over_folds_and_seeds(world):
                 np.testing.assert_allclose(rows[f"{model}-seed{seed}"], of_seed[-1], atol=1e-14)
             np.testing.assert_allclose(rows[model], np.mean(of_seed, 0), atol=1e-14)
     assert tables["test"].columns[:3] == ["ID", "user_id", "slate"]
-
-
-def test_the_logits_of_one_fold_are_means_over_seeds_of_its_fits(world):
-    """As the out-of-fold logits of its train rows are, on which blenders are fitted."""
-    rows = predictions.mean_logits(world.store, world.fits)["test"]
-    for k, model in product(FOLDS, MODELS):
-        single = [read(world.fits[model, s, k] / "test.parquet", "ID") for s in SEEDS]
-        want = np.mean(np.float32(single), 0, dtype=np.float64)
-        np.testing.assert_array_equal(predictions.of_fold(rows, world.fits, k)[model], want)
-
-
-def test_rows_are_marked_by_slate_and_by_the_users_last_event(world):
-    oof = predictions.out_of_fold(world.store, world.folder, world.fits)
-    assert oof["slate"].to_list() == (np.arange(N) // 2).tolist()
-    assert oof["last"].to_list() == (np.arange(N) % 4 >= 2).tolist()
 
 
 def test_the_logits_of_one_fold_are_means_over_seeds_of_its_fits(world):
@@ -187,39 +171,6 @@ def test_every_blender_has_an_auc_on_valid_and_lists_its_models_and_weights(blen
     valid = blended.tables["valid"]
     for name, figures in table["blenders"].items():
         assert figures["valid"] == auc(valid["label"].to_numpy(), valid[name].to_numpy())
-
-
-def test_a_blender_reads_the_inputs_of_one_fold_at_a_time_and_its_scores_are_averaged(blended):
-    """Seen on the stacker: the mean of the inputs would be another score."""
-    rows, trees = blended.tables["valid"], BLENDERS_BY_NAME["lightgbm"]
-    fitted = blended.weights["lightgbm"]
-    want = np.mean([trees.predict(fitted, inputs) for inputs in blended.valid], 0)
-    np.testing.assert_array_equal(rows["lightgbm"], want)
-    logits = {model: rows[model].to_numpy() for model in MODELS}
-    mean_features = features_of(N, 10).with_columns(
-        i_rate=sum(features_of(N, 10 + k)["i_rate"] for k in FOLDS) / len(FOLDS)
-    )
-    of_means = trees.predict(fitted, blenders.inputs(rows, logits, mean_features))
-    assert np.abs(of_means - want).max() > 0.01
-
-
-def test_cv_on_last_events_and_one_fit_stand_beside_the_means(blended):
-    table = json.loads((blended.out / "blend.json").read_text())
-    last = blended.oof.filter("last")
-    for name in MODELS:
-        folds = [
-            auc(part["label"].to_numpy(), part[name].to_numpy())
-            for part in last.sort("fold").partition_by("fold")
-        ]
-        assert table["models"][name]["cv_last"] == pytest.approx(np.mean(folds), abs=1e-12)
-        single = [predictions.fit_column(name, s, k) for s, k in product(SEEDS, FOLDS)]
-        valid = blended.tables["valid"]
-        aucs = [auc(valid["label"].to_numpy(), valid[c].to_numpy()) for c in single]
-        assert table["models"][name]["one_fit"]["valid"] == pytest.approx(np.mean(aucs), abs=1e-12)
-    rows = {row["name"]: row for row in compute(blended.out, blended.hidden)["rows"]}
-    assert rows["qin, one fit"]["valid"] == table["models"]["qin"]["one_fit"]["valid"]
-    assert rows["qin, one fit"]["hidden"] < rows["qin"]["hidden"]
-    assert rows["qin"]["cv_last"] == table["models"]["qin"]["cv_last"]
 
 
 def test_a_blender_reads_the_inputs_of_one_fold_at_a_time_and_its_scores_are_averaged(blended):
