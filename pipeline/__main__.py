@@ -29,7 +29,7 @@ from pipeline.artifacts.verify import DamagedArtifact, verify
 from pipeline.config import listing
 from pipeline.config.settings import Settings
 from pipeline.reporting import leaderboard
-from pipeline.reporting.scores import submitted_row, without_slates_row
+from pipeline.reporting.scores import bayes_of, submitted_row, without_slates_row
 from pipeline.runtime import cli, processes
 from pipeline.runtime.build import is_up_to_date
 
@@ -208,7 +208,7 @@ def summary(s: Settings, seconds: float) -> str:
             "profile": s.profile,
             "submission": str(graph.submission(s).path / "submission.zip"),
             **{key: submitted[key] for key in FIGURES},
-            "bayes": scores["bayes"],
+            "bayes": bayes_of(submitted, scores),
             "chosen_by": scores["chosen_by"],
             "tuned": scores["tuned"],
             "slates": submitted["slates"],

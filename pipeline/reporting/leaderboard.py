@@ -17,7 +17,7 @@ from pipeline import graph
 from pipeline.artifacts.locks import locked
 from pipeline.artifacts.spec import ArtifactSpec
 from pipeline.config.settings import Settings
-from pipeline.reporting.scores import cv_gain, submitted_row, tuning_bias, without_slates
+from pipeline.reporting.scores import bayes_of, cv_gain, submitted_row, tuning_bias, without_slates
 from pipeline.reporting.selection import marks
 
 FIGURES = ("cv", "sd", "valid", "hidden", "bayes", "public")  # AUCs, and the sd of CV over folds
@@ -136,7 +136,7 @@ def _row(name: str, submission: Path, scores: dict) -> dict:
         "tuned": ", ".join(scores["tuned"]) or None,
         "runs": f"{len(manifest['runs'])} fits: {', '.join(_models(manifest)) or 'no network'}",
         **{column: best[column] for column in ("cv", "sd", "valid", "hidden")},
-        "bayes": scores["bayes"],
+        "bayes": bayes_of(best, scores),
         "public": None,
         "sentence": _sentence(manifest, scores),
     }

@@ -98,13 +98,9 @@ def as_text(scores: dict) -> str:
     heads = "".join(f"{title:>10}" for title in titles.values())
     lines = [f"  {'':<{width}}{'CV ± sd':>19}{heads}"]
     alone, compared = by_use_of_slates(scores)
-    for row in alone:
-        lines.append(_line(row | {"bayes": scores["bayes"]}, scores, titles, width))
-    if compared:
-        lines.append("  compared within slates")
-    for row in compared:
-        bayes = scores["bayes_slates"] or scores["bayes"]  # equal where rows are independent
-        lines.append(_line(row | {"bayes": bayes}, scores, titles, width))
+    lines += [_line(row, scores, titles, width) for row in alone]
+    lines += ["  compared within slates"] * bool(compared)
+    lines += [_line(row, scores, titles, width) for row in compared]
     if scores["bayes_slates"] is not None:
         rows_alone, in_slates = scores["bayes"], scores["bayes_slates"]
         lines.append(f"  Bayes AUC: {rows_alone:.5f} by rows alone, {in_slates:.5f} with slates")
@@ -128,8 +124,15 @@ def by_use_of_slates(scores: dict) -> tuple[list[dict], list[dict]]:
     return alone, [row for row in scores["rows"] if row["slates"]]
 
 
+def bayes_of(row: dict, scores: dict) -> float | None:
+    """The best possible AUC of scores that know what this row's do; None where it is not known."""
+    in_slates = scores["bayes_slates"] if row["slates"] else None
+    return scores["bayes"] if in_slates is None else in_slates  # equal where rows are independent
+
+
 def _line(row: dict, scores: dict, columns: Iterable[str], width: int) -> str:
     cv = "-" if row["cv"] is None else f"{row['cv']:.5f} ± {row['sd']:.5f}"
+    row = row | {"bayes": bayes_of(row, scores)}
     cells = "".join(_cell(row[column]) for column in columns)
     return f"{_star(row, scores)} {row['name']:<{width}}{cv:>19}{cells}"
 

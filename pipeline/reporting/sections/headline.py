@@ -74,14 +74,24 @@ def _tiles(run: Run) -> list[Tile]:
         kind = "nested CV" if best["name"] in run.blend["blenders"] else "CV"
         note = f"± {best['sd']:.4f}{', chose the submission' * bool(mark['cv'])}"
         tiles.append(Tile(kind, f"{best['cv']:.4f}", note))
-    alone = without_slates_row(run.scores) or {"valid": None, "hidden": None}
     figures = (
         ("official valid", best["valid"], "chose the network" * bool(mark["valid"])),
-        ("official valid without slates", alone["valid"], ""),
         ("hidden test", best["hidden"], ""),
-        ("hidden test without slates", alone["hidden"], ""),
         ("public leaderboard", run.public, ""),
         ("Bayes (best possible)", run.scores["bayes"], ""),
         ("Bayes with slates", run.scores["bayes_slates"], ""),
     )
-    return tiles + [Tile(name, auc(v, 4), note) for name, v, note in figures if v is not None]
+    tiles += [Tile(name, auc(v, 4), note) for name, v, note in figures if v is not None]
+    alone = without_slates_row(run.scores)
+    if alone is None:
+        return tiles
+    beside = {"nested CV": "cv", "official valid": "valid", "hidden test": "hidden"}
+    return [_beside(tile, alone.get(beside.get(tile.name))) for tile in tiles]
+
+
+def _beside(tile: Tile, without_slates: float | None) -> Tile:
+    """The tile with the score that is reached without slates, where there is one."""
+    if without_slates is None:
+        return tile
+    note = f"{without_slates:.4f} without slates"
+    return Tile(tile.name, tile.value, f"{tile.note}; {note}" if tile.note else note)

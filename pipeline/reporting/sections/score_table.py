@@ -106,7 +106,7 @@ def _gain(run: Run, row: dict, key: str) -> str:
 
 
 def _figure(run: Run) -> Figure:
-    rows, bayes = run.scores["rows"], run.scores["bayes"]
+    rows = run.scores["rows"]
     evaluated = run.blend["models"] | run.blend["blenders"]
     canvas, axes = drawing.canvas(height=44 + 24 * len(rows))
     for y, row in enumerate(rows):
@@ -121,12 +121,14 @@ def _figure(run: Run) -> Figure:
         for value, marker in ((row["valid"], "s"), (row["hidden"], "D")):
             if value is not None:
                 axes.plot([value], [y], marker, color=colour, ms=5.5, mfc=drawing.PAPER, mew=1.3)
-    if bayes is not None:
-        axes.axvline(bayes, color=drawing.FAINT, lw=1, ls=(0, (4, 3)))
-        axes.annotate(
-            "Bayes", (bayes, -0.75), (-5, 0), textcoords="offset points",
-            ha="right", va="center", color=drawing.FAINT,
-        )  # fmt: skip
+    known = {"Bayes": run.scores["bayes"], "with slates": run.scores["bayes_slates"]}
+    for name, bayes in known.items():
+        if bayes is not None:
+            axes.axvline(bayes, color=drawing.FAINT, lw=1, ls=(0, (4, 3)))
+            axes.annotate(
+                name, (bayes, -0.75), (-5, 0), textcoords="offset points",
+                ha="right", va="center", color=drawing.FAINT,
+            )  # fmt: skip
     axes.set_yticks(range(len(rows)), [readable(row["name"]) for row in rows], color=drawing.INK)
     axes.set_ylim(len(rows) - 0.4, -1.1)
     axes.set_xlabel("AUC")

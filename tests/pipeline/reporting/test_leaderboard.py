@@ -18,6 +18,7 @@ SCORES = {
     "submitted": "hill_climbing",
     "chosen_by": "nested CV",
     "bayes": None,
+    "bayes_slates": None,
     "tuned": [],
 }
 for row in SCORES["rows"]:
@@ -120,10 +121,11 @@ def test_a_score_that_chose_something_has_a_star(
 
 def test_a_submission_that_compares_slates_says_so_and_what_is_reached_without(board, submission):
     slates = SCORES | {"submitted": "slate_mean", "without_slates": "hill_climbing"}
+    slates |= {"bayes": 0.92, "bayes_slates": 0.97}
     change_manifest(submission, blend="slate_mean", weights={"slate_lightgbm": 0.5})
     leaderboard.record(board, submission, slates)
     (row,) = leaderboard.read(board).to_dicts()
-    assert row["slates"] == "yes"
+    assert (row["slates"], row["bayes"]) == ("yes", 0.97)
     assert row["sentence"].startswith("slate_mean; nested CV +0.07000 against")
     alone = "; without slates: hill_climbing 0.88500 CV, 0.87500 valid"
     assert row["sentence"].endswith(alone)

@@ -203,15 +203,16 @@ def test_a_submission_that_compares_slates_says_so_and_shows_its_score_without_t
     assert "<h1>sample: slate mean of qin</h1>" in document
     alone = "hill_climbing 0.88500 CV, 0.87000 valid, 0.86000 hidden"
     assert f"score whole slates. Without slates: {alone}." in document
-    notes = {tile.name: tile.value for tile in headline(run).tiles}
-    assert notes["official valid without slates"] == "0.8700"
-    assert notes["hidden test without slates"] == "0.8600"
+    notes = {tile.name: tile.note for tile in headline(run).tiles}
+    assert notes["nested CV"] == "± 0.0100, chose the submission; 0.8850 without slates"
+    assert notes["official valid"] == "0.8700 without slates"
+    assert notes["hidden test"] == "0.8600 without slates"
     assert document.index("blends: nested CV") < document.index("blends compared within slates")
     assert "CV last" in document
     assert "0.93000" in document
     assert "Within slates" in titles(run)
     plain = run_of()
-    assert not any("without slates" in tile.name for tile in headline(plain).tiles)
+    assert not any("without slates" in tile.note for tile in headline(plain).tiles)
     assert "Within slates" not in titles(plain)
     assert "CV last" not in build(plain)
 
