@@ -100,8 +100,8 @@ def test_every_problem_is_reported_at_once_with_the_nearest_key():
         (["rules=strict", "blend.external=x.csv"], "rules=strict refuses blend.external"),
         (["rules=strict", "blend.slates=auto"], f"refuses blend.slates=auto: {OTHER_ROWS}"),
         (
-            ["rules=strict", "blend.method=slate_columns"],
-            f"rules=strict refuses blend.method=slate_columns: {OTHER_ROWS}",
+            ["rules=strict", "blend.method=slate_mean"],
+            f"rules=strict refuses blend.method=slate_mean: {OTHER_ROWS}",
         ),
         (
             ["rules=strict", "network.fit.loss=listwise", "models=qin,din"],
