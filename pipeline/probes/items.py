@@ -48,8 +48,8 @@ def levels(labels: Labels, known: list[pl.DataFrame]) -> Iterator[Measurement]:
 def never_clicked(labels: Labels) -> Iterator[Measurement]:
     """Items that stand in no history, beyond what the least popular of the others lead to expect.
 
-    Popularity that were counted without a bound would explain the leak by the leak itself: these
-    items are its lowest value. So they are expected to be clicked like items of one entry.
+    Popularity alone would explain the leak by the leak itself: these items are its lowest value. So
+    they are expected to be clicked like items with one entry.
     """
     entries = np.bincount(labels.store.values, minlength=len(labels.store.items))
     counts = [entries[item] for item in labels.values("item")]
