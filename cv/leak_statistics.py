@@ -7,8 +7,8 @@ columns that may legitimately predict the label:
     score     of a row: Σ (label - mean) / (n_v + PRIOR) over the n_v rows with the row's value v
     figure    AUC of the score, with an interval by resampled users
     expected  AUC that the same score would have if labels were draws from p; 1/2 without p
-    finding   figure - 2 (figure - low end of the interval) exceeds expected + MARGIN: with so many
-              probes, the interval alone would lie above it by chance now and then
+    finding   figure - WIDER (figure - low end of the interval) exceeds expected + MARGIN: with so
+              many probes, the interval alone would lie above it by chance now and then
 
 Scores and p are fitted on other users: within train on the other folds, for valid on train.
 
@@ -43,6 +43,7 @@ import numpy as np
 from cv.bootstrap import auc_interval
 
 MARGIN = 0.02
+WIDER = 1.5  # times the 95 % interval: three standard errors
 MAX_SHARE = 0.01  # of rows or users that may be odd without a finding
 PRIOR = 20.0  # rows
 DRAWS = 200  # of the bootstrap
@@ -59,7 +60,7 @@ class ProbeFigure:
 
     @property
     def crossed(self) -> bool:
-        return 2 * self.low - self.figure > self.threshold
+        return self.figure - WIDER * (self.figure - self.low) > self.threshold
 
 
 def smoothed_label_means(

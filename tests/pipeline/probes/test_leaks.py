@@ -215,10 +215,10 @@ def test_the_expected_auc_is_the_mean_auc_of_labels_drawn():
     assert leak_statistics.expected_auc(score, certain) == pytest.approx(auc(certain, score))
 
 
-def test_a_figure_is_a_finding_only_when_twice_its_interval_lies_above_the_threshold():
-    measured = leak_statistics.ProbeFigure(figure=0.56, low=0.545, high=0.59, threshold=0.52)
+def test_a_figure_is_a_finding_only_when_a_wider_interval_lies_above_the_threshold():
+    measured = leak_statistics.ProbeFigure(figure=0.56, low=0.535, high=0.59, threshold=0.52)
     assert measured.crossed
-    assert not replace(measured, low=0.535).crossed
+    assert not replace(measured, low=0.53).crossed
 
 
 def test_levels_are_compared_with_the_item_table_or_with_the_items_usual_level(clean):
