@@ -91,7 +91,9 @@ def test_a_feature_a_network_part_and_a_blender_are_added_by_the_steps_of_the_pa
     content = path.read_text(encoding="utf-8")
     content = re.sub(r"^Interaction = .*$", choice, content, flags=re.MULTILINE)
     path.write_text(content, encoding="utf-8")
-    insert(path, "@dataclass(frozen=True, slots=True, kw_only=True)\nclass FitSettings", settings)
+    insert(
+        path, "@dataclass(frozen=True, slots=True, kw_only=True)\nclass NetworkSettings", settings
+    )
     insert(path, "    fit: FitSettings", f"    {section}")
     case = textwrap.indent(block('case "gated"'), " " * 8)
     insert(models / "network.py", '        case "cross":', case)
