@@ -9,4 +9,4 @@ source pipeline/runtime/environment.sh
 "$python" -m ruff check --quiet .
 "$python" -m mypy --no-error-summary
 if [ "${1:-}" = --long ]; then set -- -m long "${@:2}"; fi
-exec "$python" -m pytest -n auto --dist loadfile --no-loadscope-reorder "$@"
+exec "$python" -m pytest -n auto --dist loadfile "$@"

@@ -8,11 +8,9 @@ from tests.helpers.tiny_runs import TINY, run
 torch.set_num_threads(1)  # more threads would only slow such small tensors down
 
 LONG = 1800  # timeout of a long test in seconds; of the others: pyproject.toml
-SLOWEST = ("test_run_", "test_extending")  # files that run the whole pipeline: they start first
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: not item.path.name.startswith(SLOWEST))
     for item in items:
         if item.get_closest_marker("long"):
             item.add_marker(pytest.mark.timeout(LONG))
