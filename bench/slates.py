@@ -28,7 +28,7 @@ from cv.auc import auc
 from cv.slates.choice import ChoiceModel
 from cv.trainings import training_bootstrap
 from features.errors import InputError
-from features.store.slates import slate_numbers
+from features.slates import slate_numbers
 from features.store.store import open_store
 from models.settings import NetworkSettings
 from pipeline.artifacts.json_files import read_json

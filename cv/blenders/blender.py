@@ -16,7 +16,7 @@ class Inputs:
 
     logits    (N, M) float64, finite; columns in the order of `models`
     features  (N, F) float32; columns in the order of `names`
-    slate     (N,) int64, the number of each row's slate (features.store.slates)
+    slate     (N,) int64, the number of each row's slate (features.slates)
     """
 
     models: tuple[str, ...]

@@ -11,7 +11,7 @@ analysis of qualitative choice behavior"). In between, a slate may be without a 
 several; a row that stands alone keeps its own log-odds.
 
 A slate is given by numbers (N,) int64: rows of one slate have one number
-(features.store.slates.slate_numbers).
+(features.slates.slate_numbers).
 """
 
 from typing import NamedTuple

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from cv.oof import assemble
-from features.store.slates import slate_numbers
+from features.slates import slate_numbers
 from features.store.store import Split, Store
 
 Fits = dict[tuple[str, int, int], Path]  # (model, seed, fold) -> folder of 50_train

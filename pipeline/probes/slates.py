@@ -1,6 +1,6 @@
 """Slates: how many rows they have, how many clicks, and whether one click each is a design.
 
-A slate is the rows of one split with equal user and history (features.store.slates). If labels were
+A slate is the rows of one split with equal user and history (features.slates). If labels were
 independent with the rate p of their split, a slate of s rows would have exactly one click with
 probability s p (1 - p)^(s - 1); the finding is a share of slates far above the mean of that.
 """
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from cv import leak_statistics
-from features.store.slates import slate_numbers
+from features.slates import slate_numbers
 from features.store.store import Split
 from pipeline.probes.measurement import Measurement
 from pipeline.probes.samples import Sample

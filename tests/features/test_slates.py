@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from features.store.slates import slate_numbers
+from features.slates import slate_numbers
 from features.store.store import Split
 
 
