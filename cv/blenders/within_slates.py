@@ -24,9 +24,10 @@ def within_slates(name: str, base: Blender) -> Blender:
     """The score of `base`, compared within slates."""
 
     def fit(inputs: Inputs, label: np.ndarray, user: np.ndarray, weights: Any) -> WithinSlates:
-        score, rows = _out_of_sample(base, weights, inputs)
-        choice = fit_choice_model(score, inputs.slate[rows], label[rows])
-        return WithinSlates(weights, choice)
+        if isinstance(weights, Trees):
+            return _compared(weights, inputs, label)
+        score = base.predict(weights, inputs)  # linear weights are so few that they fit no row
+        return WithinSlates(weights, fit_choice_model(score, inputs.slate, label))
 
     def predict(weights: WithinSlates, inputs: Inputs) -> np.ndarray:
         return weights.choice.log_odds(base.predict(weights.base, inputs), inputs.slate)
@@ -34,14 +35,11 @@ def within_slates(name: str, base: Blender) -> Blender:
     return Blender(name=name, fit=fit, predict=predict, bases=(base.name,), uses_slates=True)
 
 
-def _out_of_sample(base: Blender, weights: Any, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
-    """Scores of rows that the base was not fitted on, and which rows (N,) bool.
-
-    Of linear weights, all rows: they are so few that their own rows look like others.
-    """
-    if isinstance(weights, Trees):
-        return weights.held_out_score, weights.held_out
-    return base.predict(weights, inputs), np.ones(len(inputs), bool)
+def _compared(fitted: Trees, inputs: Inputs, label: np.ndarray) -> WithinSlates:
+    """The trees, and the model that is fitted on the rows which they have not seen."""
+    rows = fitted.held_out
+    choice = fit_choice_model(fitted.held_out_score, inputs.slate[rows], label[rows])
+    return WithinSlates(fitted, choice)
 
 
 def _beside_best(inputs: Inputs) -> Columns:
@@ -53,9 +51,7 @@ def _beside_best(inputs: Inputs) -> Columns:
 
 def _fit_ranker(inputs: Inputs, label: np.ndarray, user: np.ndarray) -> WithinSlates:
     matrix, names = _beside_best(inputs)
-    fitted = stacker.fit(matrix, list(names), label, user, inputs.slate)
-    score, rows = fitted.held_out_score, fitted.held_out
-    return WithinSlates(fitted, fit_choice_model(score, inputs.slate[rows], label[rows]))
+    return _compared(stacker.fit(matrix, list(names), label, user, inputs.slate), inputs, label)
 
 
 def _predict_ranker(weights: WithinSlates, inputs: Inputs) -> np.ndarray:

@@ -11,7 +11,6 @@ import numpy as np
 
 from cv import leak_statistics
 from features.slates import slate_numbers
-from features.store.store import Split
 from pipeline.probes.measurement import Measurement
 from pipeline.probes.samples import Sample
 
@@ -21,7 +20,7 @@ LISTED = 5  # sizes, and numbers of clicks, that are named; the others are summe
 
 def describe(sample: Sample) -> dict:
     """The slates of a split, their sizes and clicks per slate: shares, the most frequent first."""
-    size, clicks = counts(sample.split)
+    size, clicks = counts(slate_numbers(sample.split), sample.split.label)
     described = {"slates": len(size), "rows": shares(size)}
     return described if clicks is None else described | {"clicks": shares(clicks)}
 
@@ -29,7 +28,7 @@ def describe(sample: Sample) -> dict:
 def one_click(sample: Sample) -> Iterator[Measurement]:
     """The share of slates of two or more rows with exactly one click; none if there are none."""
     number, label = slate_numbers(sample.split), sample.split.label
-    size, clicks = counts(sample.split)
+    size, clicks = counts(number, label)
     several = size > 1
     if not several.any():
         return
@@ -42,13 +41,10 @@ def one_click(sample: Sample) -> Iterator[Measurement]:
     yield Measurement(probe="slate", column="clicks", where=sample.name, measured=measured)
 
 
-def counts(split: Split) -> tuple[np.ndarray, np.ndarray | None]:
-    """Rows and clicks of each slate, int64 (S,) each; clicks are None without labels."""
-    number = slate_numbers(split)
+def counts(number: np.ndarray, label: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Rows and clicks of each slate, int64 (S,) each; clicks are None without labels (N,)."""
     size = np.bincount(number)
-    if split.label is None:
-        return size, None
-    return size, np.bincount(number, split.label).astype(np.int64)
+    return size, None if label is None else np.bincount(number, label).astype(np.int64)
 
 
 def shares(value: np.ndarray) -> dict[str, float]:

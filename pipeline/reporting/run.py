@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from scipy.special import logit
 
 from pipeline import graph
 from pipeline.artifacts.json_files import read_json
@@ -16,9 +15,9 @@ from pipeline.artifacts.spec import record, require
 from pipeline.blending.predictions import SUBMITTED
 from pipeline.config.settings import Settings
 from pipeline.reporting import leaderboard
+from pipeline.reporting.within_slates import log_odds
 
 SUBMISSION = "submission"  # the "model" whose logits are those of the submitted probabilities
-SMALLEST_PROBABILITY = 1e-7  # float32 holds no finite logit for those nearer to 0 or 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +75,7 @@ def gather(s: Settings, scores: dict) -> Run:
             folder / "oof.parquet", columns=["row_id", "label", *models], glob=False
         )
         held_out = _scored("out-of-fold rows", oof, features / "train.parquet", models)
-    probability = valid[SUBMITTED].clip(SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
-    submitted = valid.with_columns(pl.Series(SUBMISSION, logit(probability.to_numpy())))
+    submitted = valid.with_columns(pl.Series(SUBMISSION, log_odds(valid[SUBMITTED].to_numpy())))
     optional = graph.optional_results(s)
     return Run(
         settings=s,

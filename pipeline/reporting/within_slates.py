@@ -16,7 +16,7 @@ from cv.slates.metrics import slate_metrics
 from pipeline.blending.predictions import SUBMITTED
 
 PROBABILITIES = ("rank_mean", SUBMITTED)  # columns of 60_blend that hold no logits
-SMALLEST = 1e-7  # nearer to 0 and 1, a probability's logit is cut off
+SMALLEST = 1e-7  # float32 holds no finite logit for probabilities nearer to 0 or 1
 
 Figures = dict[str, float | None]
 
@@ -51,6 +51,10 @@ def within_slates(
 
 def _log_chance(score: np.ndarray, is_probability: bool, compared: bool) -> np.ndarray:
     """z of the module docstring."""
-    if is_probability:
-        score = logit(np.clip(score, SMALLEST, 1 - SMALLEST))
+    score = log_odds(score) if is_probability else score
     return -np.logaddexp(0, -score) if compared else score
+
+
+def log_odds(probability: np.ndarray) -> np.ndarray:
+    """Finite logits (N,) of probabilities (N,), which are cut off SMALLEST from 0 and 1."""
+    return logit(np.clip(probability, SMALLEST, 1 - SMALLEST))
