@@ -80,9 +80,8 @@ def check_range(
     if values.size == 0 or (low <= values.min() and values.max() <= high):
         return
     outside = ((values < low) | (values > high)).reshape(len(values), -1)
-    bad = np.flatnonzero(outside.any(axis=1))
-    found = values.reshape(outside.shape)[bad, outside[bad].argmax(axis=1)]
-    report(f"{low}..{high}", rows[bad], found)
+    bad, position = _first_true(outside)
+    report(f"{low}..{high}", rows[bad], values.reshape(outside.shape)[bad, position])
 
 
 def whole_numbers(report: ViolationCallback, rows: np.ndarray, values: np.ndarray) -> tuple:
@@ -97,17 +96,24 @@ def whole_numbers(report: ViolationCallback, rows: np.ndarray, values: np.ndarra
 def check_left_padding(report: ViolationCallback, rows: np.ndarray, values: np.ndarray) -> None:
     """Lists (K, W) have their zeros in front: none after a non-zero."""
     real = values != 0
-    drops = real[:, :-1] > real[:, 1:]
-    bad = np.flatnonzero(drops.any(axis=1))
-    found = (f"0 at position {position}" for position in drops[bad].argmax(axis=1) + 1)
+    bad, last_item = _first_true(real[:, :-1] > real[:, 1:])
+    found = (f"0 at position {position}" for position in last_item + 1)
     report("padding zeros on the left only", rows[bad], found)
 
 
 def check_finite(report: ViolationCallback, rows: np.ndarray, values: np.ndarray) -> None:
     """Lists (K, W) of floats hold finite numbers in the range of float32."""
-    outside = ~(np.abs(values) <= np.finfo(np.float32).max)
-    bad = np.flatnonzero(outside.any(axis=1))
-    report("finite float32 numbers", rows[bad], values[bad, outside[bad].argmax(axis=1)])
+    bad, position = _first_true(~(np.abs(values) <= np.finfo(np.float32).max))
+    report("finite float32 numbers", rows[bad], values[bad, position])
+
+
+def _first_true(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of `mask` (K, W) bool with a True, and the position of the first one in each.
+
+    W may be 0: numpy refuses the argmax of an empty row.
+    """
+    rows = np.flatnonzero(mask.any(axis=1))
+    return rows, mask[rows].argmax(axis=1) if len(rows) else rows
 
 
 def check_unique(report: ViolationCallback, rows: np.ndarray, values: np.ndarray) -> None:

@@ -122,6 +122,12 @@ def test_equal_histories_are_stored_once_in_order_of_first_occurrence(folder):
     assert len(set(opened.train.history[first_user])) == 1
 
 
+@pytest.mark.parametrize("width", [1, 2])
+def test_histories_may_be_short(tmp_path, width):
+    opened = store.open_store(prepare(tiny_challenge(tmp_path / "challenge", width=width)))
+    assert np.diff(opened.offsets).max() == width
+
+
 def test_only_padding_is_an_empty_history_and_counted(folder):
     def empty(table):
         if "item_seq" not in table.column_names:
