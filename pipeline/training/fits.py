@@ -15,9 +15,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from features.errors import InputError
-from models.settings import NetworkSettings
 from models.training import distributed
-from models.training.fit import BatchProgress, FitReport
+from models.training.fit import BatchProgress
 from pipeline import graph
 from pipeline.artifacts.spec import ArtifactSpec, require
 from pipeline.artifacts.store import ArtifactWriter
@@ -28,11 +27,10 @@ from pipeline.runtime.build import build
 from pipeline.runtime.devices import pick_device
 from pipeline.runtime.out_of_memory import enough_memory
 from pipeline.runtime.progress import progress_bar
+from pipeline.training import health
 from pipeline.training.checkpointing import FitCheckpointer
 from pipeline.training.context import FitKey, TrainedFit, TrainingContext
 from pipeline.training.executors import dispatch
-
-LOSS_RISE = 1.02  # of mean training losses of two epochs: a larger ratio is no noise
 
 
 @dataclass(frozen=True)
@@ -177,7 +175,8 @@ def make_fit(
         "precision": precisions[model],  # that auto chose
         "content": context.settings.prepare.content,
     }
-    _warn_if_unstable(key, report, network_cfg)
+    for warning in health.unstable(model, report, network_cfg):
+        print(f"{line_start(key)}: {warning}")
     best = report.epochs[report.best_epoch - 1]
     return {
         "epochs": len(report.epochs),
@@ -200,26 +199,6 @@ def _print_epoch(key: FitKey, epoch: int, record: dict) -> None:
         loss, score, seconds = record["loss"], record["score"], record["seconds"]
         facts = f"loss={loss:.4f} auc={score:.5f} ({seconds:.0f} s)"
         print(f"{line_start(key)} epoch {epoch} {facts}", flush=True)
-
-
-def _warn_if_unstable(key: FitKey, report: FitReport, network_cfg: NetworkSettings) -> None:
-    model = key[0]
-    remedy = f"{model}.fit.learning_rate"
-    if network_cfg.interaction == "qnn":  # its authors saw unstable training with four rows
-        remedy += f" or {model}.qnn.rows"
-    for epoch, before, after in loss_rises(report):
-        what = f"the training loss rose from {before:.4f} to {after:.4f} in epoch {epoch}"
-        print(f"{line_start(key)}: unstable, {what}; lower {remedy}")
-
-
-def loss_rises(report: FitReport) -> list[tuple[int, float, float]]:
-    """(epoch, loss before, loss) of each epoch whose mean training loss rose by more than 2 %.
-
-    The mean over an epoch hardly varies by chance, and falls as long as training is stable.
-    """
-    losses = [record["loss"] for record in report.epochs]
-    pairs = enumerate(itertools.pairwise(losses), start=2)
-    return [(epoch, old, new) for epoch, (old, new) in pairs if new > LOSS_RISE * old]
 
 
 def _report(trained: TrainedFit) -> dict:

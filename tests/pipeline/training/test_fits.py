@@ -10,37 +10,18 @@ from cv.auc import auc
 from features.errors import InputError
 from features.store.store import Items
 from models.settings import NetworkSettings
-from models.training.fit import FitReport, predict
+from models.training.fit import predict
 from pipeline import graph
 from pipeline.artifacts.spec import require
 from pipeline.config.load import load
 from pipeline.graph import OFFICIAL
 from pipeline.probes import history_use
-from pipeline.training import fits
 from pipeline.training.context import TrainingContext
 from pipeline.training.item_tables import item_table
 from tests.helpers.tiny_runs import run_stages
 
 PLAIN = NetworkSettings(interest="asta", interaction="qnn")
 ITEMS = Items(tags=np.array([[0, 0], [0, 3]]), content=np.zeros((2, 4), np.float32))
-
-
-def curve(*losses):
-    return FitReport(epochs=[{"loss": loss} for loss in losses])
-
-
-def test_a_rising_training_loss_is_found_and_noise_is_not():
-    assert fits.loss_rises(curve(0.6, 0.5, 0.505, 0.4)) == []
-    assert fits.loss_rises(curve(0.6137, 0.5397, 0.5818)) == [(3, 0.5397, 0.5818)]
-
-
-def test_an_unstable_fit_says_where_and_what_to_lower(capsys):
-    fits._warn_if_unstable(("qin", 0, 1), curve(0.5, 0.6), PLAIN)
-    output = capsys.readouterr().out
-    assert "qin seed 0 fold 1: unstable, the training loss rose from 0.5000 to 0.6000" in output
-    assert "in epoch 2; lower qin.fit.learning_rate or qin.qnn.rows" in output
-    fits._warn_if_unstable(("din", 0, 1), curve(0.5, 0.6), replace(PLAIN, interaction="mlp"))
-    assert "qnn" not in capsys.readouterr().out
 
 
 def test_items_without_levels_or_codes_are_refused_where_a_network_wants_them():
