@@ -4,7 +4,8 @@ reads   artifacts/<profile>/60_blend/; test.parquet of the challenge, for its ID
         the fits' learning curves, where official valid chose the epochs
 writes  submissions/<profile>/<rules>-<hash>/prediction.csv (ID,Task2), submission.zip with it at
         the root, manifest.json (rules, profile, settings, commit, runs, CV, valid, whether it used
-        slates, and what a test set like official valid would give, see cv/forecast.py)
+        slates, what a test set like official valid would give, see cv/forecast.py, and the
+        artifacts that it was made from, by their paths from its own folder)
 run     python -m pipeline.70_submit PROFILE [key=value ...]
 """
 
@@ -14,6 +15,7 @@ if __name__ == "__main__":
     signals.install()  # first: the other imports take long enough to be interrupted
 
 import json
+import os
 from pathlib import Path
 from statistics import fmean
 
@@ -21,7 +23,7 @@ import polars as pl
 
 from pipeline import graph
 from pipeline.artifacts import provenance
-from pipeline.artifacts.spec import record, require
+from pipeline.artifacts.spec import ArtifactSpec, record, require
 from pipeline.artifacts.store import ArtifactWriter
 from pipeline.blending import predictions
 from pipeline.config.settings import Settings
@@ -47,6 +49,7 @@ def work(s: Settings, out: ArtifactWriter) -> dict:
         print(f"70_submit warning: {warning}")
     blend = json.loads((folder / "blend.json").read_text())
     manifest = manifest_of(s, blend) | {"forecast": forecast_of(s, folder, blend)}
+    manifest["artifacts"] = artifacts_of(s, graph.submission(s).path.parent)
     (out / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
     return {"rows": checked.rows, "tied": f"{checked.tied:.2%}"}
 
@@ -75,6 +78,25 @@ def manifest_of(s: Settings, blend: dict) -> dict:
         "cv": None if external else submitted.get("cv"),
         "valid": None if external else submitted["valid"],
     }
+
+
+def artifacts_of(s: Settings, folder: Path) -> dict:
+    """What 90_score --run applies: paths from the submission, which lies in `folder`.
+
+    So the folders of artifacts and of submissions may move together, or lie in another place.
+    """
+
+    def place(spec: ArtifactSpec) -> str:
+        return os.path.join("..", os.path.relpath(spec.path.resolve(), folder.resolve()))
+
+    single = {"store": graph.store(s), "folds": graph.folds(s), "blend": graph.blend(s)}
+    if not s.official:
+        single["features"] = graph.features(s)
+    fits = [
+        {"model": model, "seed": seed, "fold": fold, "path": place(spec)}
+        for (model, seed, fold), spec in graph.fits(s).items()
+    ]
+    return {name: place(spec) for name, spec in single.items()} | {"fits": fits}
 
 
 def forecast_of(s: Settings, folder: Path, blend: dict) -> dict | None:

@@ -3,6 +3,7 @@
 import functools
 import importlib
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -42,6 +43,11 @@ def submit(tmp_path, monkeypatch):
             (out / "blend.json").write_text(json.dumps(TABLE | table))
         submission = ArtifactSpec("70_submit", name, tmp_path / "submissions")
         results = {"blend": blend, "fits": fits or {}, "challenge_files": {"test": test_file}}
+        results["submission"] = submission
+        results |= {
+            name: ArtifactSpec(name, name, tmp_path / "artifacts")
+            for name in ("store", "folds", "features")
+        }
         for function, result in results.items():
             monkeypatch.setattr(graph, function, lambda s, result=result: result)
         write = importlib.import_module("pipeline.70_submit").work.__wrapped__
@@ -64,6 +70,19 @@ def test_the_rows_of_the_blend_may_come_in_any_order(submit):
     assert manifest["cv"] == 0.7
     assert manifest["slates"] is False
     assert manifest["without_slates"] is manifest["needs"] is None
+
+
+def test_the_manifest_names_the_artifacts_by_paths_from_its_folder(submit, tmp_path):
+    fit = ArtifactSpec("50_train", "din-seed0-fold1", tmp_path / "artifacts")
+    folder = submit.run("paths", lambda rows: rows, fits={("din", 0, 1): fit})
+    artifacts = json.loads((folder / "manifest.json").read_text())["artifacts"]
+    (one,) = artifacts.pop("fits")
+    assert (one["model"], one["seed"], one["fold"]) == ("din", 0, 1)
+    assert set(artifacts) == {"store", "folds", "features", "blend"}
+    for path in (one["path"], *artifacts.values()):
+        assert not Path(path).is_absolute()
+        assert (folder / path).resolve().is_relative_to(tmp_path)
+    assert (folder / artifacts["blend"] / "blend.json").is_file()
 
 
 def test_the_manifest_says_that_slates_are_used_and_what_is_reached_without(submit):
