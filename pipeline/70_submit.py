@@ -3,9 +3,9 @@
 reads   artifacts/<profile>/60_blend/; test.parquet of the challenge, for its IDs and their order;
         the fits' learning curves, where official valid chose the epochs
 writes  submissions/<profile>/<rules>-<hash>/prediction.csv (ID,Task2), submission.zip with it at
-        the root, manifest.json (rules, profile, settings, commit, runs, CV, valid, whether it used
-        slates, what a test set like official valid would give, see cv/forecast.py, and the
-        artifacts that it was made from, by their paths from its own folder)
+        the root, manifest.json (the run's name, what was typed, its data, rules, profile, commit,
+        fits, CV, valid, whether it used slates, what a test set like official valid would give, see
+        cv/forecast.py, and the artifacts that it was made from, by their paths from its own folder)
 run     python -m pipeline.70_submit PROFILE [key=value ...]
 """
 
@@ -16,6 +16,7 @@ if __name__ == "__main__":
 
 import json
 import os
+import shlex
 from pathlib import Path
 from statistics import fmean
 
@@ -61,6 +62,9 @@ def manifest_of(s: Settings, blend: dict) -> dict:
     runs = [fit.path.name for key, fit in graph.fits(s).items() if key[0] in models]
     external = blend.get("external")
     return {
+        "run": graph.submission(s).path.name,
+        "typed": shlex.join(["./run_all.sh", *s.arguments]),
+        "data": graph.data_hash(s),
         "rules": s.rules,
         "profile": s.profile,
         "overrides": list(s.overrides),

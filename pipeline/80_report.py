@@ -38,6 +38,7 @@ def work(
     blend, hidden = require(graph.blend(s)), graph.hidden_labels(s)
     forecast = read_json(submission / "manifest.json").get("forecast")  # of old ones: none
     scores = compute_scores.compute(blend, hidden, s.tuned, s.folds_choose_epochs, forecast)
+    scores = {"run": submission.name} | scores
     leaderboard.record(board, submission, scores, public, sentence)
     if public is not None:
         print(f"80_report noted public={public:.5f} for {submission} in {board}")

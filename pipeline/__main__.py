@@ -206,6 +206,7 @@ def summary(s: Settings, seconds: float) -> str:
     return json.dumps(
         {
             "profile": s.profile,
+            "run": graph.submission(s).path.name,
             "submission": str(graph.submission(s).path / "submission.zip"),
             **{key: submitted[key] for key in FIGURES},
             "bayes": bayes_of(submitted, scores),

@@ -4,6 +4,7 @@ Each function returns the ArtifactSpec of a stage's results, whether they exist 
 results of the stages before it; where one is missing, it raises MissingArtifact, which names it.
 """
 
+import hashlib
 import itertools
 import tomllib
 from collections.abc import Callable, Mapping
@@ -17,7 +18,15 @@ from features.sources.registry import source_of
 from features.store import schema
 from features.store.hashing import sha256
 from models.settings import NetworkSettings
-from pipeline.artifacts.spec import ArtifactSpec, MissingArtifact, digest, finished, record, require
+from pipeline.artifacts.spec import (
+    ArtifactSpec,
+    MissingArtifact,
+    canonical,
+    digest,
+    finished,
+    record,
+    require,
+)
 from pipeline.config import search_space
 from pipeline.config.choices import refuse
 from pipeline.config.networks import paper_settings
@@ -58,6 +67,13 @@ def hidden_labels(s: Settings) -> Path | None:
     """
     spec = data(s)
     return None if spec is None else finished(spec) / "hidden_labels.parquet"
+
+
+def data_hash(s: Settings) -> str:
+    """Eight hex digits of the bytes of train, valid and test: scores of equal ones are compared."""
+    files = challenge_files(s)
+    rows = {name: sha256(path) for name, path in files.items() if name in schema.SPLITS}
+    return hashlib.sha256(canonical(rows).encode()).hexdigest()[:8]
 
 
 def store(s: Settings) -> ArtifactSpec:

@@ -29,6 +29,7 @@ LAYERS = (  # of pipeline/: what stands in a row imports itself and the rows abo
     {"runtime"},
     {"graph"},
     {"data", "training", "blending"},
+    {"runs"},
     {"inference", "tuning", "probes", "reporting"},
 )
 SLOW = {"torch", "sklearn", "scipy", "lightgbm", "matplotlib", "optuna"}  # seconds each
@@ -37,6 +38,7 @@ WITHOUT = {  # modules -> what importing them must not import, by whatever way
     "pipeline.config": SLOW,
     "pipeline.artifacts": SLOW,
     "pipeline.graph": SLOW,
+    "pipeline.runs": SLOW,
     "pipeline.00_data": SLOW,
     "pipeline.10_prepare": {"torch"},
     "pipeline.20_folds": {"torch"},

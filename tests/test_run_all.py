@@ -23,7 +23,7 @@ def test_the_last_line_is_a_summary_for_scripts(first_run, overrides):
     assert report.stat().st_size < 2_000_000
     scores = ("cv", "valid", "hidden", "bayes")
     words = ("chosen_by", "tuned", "slates", "without_slates", "seconds")
-    assert list(summary) == ["profile", "submission", *scores, *words]
+    assert list(summary) == ["profile", "run", "submission", *scores, *words]
     assert (summary["chosen_by"], summary["tuned"]) == ("nested CV", [])
     assert (summary["slates"], summary["without_slates"]) == (False, None)
     assert all(0.4 < summary[key] < 1 for key in scores)

@@ -6,6 +6,7 @@ the code and the machine that made it.
 """
 
 import contextlib
+import datetime
 import hashlib
 import importlib.metadata
 import json
@@ -66,6 +67,7 @@ def _write_record(spec: ArtifactSpec, writer: ArtifactWriter, seconds: float) ->
         "bytes": {name: (scratch / name).stat().st_size for name in files},
         "report": writer.report,
         "seconds": round(seconds, 3),
+        "made": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         "peak_mib": peak_mib(),
         "commit": commit(),
         "code": code(),

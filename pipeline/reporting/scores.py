@@ -1,6 +1,7 @@
 """The score table: CV, official valid, hidden test and Bayes AUC of every network and every blend.
 
 scores.json
+    run        the run's name, that of its submission's folder
     rows       [{name, slates, cv, sd, cv_last, valid, hidden, valid_gain, hidden_gain}]; null where
                unknown; slates: whether a score depends on the other rows of its slate
     submitted  the name of the row that is submitted

@@ -1,0 +1,1 @@
+"""Finished runs: found by name, listed, compared, removed."""
