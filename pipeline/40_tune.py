@@ -4,7 +4,8 @@ reads   artifacts/<profile>/10_prepare/, artifacts/<profile>/20_folds/, models/s
 writes  artifacts/<profile>/40_tune/<model>-<folds>-<hash>/
         best.toml, what to change in the network's own TOML, which 50_train takes with
         train.settings=tuned; tune.json, every trial
-        artifacts/<profile>/40_tune/studies.journal, or the database of tune.storage: the studies
+        artifacts/<profile>/40_tune/studies.journal, or the database of tune.storage: the studies;
+        artifacts/<profile>/40_tune/studies.files/: the files that their dashboard shows
 run     python -m pipeline.40_tune PROFILE model=qin tune.trials=50 [--workers N] [key=value ...]
         python -m pipeline.40_tune PROFILE --repair     fail trials of workers that were killed
         python -m pipeline.40_tune PROFILE --dashboard [--port 8080]
@@ -17,9 +18,6 @@ if __name__ == "__main__":
 
 import argparse
 import functools
-import signal
-import threading
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import optuna
 
@@ -28,12 +26,10 @@ from pipeline.artifacts.store import ArtifactWriter
 from pipeline.config.settings import Settings
 from pipeline.runtime import cli
 from pipeline.runtime.build import build
-from pipeline.tuning import results, stale_trials, workers
+from pipeline.tuning import dashboard, results, stale_trials, workers
 from pipeline.tuning.optuna_output import silence_optuna
-from pipeline.tuning.storage import open_existing_storage
+from pipeline.tuning.storage import database_errors, open_existing_storage
 from pipeline.tuning.studies import Search, count
-
-HERE = "127.0.0.1"  # not for other machines: the dashboard has no password and deletes studies
 
 
 def work(s: Settings, force: bool, n_workers: int = 0) -> None:
@@ -47,7 +43,9 @@ def work(s: Settings, force: bool, n_workers: int = 0) -> None:
 
 
 def write(search: Search, n_workers: int, out: ArtifactWriter) -> dict:
-    facts = results.write(search, workers.run(search, n_workers), out.path)
+    study = workers.run(search, n_workers)
+    facts = results.write(search, study, out.path)
+    dashboard.attach_best(study, search.settings, out / "best.toml", facts["trials"])
     out.report["finished"] = facts["trials"]
     return facts
 
@@ -65,33 +63,13 @@ def repair(s: Settings) -> None:
     print(f"40_tune repaired: {left} trials are running")
 
 
-def serve(s: Settings, port: int) -> None:
-    """The profile's studies in a browser, until interrupted."""
-    import optuna_dashboard  # slow, and nothing else needs it
-
-    app = optuna_dashboard.wsgi(open_existing_storage(s))
-    try:
-        server = make_server(HERE, port, app, handler_class=_Quiet)
-    except (OSError, OverflowError) as error:  # taken, forbidden, or no port at all
-        raise InputError(f"--port {port}: {error}; try another, or 0 for any") from None
-    # Not KeyboardInterrupt, which wsgiref swallows where it comes in the middle of an answer.
-    # shutdown() waits for the loop that this handler interrupts: hence the thread.
-    signal.signal(signal.SIGINT, lambda *_: threading.Thread(target=server.shutdown).start())
-    print(f"40_tune dashboard at http://{HERE}:{server.server_port}/ until Ctrl-C", flush=True)
-    with server:
-        server.serve_forever()
-
-
-class _Quiet(WSGIRequestHandler):
-    def log_message(self, *_) -> None:
-        """Nothing: a line per request would hide the address."""
-
-
 def main(argv: list[str] | None = None) -> None:
     parser = cli.parser(__doc__)
     parser.add_argument("--workers", type=int, default=0, help="processes; 0: one per GPU or core")
     parser.add_argument("--repair", action="store_true", help="fail trials of killed workers")
-    parser.add_argument("--dashboard", action="store_true", help=f"serve the studies on {HERE}")
+    parser.add_argument(
+        "--dashboard", action="store_true", help=f"serve the studies on {dashboard.HERE}"
+    )
     parser.add_argument("--port", type=int, help="of the dashboard, 8080; 0: any")
     cli.main(parser, run, argv)
 
@@ -105,12 +83,13 @@ def run(arguments: argparse.Namespace) -> None:
         raise InputError("--repair and --dashboard exclude each other: use one at a time")
     if arguments.port is not None and not arguments.dashboard:
         raise InputError(f"--port {arguments.port} is not read without --dashboard")
-    if arguments.repair:
-        repair(s)
-    elif arguments.dashboard:
-        serve(s, 8080 if arguments.port is None else arguments.port)
-    else:
-        work(s, arguments.force, arguments.workers)
+    with database_errors(s):
+        if arguments.repair:
+            repair(s)
+        elif arguments.dashboard:
+            dashboard.serve(s, 8080 if arguments.port is None else arguments.port)
+        else:
+            work(s, arguments.force, arguments.workers)
 
 
 def spelt_out(word: str | None) -> list[str | None]:

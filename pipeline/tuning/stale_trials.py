@@ -74,6 +74,11 @@ def is_alive(worker: str) -> bool | None:
     return processes.started_at(int(pid)) == start
 
 
+def runs_elsewhere(study: Study) -> bool:
+    """Whether a RUNNING trial's worker is on another machine, where nobody here sees it die."""
+    return any(_worker(trial) and is_alive(_worker(trial)) is None for trial in _running(study))
+
+
 def _has_dead_worker(trial: FrozenTrial) -> bool:
     """Whether a RUNNING trial's worker is known to be dead, or died before it named itself."""
     if not _worker(trial):

@@ -3,9 +3,13 @@
 The journal lies beside 40_tune's results; a database serves workers on many machines.
 """
 
+import contextlib
+import shlex
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+from optuna.exceptions import StorageInternalError
 from optuna.storages import (
     BaseStorage,
     JournalStorage,
@@ -55,6 +59,19 @@ def open_existing_storage(settings: Settings) -> BaseStorage:
     if file and not Path(file).exists():
         raise InputError(f"{file} is missing: no study of this profile was started")
     return open_storage(settings)
+
+
+@contextlib.contextmanager
+def database_errors(settings: Settings) -> Iterator[None]:
+    """Within it, a database that fails while it is used (gone, locked, full) is an InputError."""
+    try:
+        yield
+    except (StorageInternalError, SQLAlchemyError) as error:
+        cause = error.__cause__ or error
+        raise InputError(
+            f"tune.storage = {settings.tune.storage!r}: {_one_line(cause)}; the same command"
+            " resumes the study once the database answers"
+        ) from None
 
 
 def has_journal(study: Study) -> bool:
@@ -109,8 +126,19 @@ def _database(url: str, heartbeat: int) -> RDBStorage:
             )
     except (SQLAlchemyError, ImportError, ValueError) as error:  # ValueError: of the port
         raise InputError(
-            f"tune.storage = {url!r} cannot be opened: {' '.join(str(error).split())}; expected an"
-            " Optuna URL such as postgresql+psycopg://user@host/database"
+            f"tune.storage = {url!r} cannot be opened: {_one_line(error)}; expected an Optuna URL"
+            " such as postgresql+psycopg://user@host/database"
+        ) from None
+    except RuntimeError as error:  # Optuna's answer for the tables of another version
+        is_older = "storage upgrade" in str(error)
+        remedy = (
+            f"back it up and run: optuna storage upgrade --storage {shlex.quote(url)}"
+            if is_older
+            else "install that version of Optuna"
+        )
+        raise InputError(
+            f"tune.storage = {url!r}: {_one_line(error).partition('. ')[0]}; {remedy}, or name"
+            " another database"
         ) from None
 
 
@@ -125,3 +153,7 @@ def _cut_torn_line(path: Path, lock: JournalLock) -> None:
             file.truncate(text.rfind(b"\n") + 1)
     finally:
         lock.release()
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())

@@ -18,15 +18,17 @@ from pipeline.artifacts.spec import require
 from pipeline.config.settings import Settings
 from pipeline.runtime import cli, devices, processes
 from pipeline.training.context import TrainingContext
+from pipeline.tuning import dashboard
 from pipeline.tuning.optuna_output import silence_optuna
-from pipeline.tuning.stale_trials import fail_stale_trials
+from pipeline.tuning.stale_trials import fail_stale_trials, runs_elsewhere
+from pipeline.tuning.storage import database_errors
 from pipeline.tuning.studies import FINISHED, Search, count
 from pipeline.tuning.trials import run_trial
 
 POLL_S = 1.0  # between two looks at trials that other workers run
 WAITING = (
-    "40_tune waits for trials that other workers run; if those workers were killed on another"
-    " machine, stop this command and fail their trials with --repair"
+    "40_tune another machine still runs trials of this study; if its workers were killed, stop this"
+    " command and fail their trials with --repair"
 )
 
 
@@ -36,6 +38,7 @@ def run(search: Search, n_workers: int) -> Study:
     Raises InputError when the workers ended before that.
     """
     settings, study = search.settings, search.create()
+    dashboard.describe(study, search)
     missing = settings.tune.trials - count(study, *FINISHED)
     if missing > 0:
         on_cluster = settings.train.backend == "dask"
@@ -45,6 +48,7 @@ def run(search: Search, n_workers: int) -> Study:
         search = replace(search, parallel_folds=parallel_folds)
         message = f"{missing} of {settings.tune.trials} trials to go, {len(slots)} at a time"
         print(f"40_tune study {search.name}: {message}", flush=True)
+        print(f"40_tune watch it: {dashboard.command(settings)}", flush=True)
         if len(slots) == 1:
             work(search, 0)
         else:
@@ -99,7 +103,8 @@ def _worker_main(parent: int, slots: list[str], locks: Path, search: Search, wor
         silence_optuna()
         if any(slots):
             devices.take(slots, locks)
-        work(search, worker)
+        with database_errors(search.settings):
+            work(search, worker)
 
     sys.exit(cli.exit_code(main))
 
@@ -115,13 +120,13 @@ def work(search: Search, worker: int) -> None:
     context = TrainingContext.open(settings, store, folds)
     context = context.of_users(settings.tune.users, settings.tune.seed)
     study, seed = search.load(worker)
-    is_waiting = False
+    has_said = False
     while count(study, *FINISHED) < settings.tune.trials:
         fail_stale_trials(study)
         if count(study, *FINISHED, TrialState.RUNNING) < settings.tune.trials:
             run_trial(search, study, context, seed)
-        elif not is_waiting:
-            is_waiting = True
-            print(WAITING, flush=True)
         else:
+            if not has_said and runs_elsewhere(study):
+                has_said = True
+                print(WAITING, flush=True)
             time.sleep(POLL_S)

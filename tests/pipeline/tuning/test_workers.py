@@ -18,10 +18,10 @@ from optuna.trial import TrialState
 from features.errors import InputError
 from pipeline import graph
 from pipeline.config.load import load
-from pipeline.tuning import workers
+from pipeline.tuning import stale_trials, workers
 from pipeline.tuning.stale_trials import WORKER
 from pipeline.tuning.storage import JournalLock, journal_path
-from pipeline.tuning.studies import FINISHED
+from pipeline.tuning.studies import FINISHED, count
 from tests.helpers.tiny_runs import ROOT
 from tests.pipeline.tuning.runs import fake_fits, is_free, search_of, states, study_of
 
@@ -178,3 +178,25 @@ def test_a_database_notices_a_killed_worker_by_its_heartbeats(postgres, own, cap
     assert f"worker {victim} was killed" in capsys.readouterr().out
     assert finished_states(overrides, 6).count("FAIL") == 1
     assert not journal_path(load("sample", overrides)).exists()
+
+
+def test_only_trials_of_another_machine_are_called_waited_for(search, monkeypatch, capsys):
+    """In an ordinary run, a worker waits for trials of the others, and nobody need know."""
+    fake_fits(monkeypatch, lambda rate, fold: 0.6)
+    for worker, said in ((stale_trials.this_worker(), 0), ("elsewhere:1:1", 1)):
+        study = search.create()
+        others = [study.ask() for _ in range(2)]
+        for trial in others:
+            trial.set_user_attr(WORKER, worker)
+        naps = iter(range(3))
+
+        def nap(_, naps=naps, others=others, study=study):
+            if next(naps) == 2:
+                for trial in others:
+                    study.tell(trial, state=TrialState.FAIL)
+
+        monkeypatch.setattr(workers.time, "sleep", nap)
+        tune_cfg = replace(search.settings.tune, trials=count(study, *FINISHED) + 2)
+        workers.work(replace(search, settings=replace(search.settings, tune=tune_cfg)), 0)
+        output = capsys.readouterr().out
+        assert output.count("another machine still runs trials") == said, output
