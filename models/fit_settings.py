@@ -6,7 +6,10 @@ from typing import Annotated, Literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitSettings:
-    """The one training loop: Adam, L2 over whole embedding tables, decay on plateau."""
+    """The one training loop: Adam, L2 over whole embedding tables, decay on plateau.
+
+    Epochs without a better AUC count once the warm-up is over (models.training.warm_up).
+    """
 
     batch_size: Annotated[int, "[2, inf) rows", "Rows of one training step."] = 8192
     learning_rate: Annotated[float, "(0, inf)", "Adam's step size when a fit begins."] = 1e-3
@@ -19,7 +22,11 @@ class FitSettings:
         int, "[1, inf) epochs", "Epochs without a better AUC before the learning rate decays."
     ] = 1
     min_learning_rate: Annotated[float, "[0, inf)", "The decay stops at this value."] = 1e-6
-    patience: Annotated[int, "[1, inf) epochs", "Epochs without a better AUC that end a fit."] = 3
+    patience: Annotated[
+        int,
+        "[1, inf) epochs",
+        "Epochs without a better AUC that end a fit, once its warm-up is over.",
+    ] = 3
     max_epochs: Annotated[int, "[1, inf) epochs", "The fit ends after so many epochs."] = 100
     embedding_l2: Annotated[
         float,

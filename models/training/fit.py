@@ -2,7 +2,7 @@
 
 Each step, as published: the loss (models.training.losses), plus (lambda / 2) sum w^2 over the whole
 embedding tables, the gradient clipped by its total norm, Adam. The learning rate is multiplied by
-`decay` when the AUC stops rising.
+`decay` when the AUC stops rising; that counts once the warm-up is over (models.training.warm_up).
 
 The loss "listwise" trains on batches of whole slates; the others on batches of any rows.
 
@@ -29,7 +29,7 @@ from models.batches.source import BatchSource, RowValues
 from models.fit_settings import FitSettings
 from models.layers.precision import gradient_precision, matmul_precision, tf32
 from models.network import Network
-from models.training import distributed
+from models.training import distributed, warm_up
 from models.training.losses import loss
 
 Score = Callable[[Tensor, Tensor], float]  # (label, logits) -> the figure that should rise
@@ -47,12 +47,14 @@ class FitReport:
     best_score   on the held-out rows, which also chose the epoch: it flatters
     held_logits  (M,) float32, of the best epoch
     epochs       per epoch: loss, score, learning_rate, seconds
+    error        standard error of the score of held-out rows that are ranked by chance
     """
 
     best_epoch: int = 0
     best_score: float = -math.inf
     held_logits: Tensor | None = None
     epochs: list[dict] = field(default_factory=list)
+    error: float = 0.0
 
 
 class CheckpointMismatch(ValueError):
@@ -62,28 +64,32 @@ class CheckpointMismatch(ValueError):
 class TrainState:
     """A fit between two epochs: all that the next ones depend on, and the report so far."""
 
-    def __init__(self, network: Network, cfg: FitSettings, seed: int) -> None:
+    def __init__(self, network: Network, cfg: FitSettings, seed: int, error: float) -> None:
         self.network, self.cfg = network, cfg
         self.device = next(network.parameters()).device
         self.optimiser = torch.optim.Adam(network.parameters(), lr=cfg.learning_rate, fused=True)
         self.shuffle = torch.Generator().manual_seed(seed)  # the order depends on nothing else
         torch.manual_seed(distributed.rank_seed(seed))  # dropout
-        self.report = FitReport()
+        self.report = FitReport(error=error)
         self.best: dict[str, Tensor] = {}  # the weights of the best epoch
-        self.stale = 0  # epochs since the best one
+        self.steps = 0
+        self.stale = 0  # epochs since the best one, those of the warm-up left out
 
     @property
     def finished(self) -> bool:
         return len(self.report.epochs) >= self.cfg.max_epochs or self.stale >= self.cfg.patience
 
-    def add(self, record: dict, logits: Tensor) -> None:
-        """Add an epoch: its record and the held-out logits (M,)."""
+    def add(self, record: dict, logits: Tensor, steps: int) -> None:
+        """Add an epoch of so many steps: its record and the held-out logits (M,)."""
         report, cfg = self.report, self.cfg
         report.epochs.append(record)
+        self.steps += steps
         if record["score"] > report.best_score:
             report.best_epoch, report.best_score = len(report.epochs), record["score"]
             report.held_logits, self.stale = logits, 0
             self.best = copy.deepcopy(self.network.state_dict())
+            return
+        if not warm_up.is_over(report.best_score, report.error, self.steps):
             return
         self.stale += 1
         if self.stale < cfg.patience and self.stale % cfg.decay_patience == 0:
@@ -98,6 +104,7 @@ class TrainState:
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "best": self.best,
+            "steps": self.steps,
             "stale": self.stale,
             "report": {f.name: getattr(self.report, f.name) for f in fields(FitReport)},
             "shuffle": self.shuffle.get_state(),
@@ -113,7 +120,7 @@ class TrainState:
         try:
             self.network.load_state_dict(state["network"])
             self.optimiser.load_state_dict(state["optimiser"])
-            self.best, self.stale = state["best"], state["stale"]
+            self.best, self.steps, self.stale = state["best"], state["steps"], state["stale"]
             self.report = FitReport(**state["report"])
             self.report.held_logits = self.report.held_logits.to(self.device)
             self.shuffle.set_state(state["shuffle"])
@@ -156,7 +163,7 @@ def fit(
     if cfg.loss == "listwise":
         train = train.in_slates()
     distributed.sync_weights(network)
-    train_state = TrainState(network, cfg, seed)
+    train_state = TrainState(network, cfg, seed, warm_up.chance_error(held_label))
     if state is not None:
         train_state.load_state_dict(state)
     while not train_state.finished:
@@ -176,7 +183,7 @@ def fit(
         held_score = distributed.broadcast_scalar(score(held_label, logits))
         record = {"loss": mean_loss, "score": held_score, "learning_rate": learning_rate}
         record["seconds"] = time.perf_counter() - started
-        train_state.add(record, logits)
+        train_state.add(record, logits, len(plan))
         each_epoch(epoch, record)
         save(train_state.state_dict)
     network.load_state_dict(train_state.best)

@@ -7,6 +7,7 @@ import itertools
 import math
 from dataclasses import asdict, replace
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,7 @@ from models.layers import precision
 from models.network import Network
 from models.settings import FinalSettings, QnnSettings
 from models.training import fit as fit_module
+from models.training import warm_up
 from models.training.fit import (
     CheckpointMismatch,
     add_embedding_l2,
@@ -40,6 +42,12 @@ TABLES = (
 
 
 STATES = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def short_warm_up(monkeypatch):
+    """Three epochs of two steps; no AUC of 16 rows ends a warm-up."""
+    monkeypatch.setattr(warm_up, "STEPS", 6)
 
 
 def run(s=S, seed=0, score=auc, **changed):
@@ -242,7 +250,7 @@ def test_a_fit_that_was_stopped_after_any_epoch_ends_as_one_that_was_not(s):
             assert same(loaded(states[-1]), loaded(after[-1]))
 
 
-PARTS = ("network", "optimiser", "best", "stale", "report", "shuffle", "random")
+PARTS = ("network", "optimiser", "best", "steps", "stale", "report", "shuffle", "random")
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -267,8 +275,36 @@ def test_a_state_of_another_fit_is_refused():
 
 
 def test_a_stale_score_lowers_the_learning_rate_and_then_ends_the_fit():
-    _, report = run(score=lambda *_: 0.5, max_epochs=9, patience=3, decay=0.5, learning_rate=0.01)
+    """A score that lies beyond the warm-up's limit from the first epoch on."""
+    _, report = run(score=lambda *_: 2.0, max_epochs=9, patience=3, decay=0.5, learning_rate=0.01)
     assert [e["learning_rate"] for e in report.epochs] == [0.01, 0.01, 0.005, 0.0025]
+
+
+def test_in_the_warm_up_a_stale_score_counts_for_nothing():
+    """Noise of a start by chance: the first epoch is the best of four; then the fit learns."""
+    scores = iter([0.58, 0.54, 0.57, 0.56, 0.7, 0.8, 0.79, 0.78])
+    _, report = run(score=lambda *_: next(scores), max_epochs=8, patience=2, batch_size=16)
+    assert (len(report.epochs), report.best_epoch) == (8, 6)
+    rates = [e["learning_rate"] for e in report.epochs]
+    assert len(set(rates[:7])) == 1
+    assert rates[7] < rates[6]
+
+
+def test_a_fit_that_never_learns_ends_its_warm_up_after_so_many_steps():
+    _, report = run(score=lambda *_: 0.5, max_epochs=20, patience=2, batch_size=8)
+    assert len(report.epochs) == 2 + 2  # the warm-up's third epoch reaches its steps and counts
+
+
+def test_a_warm_up_lasts_until_an_auc_is_beyond_what_chance_ranks():
+    label = torch.cat((torch.ones(200), torch.zeros(600)))
+    draws = torch.Generator().manual_seed(0)
+    by_chance = [auc(label, torch.rand(800, generator=draws)) for _ in range(2000)]
+    error = warm_up.chance_error(label)
+    assert np.std(by_chance) == pytest.approx(error, rel=0.05)
+    assert not warm_up.is_over(max(by_chance), error, steps=5)
+    assert warm_up.is_over(max(by_chance), error, steps=6)
+    assert warm_up.is_over(0.62, error, steps=0)
+    assert warm_up.chance_error(torch.ones(800)) == math.inf
 
 
 def test_divergence_is_an_error_that_names_epoch_and_learning_rate():
