@@ -15,7 +15,7 @@ def network_settings(name: str, *changes: Mapping) -> NetworkSettings:
 
     Raises InputError for a change that the network has no setting for, or that is out of range.
     """
-    raw, problems = tomllib.loads((MODELS / f"{name}.toml").read_text()), []
+    raw, problems = tomllib.loads((MODELS / f"{name}.toml").read_text(encoding="utf-8")), []
     for change in changes:
         raw = merge(raw, change)
     cfg = build(NetworkSettings, raw, name, problems)

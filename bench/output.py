@@ -14,7 +14,7 @@ from pipeline.artifacts import provenance
 
 def describe_machine() -> dict:
     """Processor, cores, GiB of memory, load before the start, versions and commit."""
-    cpu_info = Path("/proc/cpuinfo").read_text()
+    cpu_info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     model_name = re.search(r"^model name\s*:\s*(.+)$", cpu_info, re.MULTILINE)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {

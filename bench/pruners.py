@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> None:
     silence_optuna()
     s = cli.load(arguments)
     for model, study in graph.tunings(s).items():
-        aucs = fold_aucs(json.loads((require(study) / "tune.json").read_text()))
+        aucs = fold_aucs(json.loads((require(study) / "tune.json").read_text(encoding="utf-8")))
         print(
             f"\n{model}, {len(aucs)} trials of {aucs.shape[1]} folds, {arguments.orders} orders\n"
         )

@@ -110,5 +110,5 @@ def measure(
 
 def resident_mib() -> int:
     """Resident memory of this process now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") >> 20

@@ -27,7 +27,7 @@ from pipeline.runtime.progress import progress_bar
 @builds(graph.probe)
 def work(s: Settings, out: ArtifactWriter) -> dict:
     result = leaks.probe(open_store(require(graph.store(s))), progress_bar)
-    (out / "probe.json").write_text(json.dumps(result, indent=1) + "\n")
+    (out / "probe.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(f"15_probe slates: {slates.as_text(result['slates'])}")
     kinds = ", ".join(dict.fromkeys(measured["name"] for measured in result["measured"]))
     print(f"15_probe looked for {kinds}; found {len(result['findings']) or 'none'} of them")

@@ -39,7 +39,7 @@ def work(s: Settings, out: ArtifactWriter) -> dict:
     with enough_memory(pick_device(s.train.device), "55_mask", REMEDY):
         models, n_rows = examine(s)
     table = {"rows": n_rows, "models": models}
-    (out / "mask.json").write_text(json.dumps(table, indent=1) + "\n")
+    (out / "mask.json").write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
     return {"rows": n_rows, "models": len(models)}
 
 

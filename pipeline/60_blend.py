@@ -62,8 +62,8 @@ def work(s: Settings, out: ArtifactWriter) -> dict:
     for name, rows in tables.items():
         rows.write_parquet(out / f"{name}.parquet")
     for name, text in texts.items():
-        (out / name).write_text(text)
-    (out / "blend.json").write_text(json.dumps(figures, indent=1) + "\n")
+        (out / name).write_text(text, encoding="utf-8")
+    (out / "blend.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     return {"chosen": figures["chosen"], "by": repr(figures["chosen_by"])}
 
 

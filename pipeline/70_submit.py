@@ -48,10 +48,10 @@ def work(s: Settings, out: ArtifactWriter) -> dict:
     checked = write_submission(out.path, scores, graph.challenge_files(s)["test"])
     for warning in checked.warnings:
         print(f"70_submit warning: {warning}")
-    blend = json.loads((folder / "blend.json").read_text())
+    blend = json.loads((folder / "blend.json").read_text(encoding="utf-8"))
     manifest = manifest_of(s, blend) | {"forecast": forecast_of(s, folder, blend)}
     manifest["artifacts"] = artifacts_of(s, graph.submission(s).path.parent)
-    (out / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+    (out / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     return {"rows": checked.rows, "tied": f"{checked.tied:.2%}"}
 
 

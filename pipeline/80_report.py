@@ -49,7 +49,7 @@ def work(
 
 
 def write(s: Settings, scores: dict, out: ArtifactWriter) -> dict:
-    (out / "scores.json").write_text(json.dumps(scores, indent=1) + "\n")
+    (out / "scores.json").write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
     (out / "report.html").write_text(report.build(gather(s, scores)), encoding="utf-8")
     return {"rows": len(scores["rows"])}
 
@@ -57,7 +57,9 @@ def write(s: Settings, scores: dict, out: ArtifactWriter) -> dict:
 def main() -> None:
     parser = cli.parser(__doc__)
     parser.add_argument("--public", type=float, help="score on the public leaderboard, to note")
-    parser.add_argument("--sentence", help="what this submission tries, for the leaderboard")
+    parser.add_argument(
+        "--sentence", type=cli.text, help="what this submission tries, for the leaderboard"
+    )
     cli.main(parser, lambda a: work(cli.load(a), a.force, a.public, a.sentence))
 
 

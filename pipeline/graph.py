@@ -143,7 +143,7 @@ def _best(s: Settings, model: str, spec: ArtifactSpec) -> NetworkSettings:
             f"train.settings=tuned, but {model} has no finished study of these settings: run"
             f" {tune_command(s)}"
         )
-    best = tomllib.loads((require(spec) / "best.toml").read_text())
+    best = tomllib.loads((require(spec) / "best.toml").read_text(encoding="utf-8"))
     return checked(NetworkSettings, merge(asdict(paper_settings(model)), best), model)
 
 

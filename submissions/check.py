@@ -11,6 +11,7 @@ exit    0 fine (warnings included), 2 refused; one line a problem
 """
 
 import argparse
+import io
 import re
 import sys
 from dataclasses import dataclass
@@ -225,6 +226,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("file", type=Path, help="a zip that holds prediction.csv, or the csv")
     parser.add_argument("--ids", type=Path, help="test.parquet, or a csv with column ID")
     options = parser.parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that the terminal's encoding lacks
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         report = check(options.file, read_ids(options.ids) if options.ids else None)
     except InputError as error:

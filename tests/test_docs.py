@@ -132,7 +132,7 @@ def test_a_function_in_a_table_is_in_the_file_of_its_row():
 def defined(path: Path) -> set[str]:
     """Functions, classes and Class.attribute of a file."""
     names = set()
-    for node in ast.parse(path.read_text()).body:
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
         names.add(getattr(node, "name", None))
         if isinstance(node, ast.ClassDef):
             for inner in node.body:

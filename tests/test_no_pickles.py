@@ -85,7 +85,7 @@ UNPICKLERS = {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal", "
 def calls(path: Path) -> list[tuple[str, dict[str, object]]]:
     """Every call in a file, by its dotted name, with its constant keyword arguments."""
     found = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call):
             arguments = {k.arg: getattr(k.value, "value", None) for k in node.keywords}
             found.append((ast.unparse(node.func), arguments))

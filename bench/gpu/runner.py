@@ -169,7 +169,7 @@ def write(results: Sequence[PartResult], machine: dict, out: Path) -> None:
         ("gpu.md", "\n".join(markdown(results, machine))),
     ):
         scratch = out / f".{name}"
-        scratch.write_text(text + "\n")
+        scratch.write_text(text + "\n", encoding="utf-8")
         scratch.replace(out / name)
 
 

@@ -86,10 +86,10 @@ def run(arguments: list[str], folder: Path) -> Run:
 def read(artifacts: Path, seconds: float) -> Run:
     """What 50_train and 60_blend have written below `artifacts`."""
     (path,) = artifacts.glob(f"{PROFILE}/60_blend/blend-*/blend.json")
-    blend = json.loads(path.read_text())
+    blend = json.loads(path.read_text(encoding="utf-8"))
     speeds = {
         name: statistics.fmean(
-            json.loads(fit.read_text())["report"]["rows_per_second"]
+            json.loads(fit.read_text(encoding="utf-8"))["report"]["rows_per_second"]
             for fit in artifacts.glob(f"{PROFILE}/50_train/{name}-seed*/artifact.json")
         )
         for name in blend["models"]

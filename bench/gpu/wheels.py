@@ -69,7 +69,7 @@ def download(folder: Path) -> None:
     manylinux = [f"--platform=manylinux{tag}_{machine}" for tag in ("_2_28", "2014")]
     options = ["--no-deps", "--require-hashes", "--only-binary=:all:", *manylinux]
     any_python = ["--implementation=cp", "--abi=abi3", "--abi=none"]
-    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".txt") as file:
         file.write(requirements)
         file.flush()
         python = f"--python-version={OLDEST_PYTHON}"
@@ -84,7 +84,7 @@ def download(folder: Path) -> None:
 
 def locked(names: Sequence[str]) -> str:
     """The entries of requirements.lock, with their hashes, of some packages."""
-    lock = (REPOSITORY / "requirements.lock").read_text()
+    lock = (REPOSITORY / "requirements.lock").read_text(encoding="utf-8")
     entries = re.findall(r"^([\w.-]+)(==\S+(?: \\\n +--hash=\S+)+)$", lock, re.MULTILINE)
     found = dict(entries)
     return "".join(f"{name}{found[name]}\n" for name in names)

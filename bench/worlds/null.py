@@ -85,7 +85,7 @@ def evaluated(overrides: list[str]) -> dict[str, float]:
     s = load_config.load("sample", ["data.source=challenge", *overrides])
     for stage in STAGES:
         import_module(f"pipeline.{stage}").work(s, False)
-    table = json.loads((spec.require(graph.blend(s)) / "blend.json").read_text())
+    table = json.loads((spec.require(graph.blend(s)) / "blend.json").read_text(encoding="utf-8"))
     return {name: row["cv"] for name, row in (table["models"] | table["blenders"]).items()}
 
 

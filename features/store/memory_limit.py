@@ -16,7 +16,9 @@ def available() -> int:
     """Bytes that this process may still allocate, by the machine and by its container."""
     free = _kib("/proc/meminfo", "MemAvailable")
     with contextlib.suppress(OSError, ValueError):  # no container, or no limit
-        limit, used = ((CGROUP / f"memory.{name}").read_text() for name in ("max", "current"))
+        limit, used = (
+            (CGROUP / f"memory.{name}").read_text(encoding="utf-8") for name in ("max", "current")
+        )
         free = min(free, int(limit) - int(used))
     return max(free, 0)
 
@@ -37,4 +39,4 @@ def bounded() -> Iterator[None]:
 
 def _kib(path: str, name: str) -> int:
     """The number of a line `name: N kB`, in bytes."""
-    return int(re.search(rf"{name}:\s+(\d+) kB", Path(path).read_text())[1]) * 1024
+    return int(re.search(rf"{name}:\s+(\d+) kB", Path(path).read_text(encoding="utf-8"))[1]) * 1024

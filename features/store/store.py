@@ -73,7 +73,7 @@ class Store:
 def open_store(folder: Path) -> Store:
     """Map a store's arrays read-only. Raises InputError if the store is missing or damaged."""
     try:
-        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{folder} holds no store ({error}); {REMEDY}") from error
     parts: dict[str, dict[str, np.ndarray]] = {}

@@ -34,7 +34,8 @@ def locked(path: Path, what: str) -> Iterator[bool]:
     waited = _wait(lock, path, what)
     try:
         path.write_text(
-            f"process {os.getpid()} on {socket.gethostname()}, at work since {time.strftime('%X')}"
+            f"process {os.getpid()} on {socket.gethostname()}, at work since {time.strftime('%X')}",
+            encoding="utf-8",
         )
         yield waited
     finally:
@@ -70,7 +71,7 @@ def _wait(lock: FileLock, path: Path, what: str) -> bool:
         waited = True
         if not holder:
             with contextlib.suppress(FileNotFoundError):
-                holder = path.read_text()
+                holder = path.read_text(encoding="utf-8")
             if holder:
                 print(f"{what} waits for {holder}", flush=True)
         time.sleep(POLL)

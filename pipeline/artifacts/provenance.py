@@ -21,7 +21,7 @@ def peak_mib() -> int:
     Read from /proc: psutil has no peak on Linux, and getrusage begins with the peak of the process
     that started this one.
     """
-    own = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    own = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))
     kib = int(own[1]) if own else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return kib // 1024
 

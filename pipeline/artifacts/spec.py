@@ -87,7 +87,7 @@ def digest(spec: ArtifactSpec) -> str:
 
 def record(path: Path) -> dict[str, Any]:
     """The record of the artifact in the folder `path`."""
-    content: dict[str, Any] = json.loads((path / RECORD).read_text())
+    content: dict[str, Any] = json.loads((path / RECORD).read_text(encoding="utf-8"))
     return content
 
 

@@ -75,7 +75,9 @@ def _write_record(spec: ArtifactSpec, writer: ArtifactWriter, seconds: float) ->
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "python": platform.python_version(),
     }
-    (scratch / RECORD).write_text(json.dumps(written, indent=1, ensure_ascii=False) + "\n")
+    (scratch / RECORD).write_text(
+        json.dumps(written, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
 
 
 def _remove_states(folder: Path) -> None:

@@ -155,7 +155,7 @@ def read_manifest(path: Path) -> Manifest:
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
     with atomic_file(path) as scratch:
-        scratch.write_text(json.dumps(manifest, indent=1) + "\n")
+        scratch.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
 
 
 class DownloadProgress:

@@ -106,7 +106,7 @@ class Download:
     def version(self) -> Version | None:
         """What the part belongs to; None where that is unknown, or of another address."""
         try:
-            version = Version(**json.loads(_version_file(self.part).read_text()))
+            version = Version(**json.loads(_version_file(self.part).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
         return version if version.url == self.url and self.received <= version.bytes else None
@@ -204,7 +204,9 @@ class Download:
             self.restart()
             if offset:
                 raise AttemptFailed("the file has changed on the server")
-            _version_file(self.part).write_text(json.dumps(asdict(version)) + "\n")
+            _version_file(self.part).write_text(
+                json.dumps(asdict(version)) + "\n", encoding="utf-8"
+            )
         self.check_space(version.bytes)
         return version.bytes, offset
 

@@ -148,7 +148,7 @@ def write(serving: ServingNetwork, folder: Path) -> None:
         items=len(serving.items),
         users=0 if serving.user is None else len(serving.user),
     )
-    (folder / MANIFEST).write_text(json.dumps(asdict(manifest), indent=2) + "\n")
+    (folder / MANIFEST).write_text(json.dumps(asdict(manifest), indent=2) + "\n", encoding="utf-8")
 
 
 def compare(network: Network, max_len: int, exported: Exported) -> float:

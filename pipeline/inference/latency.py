@@ -62,7 +62,7 @@ def run(args: ScoreArgs) -> None:
 def generated(name: str) -> tuple[Network, NetworkSettings]:
     """The network of models/<name>.toml on a random item table of published size."""
     problems: list[str] = []
-    raw = tomllib.loads((REPOSITORY / "models" / f"{name}.toml").read_text())
+    raw = tomllib.loads((REPOSITORY / "models" / f"{name}.toml").read_text(encoding="utf-8"))
     cfg = build(NetworkSettings, raw, "", problems)
     g = torch.Generator().manual_seed(0)
     items = ItemTable(

@@ -28,7 +28,7 @@ def compute(
     `blend` is the folder of 60_blend, `hidden_labels` the file of the test labels (ID, label and,
     for the sample, the click probabilities); `tuned` are the networks that a study has tuned.
     """
-    table = json.loads((blend / "blend.json").read_text())
+    table = json.loads((blend / "blend.json").read_text(encoding="utf-8"))
     rows, columns = _rows(table)
     bayes = dict.fromkeys(BAYES)
     valid = pl.read_parquet(blend / "valid.parquet", glob=False)

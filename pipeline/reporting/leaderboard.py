@@ -124,7 +124,10 @@ def _with(rows: pl.DataFrame, submission: str, column: str, value: object) -> pl
 
 
 def _row(name: str, submission: Path, scores: dict) -> dict:
-    manifest, best = json.loads((submission / "manifest.json").read_text()), submitted_row(scores)
+    manifest, best = (
+        json.loads((submission / "manifest.json").read_text(encoding="utf-8")),
+        submitted_row(scores),
+    )
     return {
         "date": datetime.date.today().isoformat(),
         "submission": name,
@@ -184,7 +187,7 @@ def _line(cells: list[str] | tuple[str, ...]) -> str:
 
 def _move_aside(markdown: Path) -> None:
     """Rename a LEADERBOARD.md that was not rendered here: older versions kept their rows in it."""
-    if not markdown.exists() or RENDERED in markdown.read_text(errors="replace"):
+    if not markdown.exists() or RENDERED in markdown.read_text(errors="replace", encoding="utf-8"):
         return
     aside, n = markdown.with_name("LEADERBOARD-old.md"), 1
     while aside.exists():

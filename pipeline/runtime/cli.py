@@ -6,6 +6,7 @@ comes while it imports ends it at once.
 
 import argparse
 import errno
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -38,6 +39,7 @@ def main(
     argv: Sequence[str] | None = None,
 ) -> NoReturn:
     """Parse the command line, run `work` on it, and exit."""
+    print_in_any_locale()
     parsed = arguments.parse_intermixed_args(argv)
     sys.exit(exit_code(lambda: work(parsed)))
 
@@ -71,6 +73,7 @@ def exit_code(work: Callable[[], None], distributed: bool = False) -> int:
 
     `distributed`: whether it may run in several processes that torchrun started.
     """
+    print_in_any_locale()
     with signals.stage():
         try:
             processes.die_with_run()
@@ -90,6 +93,25 @@ def exit_code(work: Callable[[], None], distributed: bool = False) -> int:
             print(signals.INTERRUPTED, file=sys.stderr)
             return 130
     return 0
+
+
+def print_in_any_locale() -> None:
+    """From now on, characters that the terminal's encoding lacks are escaped: \\xb1 for ±."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # else a test or a Dask worker reads it
+            stream.reconfigure(errors="backslashreplace")
+
+
+def text(argument: str) -> str:
+    """The type of an option that is written to a file. Raises ArgumentTypeError for other bytes."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        locale = f"this locale ({sys.getfilesystemencoding()})"
+        raise argparse.ArgumentTypeError(
+            f"{argument!a} is no text in {locale}: type plain ASCII, or set LC_ALL=C.UTF-8"
+        ) from None
+    return argument
 
 
 def remedy(error: OSError) -> str:

@@ -106,5 +106,5 @@ def refuse(settings: Settings) -> None:
 
 @contextlib.contextmanager
 def _silenced() -> Iterator[None]:
-    with open(os.devnull, "w") as devnull, contextlib.redirect_stdout(devnull):
+    with open(os.devnull, "w", encoding="utf-8") as devnull, contextlib.redirect_stdout(devnull):
         yield

@@ -45,7 +45,7 @@ def write(search: Search, study: Study, folder: Path) -> dict[str, Any]:
         "importances": importances(study, complete),
         "trials": [_row(trial) for trial in study.get_trials(deepcopy=False)],
     }
-    (folder / "tune.json").write_text(json.dumps(summary, indent=1) + "\n")
+    (folder / "tune.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     first_aucs = {t.user_attrs["origin"]: t.value for t in complete if "origin" in t.user_attrs}
     return {
         "trials": len(finished),

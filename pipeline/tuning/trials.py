@@ -178,7 +178,7 @@ class FoldResults:
 
     def __post_init__(self) -> None:
         if CLEAR_REFS.exists():  # otherwise peak_mib counts from the start of the worker
-            CLEAR_REFS.write_text("5")
+            CLEAR_REFS.write_text("5", encoding="utf-8")
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
 

@@ -57,7 +57,7 @@ def one_input(tally: Counter) -> Iterator[None]:
 @contextlib.contextmanager
 def limited_memory() -> Iterator[None]:
     before = resource.getrlimit(resource.RLIMIT_AS)
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0])
     limit = pages * resource.getpagesize() + MAX_MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (limit, before[1]))
     try:

@@ -110,7 +110,7 @@ def test_csv_and_parquet_hold_the_same_and_replace_an_old_file(capsys, folder, q
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(folder, monkeypatch):
     def half(scores: pl.DataFrame, path: Path) -> None:
-        path.write_text("ID,prob")
+        path.write_text("ID,prob", encoding="utf-8")
         raise OSError("no space left on device")
 
     out = folder / "out" / "p.csv"

@@ -43,7 +43,9 @@ def start(*words: str) -> subprocess.Popen:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stage_that_is_stopped_while_it_imports_torch_ends_in_one_line(number):
     stage = start("-m", "pipeline.50_train", "sample", "--help")
-    while stage.poll() is None and "libtorch" not in Path(f"/proc/{stage.pid}/maps").read_text():
+    while stage.poll() is None and "libtorch" not in Path(f"/proc/{stage.pid}/maps").read_text(
+        encoding="utf-8"
+    ):
         time.sleep(0.001)
     stage.send_signal(number)
     out, errors = stage.communicate(timeout=60)

@@ -95,7 +95,11 @@ def test_one_killed_process_ends_all_in_seconds_with_one_line(overrides):
     endless += ["network.fit.max_epochs=9999", "network.fit.patience=9999"]
     with torchrun(*endless) as process:
         next(line for line in process.stdout if " epoch 3 " in line)
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        children = (
+            Path(f"/proc/{process.pid}/task/{process.pid}/children")
+            .read_text(encoding="utf-8")
+            .split()
+        )
         started = time.perf_counter()
         os.kill(int(children[1]), signal.SIGKILL)
         _, errors = process.communicate()

@@ -26,8 +26,10 @@ LOKY = TrainSettings(device="cpu")
 
 def loky_workers(pid: int) -> list[int]:
     """Processes of loky that `pid` started."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    commands = {int(child): Path(f"/proc/{child}/cmdline").read_text() for child in children}
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()
+    commands = {
+        int(child): Path(f"/proc/{child}/cmdline").read_text(encoding="utf-8") for child in children
+    }
     return [child for child, command in commands.items() if "popen_loky" in command]
 
 
