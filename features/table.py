@@ -31,6 +31,8 @@ compared with its definition, written as a loop, in tests/features/columns/test_
 """
 
 import itertools
+from collections.abc import Iterator
+from dataclasses import replace
 from types import ModuleType
 
 import numpy as np
@@ -85,6 +87,30 @@ def build(
         for name, columns in _describe_splits(store, fold, feature).items():
             parts[name].append(columns)
     return {name: pl.concat(tables, how="horizontal") for name, tables in parts.items()}
+
+
+def by_fold(
+    store: Store,
+    fold: np.ndarray,
+    rows: Split,
+    values: np.ndarray,
+    offsets: np.ndarray,
+    features: tuple[ModuleType, ...] = FEATURES,
+) -> Iterator[pl.DataFrame]:
+    """For every fold k from 0: KEYS and all columns of any `rows`, fitted outside k.
+
+    The histories of `rows` are `values` and `offsets`, as in a store; their items are the store's.
+    For rows of valid and test these are the columns of `build`, and those of `of_fold` in place.
+    """
+    described = replace(store, values=values, offsets=offsets)
+    ordered = _ordered(features)
+    fixed = [f.describe(described, rows) for f in ordered if not is_fitted(f)]
+    for k in np.unique(fold[fold >= 0]):
+        outside = np.flatnonzero(fold != k)
+        fitted = (
+            f.describe(described, rows, f.fit(store, outside)) for f in ordered if is_fitted(f)
+        )
+        yield pl.concat([_keys(rows), *fixed, *fitted], how="horizontal")
 
 
 def of_fold(name: str, k: int) -> str:

@@ -1,19 +1,30 @@
-"""90_score: scores any rows with any checkpoint, a published one or one of ours.
+"""90_score: scores any rows with a whole run, or with one checkpoint.
 
-reads   --checkpoint and, with --format fuxictr, --settings: FuxiCTR's state_dict (QIN, DIN,
-        Transformer_DCN) and a JSON of its hyperparameters; with --format ours, a folder of
-        artifacts/<profile>/50_train/ or the model.pt in it
-        --rows   parquet in the challenge's schema; without ID (train, valid) rows count from 0
-        --items  item_info.parquet, or a store of artifacts/<profile>/10_prepare/
-writes  --out: ID, probability, in the order of the rows; .csv or .parquet, by its ending
-        --export, instead of --rows and --out: a folder with the network for ONNX Runtime
-prints  --latency, instead of these: how long one user and 1, 100, 1000 candidates take on one
-        CPU thread; without --checkpoint, for published networks with random weights
-run     python -m pipeline.90_score --checkpoint qin.model --format fuxictr \\
-            --settings hyperparameters.json --rows test.parquet --items item_info.parquet \\
-            --out predictions.parquet
-        python -m pipeline.90_score --checkpoint artifacts/<profile>/50_train/<fit> \\
-            --format ours --items item_info.parquet --export serving
+reads   --run    a run, by its name or the folder of its submission: all of its
+                 fits, its features and its blender
+        --checkpoint, instead: one network, a published one or one of ours
+                 --format fuxictr: FuxiCTR's state_dict (QIN, DIN,
+                 Transformer_DCN), and --settings, its hyperparameters as JSON
+                 --format ours: a folder of artifacts/<profile>/50_train/, or
+                 the model.pt in it
+        --items  with --checkpoint: item_info.parquet, or a store of
+                 artifacts/<profile>/10_prepare/
+        --rows   parquet in the challenge's schema; rows without ID (train,
+                 valid) are numbered from 0
+writes  --out    the rows' scores, in their order; .csv or .parquet. Of a run
+                 ID, Task2, as its prediction.csv; of a network ID, probability
+        --export, instead of --rows and --out: a folder for ONNX Runtime, with
+                 an example that needs nothing of this project
+prints  --latency, instead of these: how long one user and 1, 100, 1000
+        candidates take on one CPU thread; without --checkpoint, for published
+        networks with random weights
+run     python -m pipeline.90_score --run latest \\
+            --rows test.parquet --out scores.csv
+        python -m pipeline.90_score --checkpoint qin.model --format fuxictr \\
+            --settings hyperparameters.json --items item_info.parquet \\
+            --rows test.parquet --out scores.parquet
+        python -m pipeline.90_score --format ours --items item_info.parquet \\
+            --checkpoint artifacts/<profile>/50_train/<fit> --export serving
         python -m pipeline.90_score --latency qin
 """
 
@@ -33,7 +44,7 @@ from pipeline.runtime import cli
 
 def work(args: ScoreArgs) -> None:
     arguments.check(args)
-    from pipeline.inference import export, latency, score_rows  # torch: --help does without it
+    from pipeline.inference import export, latency, score_rows, score_run  # torch: slow to import
 
     started = time.perf_counter()
     if args.latency is not None:
@@ -44,15 +55,19 @@ def work(args: ScoreArgs) -> None:
         difference = export.export(network, cfg.max_len, args.export)
         result = f"-> {args.export} difference={difference:.1e}"
     else:
-        scores = score_rows.run(args)
-        result = f"{len(scores)} rows -> {args.out} mean={scores['probability'].mean():.4f}"
+        scores = (score_rows if args.run is None else score_run).run(args)
+        score_rows.write(scores, args.out)
+        result = f"{len(scores)} rows -> {args.out} mean={scores.to_series(1).mean():.4f}"
     print(f"90_score {result} ({time.perf_counter() - started:.1f} s)", flush=True)
 
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="90_score", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m pipeline.90_score",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--run", metavar="NAME", help="a run, or the folder of its submission")
     parser.add_argument("--checkpoint", type=Path, metavar="FILE")
     parser.add_argument("--format", choices=arguments.FORMATS)
     parser.add_argument("--settings", type=Path, metavar="FILE", help="with --format fuxictr")

@@ -1,5 +1,6 @@
 """The fits' logits as tables: mean over folds and seeds, and out of fold."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ from cv.oof import assemble
 from features.slates import slate_numbers
 from features.store.store import Split, Store
 
-Fits = dict[tuple[str, int, int], Path]  # (model, seed, fold) -> folder of 50_train
+FitKey = tuple[str, int, int]  # model, seed, fold
+Fits = dict[FitKey, Path]  # -> folder of 50_train
 SUBMITTED = "probability"  # the column of test.parquet that 70_submit submits
 
 
@@ -23,22 +25,27 @@ def mean_logits(store: Store, fits: Fits) -> dict[str, pl.DataFrame]:
     valid, test = store.valid, store.test
     row_id, label = np.arange(len(valid)), np.asarray(valid.label)
     tables = {
-        "valid": pl.DataFrame({"row_id": row_id, **_decisions(valid), "label": label}),
-        "test": pl.DataFrame({"ID": np.asarray(test.id), **_decisions(test)}),
+        "valid": pl.DataFrame({"row_id": row_id, **decisions(valid), "label": label}),
+        "test": pl.DataFrame({"ID": np.asarray(test.id), **decisions(test)}),
     }
     for name, rows in tables.items():
         ids = rows[rows.columns[0]]
         single = {key: _logits(path / f"{name}.parquet", ids) for key, path in fits.items()}
-        logits = {
-            model_and_seed: mean([single[key] for key in keys])
-            for model_and_seed, keys in _by_seed(fits).items()
-        }
-        columns = _columns(logits)
-        columns |= {
-            fit_column(*key): one.cast(pl.Float32) for key, one in single.items() if key[2] >= 0
-        }
-        tables[name] = rows.with_columns(**columns)
+        tables[name] = with_logits(rows, single)
     return tables
+
+
+def with_logits(rows: pl.DataFrame, single: Mapping[FitKey, pl.Series]) -> pl.DataFrame:
+    """`rows` with the columns of logits that `mean_logits` describes; `single`: Float64, by fit."""
+    logits = {
+        model_and_seed: mean([single[key] for key in keys])
+        for model_and_seed, keys in _by_seed(single).items()
+    }
+    columns = _columns(logits)
+    columns |= {
+        fit_column(*key): one.cast(pl.Float32) for key, one in single.items() if key[2] >= 0
+    }
+    return rows.with_columns(**columns)
 
 
 def fit_column(model: str, seed: int, fold: int) -> str:
@@ -46,7 +53,7 @@ def fit_column(model: str, seed: int, fold: int) -> str:
     return f"{model}-seed{seed}-fold{fold}"
 
 
-def of_fold(rows: pl.DataFrame, fits: Fits, fold: int) -> dict[str, np.ndarray]:
+def of_fold(rows: pl.DataFrame, fits: Iterable[FitKey], fold: int) -> dict[str, np.ndarray]:
     """The logits (N,) float64 of every model by its fits of one fold: the mean over its seeds.
 
     So are the out-of-fold logits of the train rows of this fold.
@@ -70,7 +77,7 @@ def out_of_fold(store: Store, folds: Path, fits: Fits) -> pl.DataFrame:
     rows = pl.read_parquet(folds / "folds.parquet", glob=False).sort("row_id")
     train = store.train
     rows = rows.with_columns(
-        **_decisions(train),
+        **decisions(train),
         label=pl.Series(np.asarray(train.label)),
         length=np.diff(store.offsets)[np.asarray(train.history)],
     )
@@ -84,16 +91,16 @@ def out_of_fold(store: Store, folds: Path, fits: Fits) -> pl.DataFrame:
     return rows.with_columns(**_columns(logits))
 
 
-def _decisions(split: Split) -> dict[str, np.ndarray]:
+def decisions(split: Split) -> dict[str, np.ndarray]:
     """Whose rows they are, and which rows are candidates of one decision."""
     return {"user_id": np.asarray(split.user), "slate": slate_numbers(split)}
 
 
-def models_of(fits: Fits) -> tuple[str, ...]:
+def models_of(fits: Iterable[FitKey]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(model for model, _, _ in fits))
 
 
-def single_seeds(fits: Fits, model: str) -> dict[int, str]:
+def single_seeds(fits: Iterable[FitKey], model: str) -> dict[int, str]:
     """The column of every seed of a model; empty where there is only one seed."""
     seeds = [seed for m, seed in _by_seed(fits) if m == model]
     return {seed: f"{model}-seed{seed}" for seed in seeds} if len(seeds) > 1 else {}
@@ -103,9 +110,9 @@ def mean(logits: list[pl.Series]) -> pl.Series:
     return sum(logits[1:], start=logits[0]) / len(logits)
 
 
-def _by_seed(fits: Fits) -> dict[tuple[str, int], list[tuple[str, int, int]]]:
+def _by_seed(fits: Iterable[FitKey]) -> dict[tuple[str, int], list[FitKey]]:
     """The fits of every model and seed: one per fold."""
-    by_seed: dict[tuple[str, int], list[tuple[str, int, int]]] = {}
+    by_seed: dict[tuple[str, int], list[FitKey]] = {}
     for key in fits:
         by_seed.setdefault(key[:2], []).append(key)
     return by_seed

@@ -9,9 +9,11 @@ from features.errors import InputError
 FORMATS = ("fuxictr", "ours")
 PUBLISHED = ("qin", "din", "final", "transformer_dcn")  # networks that --latency may name
 ENDINGS = (".csv", ".parquet")  # of --out
+TASKS = ("out", "export", "latency")
 NETWORK = ("checkpoint", "format", "items")
 READ = {  # task -> the arguments that it requires, and those that it may have besides
     "out": ((*NETWORK, "rows"), ("settings",)),
+    "out, of a run": (("run", "rows"), ()),
     "export": (NETWORK, ("settings",)),
     "latency": (NETWORK, ("settings", "history")),
     "latency, of random weights": ((), ("history",)),
@@ -22,6 +24,7 @@ READ = {  # task -> the arguments that it requires, and those that it may have b
 class ScoreArgs:
     """The command line of 90_score. One of `out`, `export` and `latency` is set: the task."""
 
+    run: str | None
     checkpoint: Path | None
     format: str | None
     settings: Path | None
@@ -36,18 +39,21 @@ class ScoreArgs:
 
 def check(args: ScoreArgs) -> None:
     """Raise InputError for arguments that cannot work, before any file is read."""
-    task = next(name for name in READ if getattr(args, name) is not None)
+    task = next(name for name in TASKS if getattr(args, name) is not None)
     random_weights = task == "latency" and args.checkpoint is None
-    required, optional = READ["latency, of random weights" if random_weights else task]
-    names = (*NETWORK, "rows", "settings", "history")
+    kind = "out, of a run" if task == "out" and args.run is not None else task
+    required, optional = READ["latency, of random weights" if random_weights else kind]
+    names = ("run", *NETWORK, "rows", "settings", "history")
     present = {name for name in names if getattr(args, name) is not None}
     missing = ", ".join(f"--{name}" for name in required if name not in present)
     unread = ", ".join(f"--{name}" for name in sorted(present - {*required, *optional}))
+    of_run = " with --run" if kind != task else ""
     if missing:
-        raise InputError(f"--{task} needs {missing}")
+        or_run = ", or --run and --rows" if task == "out" and not of_run else ""
+        raise InputError(f"--{task}{of_run} needs {missing}{or_run}")
     if unread:
         without_checkpoint = " without --checkpoint" if random_weights else ""
-        raise InputError(f"--{task} does not read {unread}{without_checkpoint}")
+        raise InputError(f"--{task}{of_run} does not read {unread}{without_checkpoint}")
     if args.format == "fuxictr" and args.settings is None:
         raise InputError("--format fuxictr needs --settings, the JSON of its hyperparameters")
     if args.format == "ours" and args.settings is not None:

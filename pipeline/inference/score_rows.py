@@ -28,7 +28,7 @@ ROWS_AT_ONCE = 65_536  # between two moves of the progress bar
 
 
 def run(args: ScoreArgs) -> pl.DataFrame:
-    """Score the rows and write the file; returns its columns: ID int64, probability float64."""
+    """The rows' ID int64 and probability float64, in their order. Raises InputError."""
     device, checkpoint = pick_device(args.device, "--device"), open_checkpoint(args)
     inputs, items = read(args, checkpoint)
     cfg = checkpoint.settings
@@ -36,9 +36,7 @@ def run(args: ScoreArgs) -> pl.DataFrame:
     rows = Rows.of_split(inputs.rows, inputs.values, inputs.offsets, len(items), cfg.max_len)
     with enough_memory(device, "90_score", "take the CPU, --device cpu, or fewer --rows at a time"):
         probability = score(network.to(device), rows.to(device))
-    scores = pl.DataFrame({"ID": inputs.rows.id, "probability": probability})
-    write(scores, args.out)
-    return scores
+    return pl.DataFrame({"ID": inputs.rows.id, "probability": probability})
 
 
 def open_checkpoint(args: ScoreArgs) -> Checkpoint:

@@ -172,6 +172,7 @@ def make_fit(
     out.report = _report(trained) | {
         "device": str(context.device),
         "processes": distributed.size(),
+        "threads": context.settings.train.threads,
         "precision": precisions[model],  # that auto chose
         "content": context.settings.prepare.content,
     }

@@ -1,5 +1,6 @@
 """Every feature keeps the contract of features/table.py; toy features that break it are named."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -49,6 +50,20 @@ def test_what_is_fitted_moves_with_the_labels_of_the_other_folds(feature, store,
     )
     others = np.flatnonzero(fold != 0)
     assert feature_contract.moved(feature, before, after, "train", others)
+
+
+def test_any_rows_have_the_columns_that_rows_of_test_have(store, fold):
+    """Of the test rows, with histories of their own: those of `build` and `of_fold`."""
+    test, built = store.test, table.build(store, fold)
+    numbers, history = np.unique(test.history, return_inverse=True)
+    parts = [store.values[store.offsets[h] : store.offsets[h + 1]] for h in numbers]
+    offsets = np.cumsum([0, *map(len, parts)])
+    rows = replace(test, history=history.astype(np.int32))
+    tables = table.by_fold(store, fold, rows, np.concatenate(parts), offsets)
+    for k, described in enumerate(tables):
+        fitted = built[table.of_fold("test", k)].drop(table.KEYS)
+        assert described.equals(built["test"].with_columns(fitted))
+    assert k == fold.max()
 
 
 # ---- toy features, each with one thing that a contributor may forget ----

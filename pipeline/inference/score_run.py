@@ -1,0 +1,125 @@
+"""Score any rows as a submission scored the test rows: all its fits, features, and its blender.
+
+For the test rows themselves, in their order, on the device and with the threads of the fits, the
+scores are those of the submission to the last digit: everything is read in the same batches. Other
+rows in a batch, or another device, change the last digits of a logit.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+import torch
+from threadpoolctl import threadpool_limits
+
+from cv.blenders.blender import Inputs
+from cv.blenders.linear import RANK_MEAN
+from cv.blenders.registry import BLENDERS_BY_NAME
+from features import table
+from features.errors import InputError
+from features.store import scoring_inputs
+from features.store.schema import INT32
+from features.store.scoring_inputs import ModelVocab, ScoringInputs
+from features.store.store import Store, open_store
+from models.batches.rows import Rows
+from models.training.determinism import make_deterministic
+from models.training.fit import predict
+from pipeline.artifacts.spec import record
+from pipeline.blending import blenders, fitted, predictions
+from pipeline.blending.predictions import SUBMITTED, FitKey
+from pipeline.inference import whole_slates
+from pipeline.inference.arguments import ScoreArgs
+from pipeline.inference.checkpoints import Checkpoint, open_ours
+from pipeline.inference.items import check_tables
+from pipeline.inference.submitted import SubmittedRun, open_run
+from pipeline.runtime.devices import pick_device
+from pipeline.runtime.out_of_memory import enough_memory
+from pipeline.runtime.progress import RowBars, progress_bar
+from pipeline.training.item_tables import item_table
+from submissions.check import ID, SCORE
+
+
+def run(args: ScoreArgs, blender: str | None = None) -> pl.DataFrame:
+    """The rows' ID int64 and Task2 float64, in their order. Raises InputError.
+
+    blender  another than the submitted one
+    """
+    run, device = open_run(args.run, blender), pick_device(args.device, "--device")
+    make_deterministic(device)
+    store = open_store(run.store)
+    checkpoints = {key: open_ours(path) for key, path in run.fits.items()}
+    inputs = read(args, store, list(checkpoints.values()))
+    if BLENDERS_BY_NAME[run.chosen].uses_slates:
+        whole_slates.check(args.rows, run.name, inputs.rows, inputs.values, inputs.offsets, store)
+    if run.chosen == RANK_MEAN.name:
+        print(f"90_score {run.chosen}: a score is a rank among the rows of {args.rows}", flush=True)
+    single = logits(run, store, checkpoints, inputs, device)
+    rows = pl.DataFrame({ID: inputs.rows.id, **predictions.decisions(inputs.rows)})
+    rows = predictions.with_logits(rows, single)
+    weights = fitted.read(run.blend_folder, run.blend, run.chosen)
+    with threadpool_limits(1):  # as in 30_features
+        by_fold = inputs_by_fold(run, store, rows, inputs, fitted.reads_features(weights))
+        rows = blenders.add_blends(rows, by_fold, {run.chosen: weights}, run.chosen)
+    return rows.select(ID, pl.col(SUBMITTED).alias(SCORE))
+
+
+def read(args: ScoreArgs, store: Store, checkpoints: list[Checkpoint]) -> ScoringInputs:
+    """The rows, checked against the run's item table and the networks' users."""
+    of_users = [c.vocab.n_users for c in checkpoints if c.vocab.n_users]
+    vocab = ModelVocab(
+        n_items=len(store.items),
+        n_tags=0,
+        n_users=min(of_users, default=INT32 + 1),
+        content_width=store.items.content.shape[1],
+        item_levels=False,
+        max_len=store.manifest["found"]["width"],
+    )
+    return scoring_inputs.read(args.rows, None, vocab, RowBars())
+
+
+def logits(
+    run: SubmittedRun,
+    store: Store,
+    checkpoints: dict[FitKey, Checkpoint],
+    inputs: ScoringInputs,
+    device: torch.device,
+) -> dict[FitKey, pl.Series]:
+    """Float64 logits (N,) of every fit, as 50_train predicts. Raises InputError."""
+    columns = inputs.rows, inputs.values, inputs.offsets, len(store.items), 1
+    rows, found = Rows.of_split(*columns).to(device), {}
+    for key, checkpoint in progress_bar(checkpoints.items(), "score"):
+        check_tables(run.store, store.items, checkpoint)
+        report = record(run.fits[key])["report"]
+        torch.set_num_threads(report.get("threads", 1))
+        cfg = checkpoint.settings
+        network = checkpoint.network(item_table(store.items, cfg, key[0]), inputs.width)
+        with enough_memory(device, "90_score", "take the CPU, --device cpu, or fewer --rows"):
+            logit = predict(network.to(device), rows.cut(cfg.max_len)).cpu().numpy()
+        if not np.isfinite(logit).all():
+            raise InputError(f"{checkpoint.path}: a logit is not finite; are its weights finite?")
+        found[key] = pl.Series(logit).cast(pl.Float64)
+    return found
+
+
+def inputs_by_fold(
+    run: SubmittedRun, store: Store, rows: pl.DataFrame, inputs: ScoringInputs, features: bool
+) -> Iterator[Inputs]:
+    """What the blender reads of the rows, once for every fold; see 60_blend."""
+    fold = pl.read_parquet(run.folds / "folds.parquet", glob=False).sort("row_id")["fold"]
+    folds = np.unique(fold.to_numpy())
+    models, zeros = tuple(run.blend["models"]), np.zeros(len(rows))
+    if folds[0] < 0:
+        yield blenders.inputs(rows, {m: _column(rows, m, zeros) for m in models}, None)
+        return
+    tables = None
+    if features:
+        of_rows = inputs.rows, inputs.values, inputs.offsets
+        tables = table.by_fold(store, fold.to_numpy(), *of_rows)
+    for k in folds:
+        of_fold = predictions.of_fold(rows, run.fits, int(k))
+        every = {model: of_fold.get(model, zeros) for model in models}  # a weight of 0: not read
+        yield blenders.inputs(rows, every, None if tables is None else next(tables))
+
+
+def _column(rows: pl.DataFrame, model: str, zeros: np.ndarray) -> np.ndarray:
+    return rows[model].to_numpy() if model in rows.columns else zeros

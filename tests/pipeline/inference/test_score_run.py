@@ -1,0 +1,158 @@
+"""90_score --run: what was submitted scores new rows."""
+
+import json
+import shutil
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from cv.blenders.registry import BLENDERS_BY_NAME
+from features.errors import InputError
+from pipeline import graph
+from pipeline.config import load as load_config
+from pipeline.inference import score_run
+from pipeline.inference.arguments import ScoreArgs
+from tests.helpers.scoring import run
+from tests.helpers.tiny_runs import run_stages
+
+
+@pytest.fixture(scope="module")
+def settings(first_run, overrides):
+    return load_config.load("sample", overrides)
+
+
+@pytest.fixture(scope="module")
+def submission(settings):
+    return graph.submission(settings).path
+
+
+@pytest.fixture(scope="module")
+def test_rows(settings):
+    return graph.challenge_files(settings)["test"]
+
+
+@pytest.fixture
+def copied(submission):
+    """A copy beside the submission, which a test may change."""
+    copy = submission.with_name("research-copied")
+    yield shutil.copytree(submission, copy)
+    shutil.rmtree(copy)
+
+
+def scored(capsys, name, rows, out) -> pl.DataFrame:
+    code, _, error = run(capsys, "--run", name, "--rows", rows, "--out", out)
+    assert code == 0, error
+    return pl.read_csv(out) if out.suffix == ".csv" else pl.read_parquet(out)
+
+
+def test_the_test_rows_get_the_bytes_of_the_submission(capsys, submission, test_rows, tmp_path):
+    scored(capsys, submission, test_rows, tmp_path / "scores.csv")
+    written = (tmp_path / "scores.csv").read_bytes()
+    assert written == (submission / "prediction.csv").read_bytes()
+
+
+def arguments(submission, rows) -> ScoreArgs:
+    others = (field.name for field in fields(ScoreArgs))
+    return ScoreArgs(
+        **dict.fromkeys(others) | {"run": str(submission), "rows": rows, "device": "cpu"}
+    )
+
+
+@pytest.mark.parametrize("name", ["rank_mean", "slate_logistic", "slate_mean"])
+def test_every_kind_of_blender_scores_the_test_rows_as_60_blend_did(
+    settings, submission, test_rows, name
+):
+    """A submission is the score of one blender; test.parquet has those of all."""
+    blended = pl.read_parquet(graph.blend(settings).path / "test.parquet", glob=False)[name]
+    got = score_run.run(arguments(submission, test_rows), name)["Task2"].to_numpy()
+    want = BLENDERS_BY_NAME[name].to_probability(blended.to_numpy())
+    np.testing.assert_array_equal(got, want)
+
+
+def test_a_strict_run_is_one_fit(capsys, first_run, overrides, test_rows, tmp_path):
+    strict = [word for word in overrides if not word.startswith("folds.")]
+    strict += ["rules=strict", "models=din", "network.fit.max_epochs=1"]
+    run_stages(strict, "20_folds", "50_train", "60_blend", "70_submit")
+    folder = graph.submission(load_config.load("sample", strict)).path
+    scored(capsys, folder, test_rows, tmp_path / "scores.csv")
+    assert (tmp_path / "scores.csv").read_bytes() == (folder / "prediction.csv").read_bytes()
+
+
+def test_rows_in_another_order_and_rows_of_valid_are_scored(
+    capsys, settings, submission, test_rows, tmp_path
+):
+    rows = pl.read_parquet(test_rows)
+    shuffled = rows.sample(fraction=1, shuffle=True, seed=1)
+    shuffled.write_parquet(tmp_path / "rows.parquet")
+    got = scored(capsys, submission, tmp_path / "rows.parquet", tmp_path / "scores.parquet")
+    assert got.schema == {"ID": pl.Int64, "Task2": pl.Float64}
+    assert got["ID"].equals(shuffled["ID"])
+    want = pl.read_csv(submission / "prediction.csv")
+    joined = got.join(want, on="ID", maintain_order="left")
+    np.testing.assert_allclose(joined["Task2"], joined["Task2_right"], atol=1e-6)
+    valid = scored(
+        capsys, submission, graph.challenge_files(settings)["valid"], tmp_path / "valid.parquet"
+    )
+    blended = pl.read_parquet(graph.blend(settings).path / "valid.parquet", glob=False)
+    np.testing.assert_array_equal(valid["Task2"], blended["probability"])
+
+
+def test_slates_that_lack_rows_are_refused_where_rows_are_compared(submission, test_rows, tmp_path):
+    rows, path = pl.read_parquet(test_rows), tmp_path / "rows.parquet"
+    rows[1:].write_parquet(path)
+    user, n = rows["user_id"][0], (rows["user_id"] == rows["user_id"][0]).sum()
+    with pytest.raises(InputError) as refused:
+        score_run.run(arguments(submission, path), "slate_logistic")
+    first = f"1 of {rows['user_id'].n_unique()} slates are not whole, such as that of"
+    assert f"{first} user {user}: {n - 1} of the {n} rows" in str(refused.value)
+    score_run.run(arguments(submission, path), "logistic")  # scores each row by itself
+    alone = rows.unique("user_id", keep="first", maintain_order=True)
+    new_users = alone.with_columns(pl.col("user_id") + 10_000_000)
+    new_users.write_parquet(path)
+    with pytest.raises(InputError, match="1 rows, and no train slate of the run less than"):
+        score_run.run(arguments(submission, path), "slate_logistic")
+
+
+def refused(capsys, folder, rows, tmp_path) -> str:
+    code, _, error = run(capsys, "--run", folder, "--rows", rows, "--out", tmp_path / "out.csv")
+    assert code == 2
+    assert error.startswith("error: ")
+    assert error.count("error: ") == 1
+    assert not (tmp_path / "out.csv").exists()
+    return error
+
+
+def edit(folder: Path, **changes) -> None:
+    path = folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_a_run_that_cannot_score_new_rows_says_why(
+    capsys, settings, submission, copied, test_rows, tmp_path
+):
+    edit(copied, external={"file": "theirs.csv"})
+    assert "mixed theirs.csv into its scores" in refused(capsys, copied, test_rows, tmp_path)
+    edit(copied, external=None, artifacts=None)
+    assert "70_submit and --force" in refused(capsys, copied, test_rows, tmp_path)
+    artifacts = json.loads((submission / "manifest.json").read_text())["artifacts"]
+    edit(copied, artifacts=artifacts | {"store": "../gone"})
+    assert "gone is missing, which" in refused(capsys, copied, test_rows, tmp_path)
+    other = json.loads((graph.folds(settings).path / "artifact.json").read_text())
+    assert other["digest"] != json.loads((graph.store(settings).path / "artifact.json").read_text())
+    edit(copied, artifacts=artifacts | {"store": artifacts["folds"]})
+    assert "has other bytes than when" in refused(capsys, copied, test_rows, tmp_path)
+    assert "no run 'nothing-like-it'" in refused(capsys, "nothing-like-it", test_rows, tmp_path)
+
+
+def test_items_that_the_run_does_not_know_are_refused(capsys, submission, test_rows, tmp_path):
+    rows = pl.read_parquet(test_rows)
+    for bad in (-1, 0, 201):
+        changed = rows.with_columns(item_id=pl.lit(bad, pl.Int64))
+        changed.write_parquet(tmp_path / "rows.parquet")
+        error = refused(capsys, submission, tmp_path / "rows.parquet", tmp_path)
+        assert f"item_id: found {bad} in row 0" in error
+    rows.drop("user_id").write_parquet(tmp_path / "rows.parquet")
+    assert "user_id" in refused(capsys, submission, tmp_path / "rows.parquet", tmp_path)
