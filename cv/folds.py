@@ -33,6 +33,19 @@ def grouped_folds(user: np.ndarray, label: np.ndarray, n_folds: int, seed: int) 
     return fold
 
 
+def folds_up_to(user: np.ndarray, label: np.ndarray, most: int, seed: int) -> np.ndarray | None:
+    """`grouped_folds` into as many folds as have both classes each, at most `most`.
+
+    None where not even two do. user, label: as in `grouped_folds`.
+    """
+    label, n_users = np.asarray(label), len(np.unique(user))
+    for n_folds in range(min(most, n_users), 1, -1):
+        fold = _dealt(user, label, n_folds, np.random.default_rng(seed))
+        if _class_counts(fold, label, n_folds).all():
+            return fold
+    return None
+
+
 def user_parts(
     user: np.ndarray, label: np.ndarray, fold: np.ndarray, n_parts: int, seed: int
 ) -> np.ndarray:
@@ -58,8 +71,9 @@ def user_parts(
             if not counts.all():
                 raise InputError(
                     f"1 user of {n_parts} chooses epochs: those that {task} fold {k}'s fits have"
-                    f" {counts[1]} positives and {counts[0]} negatives, and both are needed: change"
-                    " folds.stop_users, or use more users"
+                    f" {counts[1]} positives and {counts[0]} negatives, and both are needed: use"
+                    " more users, another folds.stop_users, or folds.stop_users=0, with which each"
+                    " fold chooses its own epochs"
                 )
     return part
 
@@ -89,8 +103,7 @@ def _deal(
 
 
 def _check_classes(fold: np.ndarray, label: np.ndarray, n_folds: int) -> None:
-    cell = 2 * fold.astype(np.int64) + (label == 1)
-    counts = np.bincount(cell, minlength=2 * n_folds).reshape(n_folds, 2)
+    counts = _class_counts(fold, label, n_folds)
     bad = np.flatnonzero((counts == 0).any(1))
     if len(bad):
         k = int(bad[0])
@@ -98,3 +111,9 @@ def _check_classes(fold: np.ndarray, label: np.ndarray, n_folds: int) -> None:
             f"every fold needs positives and negatives; fold {k} of {n_folds} has {counts[k, 1]}"
             f" positives and {counts[k, 0]} negatives: use fewer folds or more users"
         )
+
+
+def _class_counts(fold: np.ndarray, label: np.ndarray, n_folds: int) -> np.ndarray:
+    """Negatives and positives of each fold, int64 (n_folds, 2)."""
+    cell = 2 * fold.astype(np.int64) + (label == 1)
+    return np.bincount(cell, minlength=2 * n_folds).reshape(n_folds, 2)

@@ -1,7 +1,8 @@
 """Nested scores of blenders, and the choice of one.
 
 A blender is fitted on the out-of-fold rows of all folds but one, and scores that one, for each in
-turn. The mean AUC over the folds chooses: of blenders closer than TIE, the simplest.
+turn. The mean AUC over the folds chooses: of blenders closer than TIE, the simplest. One whose
+scores are all equal in a fold, such as trees of too few rows to split, is not chosen.
 
 A score that compares the rows of a slate needs whole slates wherever it is used, and what makes it
 better is how the rows were collected. So such a blender is chosen only where it gains SLATE_GAIN
@@ -28,6 +29,7 @@ class BlenderScore:
     folds        AUC on each fold of the blender fitted on the other folds
     scores       (N,) float64, these scores; they compare within a fold
     weights      fitted on all rows: those of the submission
+    ranks        whether the scores differ within every fold
     """
 
     name: str
@@ -35,6 +37,7 @@ class BlenderScore:
     folds: tuple[float, ...]
     scores: np.ndarray
     weights: Any
+    ranks: bool = True
 
     @property
     def mean(self) -> float:
@@ -69,6 +72,7 @@ def compare(
             folds=tuple(auc(label[rows], scores[rows]) for rows in held_out),
             scores=scores,
             weights=on_all[blender.name],
+            ranks=all(np.ptp(scores[rows]) > 0 for rows in held_out),
         )
 
 
@@ -80,6 +84,7 @@ def _fit(
 
 def winner(scores: list[BlenderScore]) -> BlenderScore:
     """The blender that the module docstring chooses; `scores` lie simplest first."""
+    scores = [score for score in scores if score.ranks] or scores
     alone = _highest([score for score in scores if not score.uses_slates])
     with_slates = [score for score in scores if score.uses_slates]
     if not with_slates:

@@ -29,6 +29,10 @@ def work(s: Settings, out: ArtifactWriter) -> dict:
     result = leaks.probe(open_store(require(graph.store(s))), progress_bar)
     (out / "probe.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(f"15_probe slates: {slates.as_text(result['slates'])}")
+    if not result["labels_probed"]:
+        print(
+            "15_probe probed no labels: train's users do not make two parts with both labels each"
+        )
     kinds = ", ".join(dict.fromkeys(measured["name"] for measured in result["measured"]))
     print(f"15_probe looked for {kinds}; found {len(result['findings']) or 'none'} of them")
     for finding in result["findings"]:

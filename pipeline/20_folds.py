@@ -21,6 +21,7 @@ from features.store.store import open_store
 from pipeline import graph
 from pipeline.artifacts.spec import require
 from pipeline.artifacts.store import ArtifactWriter
+from pipeline.blending import needs
 from pipeline.config.settings import Settings
 from pipeline.runtime import cli
 from pipeline.runtime.build import builds
@@ -28,11 +29,15 @@ from pipeline.runtime.build import builds
 
 @builds(graph.folds)
 def work(s: Settings, out: ArtifactWriter) -> dict:
-    train = open_store(require(graph.store(s))).train
+    store = open_store(require(graph.store(s)))
+    train = store.train
+    if not any(network.user_id for network in s.networks.values()):
+        needs.check_distinct(store.test)
     if s.official:
         fold = np.full(len(train.user), graph.OFFICIAL, np.int8)
     else:
         fold = grouped_folds(train.user, train.label, s.folds.n, s.folds.seed)
+        needs.check_stackers(train.user, train.label, fold)
     columns = {"fold": fold}
     if s.chooses_by_stop_users:
         parts = s.folds.stop_parts

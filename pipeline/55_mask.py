@@ -59,7 +59,7 @@ def examine(s: Settings) -> tuple[dict[str, dict], int]:
 def print_result(model: str, entry: dict) -> None:
     """One line for the network, and one for each warning."""
     padding, history, shuffled = entry["padding"], entry["history"], entry["shuffled"]
-    result = {True: "pass", False: "FAIL"}
+    result = {True: "pass", False: "FAIL", None: "not measured"}
     print(
         f"55_mask {model} padding {result[padding['passed']]}"
         f" (largest change {padding['largest_change']:.1g}), history {result[history['passed']]}"
@@ -67,11 +67,16 @@ def print_result(model: str, entry: dict) -> None:
         f" of other users {shuffled['auc_shuffled']:.4f}",
         flush=True,
     )
-    if not padding["passed"]:
+    if padding["passed"] is False:
         print(f"55_mask warning: {model} reads padding; see the mask of its interest part")
-    if not history["passed"]:
+    if history["passed"] is False:
         print(f"55_mask warning: {model} ignores history items; see the mask of its interest part")
-    if not shuffled["helps"]:
+    if None in (padding["passed"], history["passed"], shuffled["helps"]):
+        print(
+            f"55_mask {model}: official valid cannot tell all of this: it takes rows with a"
+            " history, two items, and two users whose histories differ"
+        )
+    if shuffled["helps"] is False:
         gain = f"{shuffled['gain']:.4f} ({shuffled['low']:.4f} to {shuffled['high']:.4f})"
         advice = "did training go far enough?"
         print(f"55_mask warning: {model}: its own histories add {gain} to the AUC; {advice}")

@@ -1,6 +1,7 @@
 """A stacker: gradient-boosted trees over columns of any kind; its model is LightGBM's text.
 
-The number of trees is the one that scores best on a fifth of the users, held out of the given rows;
+The number of trees is the one that scores best on a fifth of the users, held out of the given rows
+(cv/blenders/stopping.py);
 then that many trees are fitted on all of them. Nothing else is chosen. Equal rows give equal text,
 whatever the number of threads.
 
@@ -13,8 +14,9 @@ from typing import Any, NamedTuple
 import lightgbm
 import numpy as np
 
-from cv.folds import grouped_folds
+from cv.blenders.stopping import stopping_rows
 from cv.slates.softmax import SlateSoftmax
+from features.errors import InputError
 
 SETTINGS = {
     "objective": "binary",
@@ -31,7 +33,6 @@ SETTINGS = {
 }
 MAX_TREES, PATIENCE = 300, 15
 MANY_ROWS = 100_000  # with fewer, threads wait for each other longer than they work
-PARTS = 5  # of the users; the number of trees is chosen on one of them
 
 
 class Trees(NamedTuple):
@@ -60,9 +61,14 @@ def fit(
     user (N,): a user's rows are held out together. With slate (N,) int64, the trees minimise the
     loss of the softmax over each slate (cv.slates.softmax), and their logits say no more than which
     row of a slate is preferred.
-    Raises InputError for fewer than PARTS users.
+    Raises InputError where the users do not make two parts with both labels each.
     """
-    held_out = grouped_folds(user, label, PARTS, seed=0) == 0
+    held_out = stopping_rows(user, label)
+    if held_out is None:
+        raise InputError(
+            f"{len(np.unique(user))} users do not make two parts with both labels each, one of"
+            " which chooses the number of trees: use more users"
+        )
     threads = _threads(label)
     settings, metric = SETTINGS | {"num_threads": threads}, None
     of_train, of_all = {}, {}

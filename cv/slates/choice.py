@@ -20,6 +20,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 MOST_WEIGHT = 1e3  # of the other rows of an average slate, against 1: bounds a lone row's log-odds
+FLATTEST = 30.0  # mean score in standard deviations; beyond that, exp would overflow
 FITTED_SLATES = 20_000  # at most: three numbers need no more
 
 
@@ -47,7 +48,7 @@ def fit_choice_model(z: np.ndarray, slate: np.ndarray, label: np.ndarray) -> Cho
     taken = _some_slates(slate)
     rows = _Sorted.of(z[taken], slate[taken])
     clicked = np.asarray(label)[taken][rows.order]
-    spread = float(rows.z.std()) or 1.0
+    spread = max(float(rows.z.std()), abs(float(rows.z.mean())) / FLATTEST) or 1.0
 
     def model(point: np.ndarray) -> ChoiceModel:
         most = [3, np.log(MOST_WEIGHT), 20]

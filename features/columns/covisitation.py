@@ -54,7 +54,9 @@ def describe(store: Store, split: Split, fitted: sparse.csr_array) -> pl.DataFra
     parts = []
     for target, entries, starts in history_ops.blocks(store, split):
         targets = np.repeat(target, np.diff(starts))
-        together = fitted[targets, entries].astype(np.float32)
+        together = np.zeros(len(entries), np.float32)
+        if len(entries):  # of no entries, SciPy returns an array that has no length
+            together[:] = fitted[targets, entries]
         cosine = together / (root_users[targets] * root_users[entries])
         pairs = np.log1p(history_ops.reduce(np.add, together, starts))
         parts.append(history_ops.summary("ui_together", cosine, starts) | {"ui_pairs": pairs})

@@ -23,15 +23,20 @@ def fit(store: Store, rows: np.ndarray) -> dict[str, np.ndarray]:
     item, label = store.train.item[rows], store.train.label[rows]
     shows = np.bincount(item, minlength=len(store.items))
     clicks = np.bincount(item, weights=label, minlength=len(store.items))
-    mean, strength = prior(shows, clicks)
-    rate = (clicks + strength * mean) / (shows + strength)
-    return dict(zip(COLUMNS, (shows, np.log1p(shows), rate), strict=True))
+    return dict(zip(COLUMNS, (shows, np.log1p(shows), smoothed(shows, clicks)), strict=True))
 
 
 def describe(store: Store, split: Split, fitted: dict[str, np.ndarray]) -> pl.DataFrame:
     """One row for each row of `split`: COLUMNS."""
     item = np.asarray(split.item)
     return pl.DataFrame({name: of[item] for name, of in fitted.items()}).cast(COLUMNS)
+
+
+def smoothed(shows: np.ndarray, clicks: np.ndarray) -> np.ndarray:
+    """i_rate (I,) float64 of shows and clicks (I,); r where an item has neither and m is 0."""
+    mean, strength = prior(shows, clicks)
+    total = shows + strength
+    return np.where(total > 0, (clicks + strength * mean) / np.where(total > 0, total, 1), mean)
 
 
 def prior(shows: np.ndarray, clicks: np.ndarray) -> tuple[float, float]:

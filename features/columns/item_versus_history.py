@@ -33,11 +33,10 @@ def fit(store: Store, rows: np.ndarray) -> dict[str, np.ndarray]:
     positive = rows[np.asarray(store.train.label[rows]) == 1]
     targets = np.bincount(store.train.item[positive], minlength=len(store.items))
     targets = np.minimum(targets, users)  # a user who clicks an item twice counts once
-    mean, strength = item_popularity.prior(users, targets)
     numbers = (
         item_popularity.fit(store, rows)["i_rate"],
         np.log1p(users),
-        (targets + strength * mean) / (users + strength),
+        item_popularity.smoothed(users, targets),
     )
     return {name: of.astype(np.float32) for name, of in zip(ITEM_NUMBERS, numbers, strict=True)}
 

@@ -32,7 +32,11 @@ def valid_rows(context: TrainingContext) -> tuple[Rows, np.ndarray]:
 
 
 def examine(network: Network, rows: Rows, label: np.ndarray) -> dict:
-    """The entry of one network in mask.json; `rows` (N,) are cut to its max_len, label (N,)."""
+    """The entry of one network in mask.json; `rows` (N,) are cut to its max_len, label (N,).
+
+    passed and helps are None where these rows cannot tell: no row has a history, there is no other
+    item, or no other user has another history.
+    """
     logit = predict(network, rows)
     has_history = rows.offsets.diff()[rows.history.long()] > 0
 
@@ -40,15 +44,26 @@ def examine(network: Network, rows: Rows, label: np.ndarray) -> dict:
         return (predict(other, other_rows) - logit).abs()[has_history.to(logit.device)]
 
     everywhere = torch.ones_like(rows.values, dtype=torch.bool)
+    exchanged = perturbations.with_histories_of_other_users(rows)
     padding = change(perturbations.with_other_padding(network), rows)
     older = change(network, perturbations.with_other_items(rows, perturbations.older(rows)))
     items = change(network, perturbations.with_other_items(rows, everywhere))
-    other_user = predict(network, perturbations.with_histories_of_other_users(rows))
-    largest, moved = _largest(padding, older), (items > MAX_UNCHANGED_LOGIT).double().mean().item()
+    other_user = predict(network, exchanged)
+    largest, moved = _largest(padding, older), int((items > MAX_UNCHANGED_LOGIT).sum())
+    share, any_history = moved / max(len(items), 1), bool(has_history.any())
+    shuffled = worth(label, logit, other_user, rows.user)
+    if torch.equal(exchanged.history, rows.history):
+        shuffled["helps"] = None
     return {
-        "padding": {"largest_change": largest, "passed": largest <= MAX_UNCHANGED_LOGIT},
-        "history": {"moved": round(moved, 6), "passed": moved > MIN_SHARE_MOVED},
-        "shuffled": worth(label, logit, other_user, rows.user),
+        "padding": {
+            "largest_change": largest,
+            "passed": largest <= MAX_UNCHANGED_LOGIT if any_history else None,
+        },
+        "history": {
+            "moved": round(share, 6),
+            "passed": share > MIN_SHARE_MOVED if any_history and rows.n_items > 2 else None,
+        },
+        "shuffled": shuffled,
     }
 
 

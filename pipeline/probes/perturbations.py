@@ -34,7 +34,7 @@ def with_other_padding(network: Network, seed: int = 0) -> Network:
         for rows in (*embeddings, item.content):
             rows[0] = (torch.randn(rows.shape[1:], generator=g) * SCALE).to(rows)
         for rows, table in ids:
-            if rows is not None:
+            if rows is not None and len(table.weight) > 1:  # without tags there is none but 0
                 rows[0] = torch.randint(1, len(table.weight), rows.shape[1:], generator=g).to(rows)
     return changed
 
@@ -47,10 +47,13 @@ def older(rows: Rows) -> Tensor:
 
 
 def with_other_items(rows: Rows, where: Tensor, seed: int = 0) -> Rows:
-    """The rows, with another real item at every entry `where` (S,) of the histories."""
-    g = torch.Generator().manual_seed(seed)
-    step = torch.randint(1, rows.n_items - 1, rows.values.shape, generator=g).to(rows.device)
-    other = (rows.values - 1 + step) % (rows.n_items - 1) + 1
+    """The rows, with another real item at every entry `where` (S,) of the histories.
+
+    The rows themselves where there is one real item only.
+    """
+    g, n_real = torch.Generator().manual_seed(seed), rows.n_items - 1
+    step = torch.randint(1, max(n_real, 2), rows.values.shape, generator=g).to(rows.device)
+    other = (rows.values - 1 + step) % n_real + 1
     return replace(rows, values=torch.where(where, other.to(rows.values), rows.values))
 
 

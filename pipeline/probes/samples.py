@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from cv import leak_statistics, probe_trees
-from cv.folds import grouped_folds
+from cv.folds import folds_up_to
 from features.store.store import Split, Store
 from pipeline.probes.measurement import Measurement
 
@@ -61,9 +61,12 @@ class Labels:
     fold: np.ndarray  # of train's rows
 
     @classmethod
-    def of(cls, store: Store) -> "Labels":
+    def of(cls, store: Store) -> "Labels | None":
+        """None where the users of train do not make two folds with both labels each."""
         train = Sample.of(store, "train")
-        fold = grouped_folds(train.split.user, train.split.label, FOLDS, seed=0)
+        fold = folds_up_to(train.split.user, train.split.label, FOLDS, seed=0)
+        if fold is None:
+            return None
         _, copied = copies(store, store.train, store.valid)
         valid = Sample.of(store, "valid", excluded=np.union1d(store.train.user, copied))
         both_classes = len(np.unique(valid.split.label)) == 2

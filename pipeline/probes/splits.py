@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from cv import leak_statistics, probe_trees
-from cv.folds import grouped_folds
+from cv.folds import folds_up_to
 from features.columns import history_length, row_levels
 from features.probe_columns import history_popularity, level_mismatch
 from features.store.store import Store
@@ -18,12 +18,18 @@ from pipeline.probes.samples import FOLDS, Sample, copies
 SHIFTING = (history_length, row_levels, history_popularity, *MATCH)  # ids differ by design
 
 
-def shift(store: Store, a: Sample, b: Sample) -> Measurement:
-    """How well trees tell two splits apart by columns other than ids and labels."""
+def shift(store: Store, a: Sample, b: Sample) -> Measurement | None:
+    """How well trees tell two splits apart by columns other than ids and labels.
+
+    None where either has fewer users than FOLDS, or their users make no folds.
+    """
     columns = pl.concat([sample.columns(store, SHIFTING) for sample in (a, b)])
     label = np.repeat(np.array([0, 1], np.uint8), [len(a.split), len(b.split)])
     user = np.concatenate([a.split.user, b.split.user])
-    score, gain = probe_trees.out_of_fold(columns, label, grouped_folds(user, label, FOLDS, seed=0))
+    fold = folds_up_to(user, label, FOLDS, seed=0)
+    if fold is None or min(a.n_users, b.n_users) < FOLDS:
+        return None
+    score, gain = probe_trees.out_of_fold(columns, label, fold)
     top = {name: round(part, 4) for name, part in itertools.islice(gain.items(), 3)}
     measured = leak_statistics.measure_auc(label, score, user)
     where = f"{a.name} and {b.name}"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cv.folds import grouped_folds, user_parts
+from cv.folds import folds_up_to, grouped_folds, user_parts
 from features.errors import InputError
 
 
@@ -112,3 +112,18 @@ def test_a_part_without_both_classes_is_refused():
     rare = (user < 2).astype(np.uint8)  # one user of each fold
     with pytest.raises(InputError, match=r"fold .'s fits have 0 positives and \d+ neg"):
         user_parts(user, rare, fold, 2, seed=0)
+
+
+@pytest.mark.parametrize(("n_users", "n_folds"), [(1, 0), (2, 2), (4, 4), (5, 5), (9, 5)])
+def test_as_many_folds_as_users_fill(n_users, n_folds):
+    user, label = np.repeat(np.arange(n_users), 2), np.tile([0, 1], n_users)
+    fold = folds_up_to(user, label, 5, seed=0)
+    assert (0 if fold is None else len(np.unique(fold))) == n_folds
+    if n_folds:
+        np.testing.assert_array_equal(fold, grouped_folds(user, label, n_folds, seed=0))
+
+
+def test_fewer_folds_where_one_would_lack_a_class():
+    user, label = np.arange(12), (np.arange(12) < 3).astype(int)  # three users click
+    assert len(np.unique(folds_up_to(user, label, 5, seed=0))) == 3
+    assert folds_up_to(user, (user < 1).astype(int), 5, seed=0) is None

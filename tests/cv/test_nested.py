@@ -1,5 +1,7 @@
 """Nested scores: what a blender is judged by, and which is chosen."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -180,3 +182,21 @@ def test_refuses_a_single_fold():
     logits, label, fold = sample(n=100)
     with pytest.raises(ValueError, match="at least 2 folds; got 1"):
         means([LOGIT_MEAN], inputs_of(logits), label, np.zeros_like(fold))
+
+
+def test_a_blender_whose_scores_are_equal_is_not_chosen():
+    """Trees of rows too few to split beat networks below chance, and rank nothing."""
+    flat = replace(score_of("flat", (0.5, 0.5)), ranks=False)
+    assert winner([score_of("network", (0.4, 0.45)), flat]).name == "network"
+    assert winner([flat]).name == "flat"
+    inputs, label, fold, user = stacked(n=1500)
+    blenders = [
+        Blender(name=name, fit=lambda *given: None, predict=lambda weights, rows, f=f: f(rows))
+        for name, f in (("flat", lambda rows: np.ones(len(rows))), ("first", first_model))
+    ]
+    ranks = {score.name: score.ranks for score in compare(blenders, inputs, label, fold, user)}
+    assert ranks == {"flat": False, "first": True}
+
+
+def first_model(rows):
+    return rows.logits[:, 0]

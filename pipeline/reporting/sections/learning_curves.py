@@ -80,7 +80,8 @@ def _limits(curves: dict[str, list[dict]]) -> tuple[float, float]:
     scores = np.concatenate([fit["score"] for fit in fits])
     low = min(np.quantile(scores, HIDDEN_SHARE), *(fit["score"][fit["best"] - 1] for fit in fits))
     high = scores.max()
-    return low - 0.05 * (high - low), high + 0.05 * (high - low)
+    margin = 0.05 * (high - low) or 0.05  # of equal AUCs, as in tiny data
+    return low - margin, high + margin
 
 
 def _figure(run: Run, model: str, fits: list[dict], limits: tuple[float, float]) -> Figure:

@@ -23,14 +23,14 @@ def warnings(run: Run) -> list[str]:
     sentences = [finding["text"] for probe in run.probes for finding in probe["findings"]]
     for mask in run.masks:
         for model, tests in mask["models"].items():
-            if not tests["padding"]["passed"]:
+            if tests["padding"]["passed"] is False:
                 sentences.append(f"{model} reads padding: its logits change with the padding")
-            if not tests["history"]["passed"]:
+            if tests["history"]["passed"] is False:
                 sentences.append(
                     f"{model} ignores history items: too few of its logits change with"
                 )
                 sentences[-1] += " them"
-            if not tests["shuffled"]["helps"]:
+            if tests["shuffled"]["helps"] is False:
                 sentences.append(f"{model} gains nothing from a user's own history over another's")
     return sentences
 
@@ -41,7 +41,7 @@ def _finding(run: Run) -> str:
         return f"{n} finding{'s' * (n > 1)}, listed at the top of this page."
     kinds = dict.fromkeys(readable(m["name"]) for p in run.probes for m in p["measured"])
     data = [f"looked in the data for {', '.join(kinds)}; none found"] * bool(run.probes)
-    networks = ["every network reads the history and no padding"] * bool(run.masks)
+    networks = ["every network reads the history and no padding"] * _all_pass(run.masks)
     return f"No findings: {'; '.join(data + networks)}."
 
 
@@ -111,5 +111,13 @@ def _mask(mask: dict) -> Table:
     return Table(columns, rows)
 
 
-def _verdict(passed: bool) -> Verdict:
-    return Verdict("pass" if passed else "FAIL", passed)
+def _verdict(passed: bool | None) -> Cell:
+    """None: the rows cannot tell, see pipeline/probes/history_use.py."""
+    return "-" if passed is None else Verdict("pass" if passed else "FAIL", passed)
+
+
+def _all_pass(masks: list[dict]) -> bool:
+    models = [model for mask in masks for model in mask["models"].values()]
+    return bool(models) and all(
+        m[test]["passed"] for m in models for test in ("padding", "history")
+    )

@@ -1,9 +1,11 @@
 """The stacker: LightGBM that chooses its number of trees on users of its own."""
 
 import numpy as np
+import pytest
 
 from cv.blenders import stacker
 from cv.blenders.trees import LIGHTGBM
+from features.errors import InputError
 from tests.cv.blenders.test_blenders import stacked
 
 
@@ -50,3 +52,12 @@ def test_a_stacker_read_back_from_its_text_scores_the_same():
     p = LIGHTGBM.to_probability(score)
     assert ((p > 0) & (p < 1)).all()
     assert abs(p.mean() - label.mean()) < 0.01
+
+
+def test_few_users_choose_in_fewer_parts_and_one_user_cannot():
+    inputs, label, _, _ = stacked(n=40)
+    user = np.arange(40) % 3
+    fitted = stacker.fit(inputs.features, list(inputs.names), label, user)
+    assert len(np.unique(user[fitted.held_out])) == 1
+    with pytest.raises(InputError, match="1 users do not make two parts"):
+        stacker.fit(inputs.features, list(inputs.names), label, np.zeros(40, int))

@@ -65,3 +65,13 @@ def test_rows_of_other_slates_do_not_matter():
     odds = model.log_odds(LOGIT, SLATE)
     some = np.isin(SLATE, [3, 17, 40])
     np.testing.assert_allclose(model.log_odds(LOGIT[some], SLATE[some]), odds[some], rtol=1e-12)
+
+
+@pytest.mark.parametrize("spread", [0, 1e-9, 1e-3])
+def test_scores_that_hardly_differ_give_a_finite_model(spread):
+    z = -1.1 + spread * LOGIT[:400]
+    label = np.arange(400) % 4 == 0
+    with np.errstate(all="raise", divide="ignore", under="ignore"):
+        model = fit_choice_model(z, np.repeat(np.arange(100), 4), label)
+        odds = model.log_odds(z, np.repeat(np.arange(100), 4))
+    assert np.isfinite([*model, *odds]).all()

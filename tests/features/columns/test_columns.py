@@ -245,3 +245,23 @@ def test_rows_of_a_split_are_taken_by_indices_or_mask(store):
     assert store.train.take(rows).item.tolist() == store.train.item[[3, 1]].tolist()
     assert store.train.take(rows).id is None
     assert len(store.test.take(np.asarray(store.test.user) > 0)) == len(store.test)
+
+
+def test_an_item_without_shows_has_the_mean_rate_where_rates_need_no_smoothing():
+    """Every item that is shown is clicked always or never: m is 0."""
+    shows, clicks = np.array([0, 9, 9]), np.array([0, 9, 0])
+    assert item_popularity.prior(shows, clicks)[1] == 0
+    assert item_popularity.smoothed(shows, clicks).tolist() == [0.5, 1, 0]
+
+
+def test_rows_without_any_history_are_described(store, fold):
+    """A block of them has no entries at all."""
+    empty = int(np.flatnonzero(np.diff(store.offsets) == 0)[0])
+    split = replace(store.test, history=np.full_like(store.test.history, empty))
+    for feature in table.FEATURES:
+        fitted = (
+            [feature.fit(store, np.arange(len(store.train)))] if table.is_fitted(feature) else []
+        )
+        described = feature.describe(store, split, *fitted)
+        assert len(described) == len(split)
+        assert not any(c.is_nan().any() for c in described.get_columns() if c.dtype.is_float())

@@ -85,3 +85,22 @@ def test_a_history_without_information_has_no_worth():
     helpful = history_use.worth(label, logit + 2 * torch.from_numpy(label), other_user, user)
     assert helpful["helps"]
     assert helpful["gain"] == pytest.approx(helpful["auc"] - helpful["auc_shuffled"], abs=1e-5)
+
+
+def test_what_the_rows_cannot_tell_is_neither_a_pass_nor_a_failure():
+    made, label = rows(n_rows=40)
+    net, label = network(NETWORKS["mean"]), label.numpy()
+    empty = replace(made, history=torch.zeros_like(made.history))  # of the history without items
+    nothing = history_use.examine(net, empty, label)
+    assert nothing["padding"]["passed"] is nothing["history"]["passed"] is None
+    assert nothing["history"]["moved"] == 0
+    assert nothing["shuffled"]["helps"] is None
+    one_user = history_use.examine(net, replace(made, user=torch.zeros_like(made.user)), label)
+    assert one_user["history"]["passed"]
+
+
+def test_one_item_has_no_other():
+    made, _ = rows()
+    one = replace(made, values=torch.ones_like(made.values), n_items=2)
+    everywhere = torch.ones_like(made.values, dtype=torch.bool)
+    assert torch.equal(perturbations.with_other_items(one, everywhere).values, one.values)

@@ -1,0 +1,23 @@
+"""What later stages need of the rows is said before anything is trained."""
+
+import numpy as np
+import pytest
+
+from features.errors import InputError
+from features.store.store import Split
+from pipeline.blending import needs
+
+
+def test_too_few_users_outside_a_fold_are_named_with_the_stage_and_a_remedy():
+    user, label = np.repeat([1, 2, 3], 2), np.tile([0, 1], 3)
+    with pytest.raises(InputError, match=r"^60_blend .*fold 0 there are 1 users.*larger folds\.n"):
+        needs.check_stackers(user, label, np.repeat([0, 0, 1], 2))
+    needs.check_stackers(user, label, np.repeat([0, 1, 2], 2))
+
+
+def test_rows_of_test_that_nothing_tells_apart_are_refused():
+    same = np.ones(3, np.int32)
+    columns = {"user": np.arange(3), "likes": same, "views": same, "history": same}
+    needs.check_distinct(Split(item=np.array([1, 2, 1]), **columns))
+    with pytest.raises(InputError, match=r"rows 3, all with one item.*network\.user_id=true"):
+        needs.check_distinct(Split(item=same, **columns))

@@ -1,0 +1,95 @@
+"""Tiny valid worlds pass every stage, or are refused before training: no traceback, no warning.
+
+./run_tests.sh --long -k tiny_worlds
+"""
+
+import contextlib
+import re
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from features.errors import InputError
+from tests.helpers.mutations import trials
+from tests.helpers.tiny_worlds import STAGES_BEFORE_TRAINING, TinyWorld, run_all
+
+NONE = ("none", "none", "none")
+BARE = {"histories": NONE, "tags": "none", "levels": 0, "content": "zero", "feature": False}
+QUICK = {
+    "nothing but items": (TinyWorld(**BARE), ["models=din", "folds.n=2"]),
+    "one item, no tags": (TinyWorld(items=1, tags="none"), ["models=qin", "rules=strict"]),
+    "one user": (TinyWorld(users=(1, 1, 1), width=1), ["models=final", "rules=strict"]),
+    "one row each": (
+        TinyWorld(rows=1, users=(40, 8, 8), histories=("half", "none", "all")),
+        ["models=transformer_dcn", "folds.n=2", "folds.stop_users=0"],
+    ),
+}
+NETWORKS = ("qin", "final", "din", "transformer_dcn", "qin,din")
+USERS = st.sampled_from([1, 2, 3, 5, 12, 40])
+HISTORIES = st.sampled_from(["all", "half", "none"])
+
+
+@st.composite
+def worlds(draw) -> tuple[TinyWorld, list[str]]:
+    """A world and the overrides of its run."""
+    world = TinyWorld(
+        users=draw(st.tuples(USERS, USERS, USERS)),
+        rows=draw(st.sampled_from([1, 2, 4])),
+        items=draw(st.sampled_from([1, 2, 12])),
+        width=draw(st.sampled_from([1, 4])),
+        histories=draw(st.tuples(HISTORIES, HISTORIES, HISTORIES)),
+        tags=draw(st.sampled_from(["drawn", "one", "none"])),
+        levels=draw(st.sampled_from([None, 0, 10])),
+        content=draw(st.sampled_from(["drawn", "equal", "zero"])),
+        feature=draw(st.booleans()),
+        seed=draw(st.integers(0, 9)),
+    )
+    overrides = [f"models={draw(st.sampled_from(NETWORKS))}"]
+    overrides.append(f"network.user_id={str(draw(st.booleans())).lower()}")
+    if draw(st.booleans()):
+        return world, [*overrides, "folds.mode=official"]
+    overrides.append(f"folds.n={draw(st.sampled_from([2, 3]))}")
+    overrides.append(f"folds.stop_users={draw(st.sampled_from([0, 0.1, 0.5]))}")
+    return world, overrides
+
+
+def passes(folder, capfd, world: TinyWorld, overrides: list[str], tally: Counter) -> None:
+    """Run the world; it passes, or is refused by name before anything is trained."""
+    tally["worlds"] += 1
+    before, refusal = tally["stages"], ""
+    try:
+        run_all(folder, world.write(folder / "files"), overrides, tally)
+    except InputError as error:
+        refusal = str(error)
+        tally["refused"] += 1
+    except Exception:
+        tally["tracebacks"] += 1
+        raise
+    assert not refusal or tally["stages"] - before < STAGES_BEFORE_TRAINING, refusal
+    printed = "".join(capfd.readouterr())
+    assert not re.search(r"(?i)warning(?!: )|nan\b", printed), printed
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_a_tiny_world_passes_every_stage(tmp_path, capfd, name):
+    tally = Counter()
+    passes(tmp_path, capfd, *QUICK[name], tally)
+    assert tally == {"worlds": 1, "stages": 10}
+
+
+@pytest.mark.long
+def test_drawn_tiny_worlds_pass_every_stage_or_are_refused_before_training(tmp_path, capfd):
+    tally = Counter()
+
+    @trials.examples(120)
+    @given(worlds())
+    def run(drawn):
+        passes(tmp_path / str(tally["worlds"]), capfd, *drawn, tally)
+
+    with contextlib.ExitStack() as stack:
+        run()
+        stack.enter_context(capfd.disabled())
+        print("\ntiny worlds: " + ", ".join(f"{n} {what}" for what, n in tally.items()))
+    assert not tally["tracebacks"]
