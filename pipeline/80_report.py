@@ -3,7 +3,8 @@
 reads   artifacts/<profile>/: 60_blend/, 50_train/, 30_features/, the records of every stage, tuning
         and probes of this run where there are any; the submission; submissions/leaderboard.csv; the
         hidden test labels if the data have them (no other stage reads those)
-writes  artifacts/<profile>/80_report/report-<hash>/report.html, scores.json;
+writes  artifacts/<profile>/80_report/report-<hash>/report.html, scores.json; report.html beside
+        the submission as well; submissions/<profile>/latest, which links to the submission;
         a row of submissions/leaderboard.csv, from which submissions/LEADERBOARD.md is rendered
 run     python -m pipeline.80_report PROFILE [--public 0.9798] [--sentence "..."] [key=value ...]
 """
@@ -25,6 +26,7 @@ from pipeline.config.settings import Settings
 from pipeline.reporting import compute_scores, leaderboard, report
 from pipeline.reporting.run import gather
 from pipeline.reporting.scores import as_text
+from pipeline.runs import links
 from pipeline.runtime import cli
 from pipeline.runtime.build import build
 
@@ -44,13 +46,14 @@ def work(
         print(f"80_report noted public={public:.5f} for {submission} in {board}")
     target = leaderboard.report_spec(s)
     build(target, force, functools.partial(write, s, scores))
+    page = links.publish(submission, target.path / links.REPORT)
     print(as_text(scores))
-    print(f"report: {target.path / 'report.html'}", flush=True)
+    print(f"report: {page}", flush=True)
 
 
 def write(s: Settings, scores: dict, out: ArtifactWriter) -> dict:
     (out / "scores.json").write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
-    (out / "report.html").write_text(report.build(gather(s, scores)), encoding="utf-8")
+    (out / links.REPORT).write_text(report.build(gather(s, scores)), encoding="utf-8")
     return {"rows": len(scores["rows"])}
 
 

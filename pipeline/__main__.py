@@ -30,6 +30,7 @@ from pipeline.config import listing
 from pipeline.config.settings import Settings
 from pipeline.reporting import leaderboard
 from pipeline.reporting.scores import bayes_of, submitted_row, without_slates_row
+from pipeline.runs import board
 from pipeline.runtime import cli, processes
 from pipeline.runtime.build import is_up_to_date
 
@@ -74,7 +75,7 @@ def work(arguments) -> None:
         run(s, "00_data", False, "--download")
     chosen = selected(s, arguments.first, arguments.last)
     if LAST in chosen:
-        leaderboard.read(graph.board(s))  # a broken one is refused at once
+        board.read(graph.board(s))  # a broken one is refused at once
     again = [stage for stage in chosen if arguments.force and stage >= arguments.first]
     if arguments.verify:
         print(verified(s, again), flush=True)

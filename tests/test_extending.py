@@ -116,7 +116,7 @@ def test_a_feature_a_network_part_and_a_blender_are_added_by_the_steps_of_the_pa
     assert len(list((copy / "artifacts").glob("sample/50_train/toy-seed0-fold*"))) == 2
     blend = json.loads(only(copy, "sample/60_blend/*/blend.json").read_text())
     assert "toy" in blend["blenders"]["logit_median"]["models"]
-    assert len(list((copy / "submissions").glob("sample/*/submission.zip"))) == 1
+    assert len(list((copy / "submissions").glob("sample/research-*/submission.zip"))) == 1
 
 
 def test_a_data_source_is_added_by_the_steps_of_the_page(copy):

@@ -103,7 +103,7 @@ def stage_seconds(run: RunProcess) -> dict[str, float]:
 
 def predictions(folder: Path) -> tuple[str, bytes]:
     """The only submission of a folder: its name, a hash of all inputs, and its bytes."""
-    (path,) = folder.glob("submissions/sample/*/prediction.csv")
+    (path,) = folder.glob("submissions/sample/research-*/prediction.csv")
     return path.parent.name, path.read_bytes()
 
 

@@ -8,7 +8,9 @@ import numpy as np
 import polars as pl
 
 from pipeline import graph
+from pipeline.artifacts.json_files import read_json
 from pipeline.config import load as load_config
+from pipeline.reporting import leaderboard
 from submissions.check import check
 from tests.helpers.damage import flip
 from tests.helpers.tiny_runs import TINY, last_line, run
@@ -18,6 +20,7 @@ from tests.helpers.worlds import tiny_challenge
 def test_the_last_line_is_a_summary_for_scripts(first_run, overrides):
     summary = last_line(first_run)
     assert "\n* is submitted, chosen by nested CV" in first_run
+    s = load_config.load("sample", overrides)
     report = Path(first_run.strip().splitlines()[-2].removeprefix("report: "))
     assert report.name == "report.html"
     assert report.stat().st_size < 2_000_000
@@ -27,8 +30,13 @@ def test_the_last_line_is_a_summary_for_scripts(first_run, overrides):
     assert (summary["chosen_by"], summary["tuned"]) == ("nested CV", [])
     assert (summary["slates"], summary["without_slates"]) == (False, None)
     assert all(0.4 < summary[key] < 1 for key in scores)
-    s = load_config.load("sample", overrides)
-    (fold,) = Path(summary["submission"]).parent.parent.iterdir()
+    fold = Path(summary["submission"]).parent
+    names = [summary["run"], fold.name, read_json(report.with_name("manifest.json"))["run"]]
+    assert {*names, read_json(leaderboard.report_spec(s).path / "scores.json")["run"]} == {
+        fold.name
+    }
+    assert (fold.with_name("latest") / "report.html").samefile(report)
+    assert report.parent == fold
     ids = pl.read_parquet(graph.challenge_files(s)["test"], glob=False)["ID"].to_numpy()
     assert check(Path(summary["submission"]), ids).errors == []
     manifest = json.loads((fold / "manifest.json").read_text())

@@ -25,7 +25,7 @@ def test_one_seed_gives_equal_bytes_and_no_stage_before_the_report_opens_hidden_
         for file in ("held.parquet", "test.parquet", "model.pt"):
             assert (other / file).read_bytes() == (fit.path / file).read_bytes()
     submission = graph.submission(s).path
-    (other,) = (tmp_path / "s" / "sample").iterdir()
+    (other,) = (tmp_path / "s" / "sample").glob("research-*")
     assert other.name == submission.name
     assert (other / "prediction.csv").read_bytes() == (submission / "prediction.csv").read_bytes()
 

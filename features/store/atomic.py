@@ -78,6 +78,13 @@ def replace_folder(scratch: Path, path: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
+def remove_folder(path: Path) -> None:
+    """Remove a folder: it goes as a whole, in one rename, before its files do."""
+    old = hidden_name(path).with_name(f"{hidden_name(path).name}.old")
+    path.rename(old)
+    shutil.rmtree(old)
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove what killed processes of this machine were writing in `folder`."""
     for scratch in folder.glob(".*"):
@@ -113,7 +120,7 @@ def _removed_on_error(scratch: Path) -> Iterator[Path]:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)

@@ -43,6 +43,23 @@ def locked(path: Path, what: str) -> Iterator[bool]:
         lock.release()
 
 
+@contextlib.contextmanager
+def try_locked(path: Path) -> Iterator[tuple[bool, str]]:
+    """Hold the lock that is the file `path` if it is free; yields whether it is ours, or whose."""
+    lock = file_lock(path)
+    if not try_acquire(lock):
+        holder = ""
+        with contextlib.suppress(FileNotFoundError):
+            holder = path.read_text(encoding="utf-8")
+        yield False, holder or "another process"
+        return
+    try:
+        yield True, ""
+    finally:
+        path.unlink(missing_ok=True)
+        lock.release()
+
+
 def file_lock(path: Path) -> FileLock:
     """The lock that is the file `path`, not held yet."""
     return FileLock(path, fallback_to_soft=False)  # a soft lock would outlive a killed process

@@ -5,38 +5,32 @@
 80_report did not render is moved aside.
 """
 
-import datetime
-import json
 from pathlib import Path
 
 import polars as pl
 
-from features.errors import InputError
 from features.store.atomic import atomic_file
 from pipeline import graph
+from pipeline.artifacts.json_files import read_json
 from pipeline.artifacts.locks import locked
-from pipeline.artifacts.spec import ArtifactSpec
+from pipeline.artifacts.spec import RECORD, ArtifactSpec
 from pipeline.config.settings import Settings
 from pipeline.reporting.scores import bayes_of, cv_gain, submitted_row, tuning_bias, without_slates
 from pipeline.reporting.selection import marks
+from pipeline.runs.board import FIGURES, NAMES, SCHEMA, public_scores, read
+from pipeline.runs.find import made
 
-FIGURES = ("cv", "sd", "valid", "hidden", "bayes", "public")  # AUCs, and the sd of CV over folds
-WORDS = ("date", "submission", "commit", "rules", "blend", "slates", "chosen_by", "tuned", "runs")
-SCHEMA = {
-    name: pl.Float64 if name in FIGURES else pl.String for name in (*WORDS, *FIGURES, "sentence")
-}
-LATER = ("slates", "chosen_by", "tuned")  # columns that boards of older versions lack
 RENDERED = "`80_report` renders this file from leaderboard.csv"
 HEADER = f"""# Leaderboard
 
-One row per submission. {RENDERED}: edit that one. `--public` notes
-the public score of a submission, `--sentence` what it tries. A score with a star is too high: it
-chose the blend, the network or tuned settings. `-` under "chosen by" or "slates": not known. Where
-"slates" is yes, a score depends on all rows of equal user and history.
+One row per run, one table per data: scores on different data cannot be compared. {RENDERED}:
+edit that one. `--public` notes the public score of a submission, `--sentence` what it tries. A
+score with a star is too high: it chose the blend, the network or tuned settings. `-`: not known.
+Where "slates" is yes, a score depends on all rows of equal user and history.
 """
 TITLES = (
-    "date", "submission", "commit", "rules", "blend", "slates", "chosen by", "tuned", "runs",
-    "CV ± sd", "valid", "hidden", "Bayes", "public", "sentence",
+    "date", "run", "commit", "rules", "blend", "slates", "chosen by", "tuned", "fits", "CV ± sd",
+    "valid", "hidden", "Bayes", "public", "sentence", "typed",
 )  # fmt: skip
 
 
@@ -67,50 +61,9 @@ def record(
         _write(markdown, _markdown(rows))
 
 
-def read(board: Path) -> pl.DataFrame:
-    """The rows, columns as in SCHEMA and whatever was added by hand; no rows without a file."""
-    if not board.exists():
-        return pl.DataFrame(schema=SCHEMA)
-    try:
-        rows = pl.read_csv(board, infer_schema=False, glob=False)
-    except pl.exceptions.PolarsError as error:
-        raise _refusal(board, str(error).partition("\n")[0]) from None
-    missing = [name for name in SCHEMA if name not in (*rows.columns, *LATER)]
-    if missing:
-        raise _refusal(board, f"no column {', '.join(missing)}")
-    rows = rows.filter(~pl.all_horizontal(pl.all().is_null()))  # blank lines
-    later = [pl.lit(None, pl.String).alias(name) for name in LATER if name not in rows.columns]
-    added = [name for name in rows.columns if name not in SCHEMA]  # by hand
-    rows = rows.with_columns(later).select(*SCHEMA, *added)
-    for name in FIGURES:
-        values = rows[name].cast(pl.Float64, strict=False)
-        fine = values.is_between(0, 1).fill_null(False)
-        wrong = rows[name].filter(rows[name].is_not_null() & ~fine)
-        if len(wrong):
-            raise _refusal(board, f"column {name} holds {wrong[0]!r}")
-        rows = rows.with_columns(values)
-    if rows["submission"].has_nulls():
-        raise _refusal(board, "a row does not name its submission")
-    twice = rows["submission"].filter(rows["submission"].is_duplicated())
-    if len(twice):
-        raise _refusal(board, f"{twice[0]} has several rows")
-    return rows
-
-
-def public_scores(board: Path, profile: str) -> dict[str, str]:
-    """The public scores that are noted for submissions of `profile`."""
-    rows = of_profile(board, profile).drop_nulls("public")
-    return {name: f"{score:.5f}" for name, score in rows.select("submission", "public").rows()}
-
-
 def report_spec(s: Settings) -> ArtifactSpec:
     """The artifact of 80_report, whose name holds the public scores."""
     return graph.report(s, public_scores(graph.board(s), s.profile))
-
-
-def of_profile(board: Path, profile: str) -> pl.DataFrame:
-    """The rows of one profile's submissions."""
-    return read(board).filter(pl.col("submission").str.starts_with(f"{profile}/"))
 
 
 def name_of(submission: Path) -> str:
@@ -124,13 +77,12 @@ def _with(rows: pl.DataFrame, submission: str, column: str, value: object) -> pl
 
 
 def _row(name: str, submission: Path, scores: dict) -> dict:
-    manifest, best = (
-        json.loads((submission / "manifest.json").read_text(encoding="utf-8")),
-        submitted_row(scores),
-    )
+    manifest, best = read_json(submission / "manifest.json"), submitted_row(scores)
+    when = made(submission, read_json(submission / RECORD)).replace(tzinfo=None)
     return {
-        "date": datetime.date.today().isoformat(),
+        "date": when.isoformat(sep=" ", timespec="minutes"),
         "submission": name,
+        "data": manifest.get("data"),
         "commit": manifest["commit"],
         "rules": manifest["rules"],
         "blend": manifest["blend"],
@@ -142,6 +94,7 @@ def _row(name: str, submission: Path, scores: dict) -> dict:
         "bayes": bayes_of(best, scores),
         "public": None,
         "sentence": _sentence(manifest, scores),
+        "typed": manifest.get("typed"),
     }
 
 
@@ -166,17 +119,25 @@ def _models(manifest: dict) -> list[str]:
 
 
 def _markdown(rows: pl.DataFrame) -> str:
-    lines = [_line(TITLES), _line(["---"] * len(TITLES))]
+    tables: dict[str, list[str]] = {}
     for row in rows.to_dicts():
-        figures = {name: "-" if row[name] is None else f"{row[name]:.5f}" for name in FIGURES}
-        mark = marks(row["chosen_by"], row["tuned"] is not None, row["cv"] is not None)
-        if row["valid"] is not None:
-            figures["valid"] += mark["valid"]
-        if row["cv"] is not None:
-            figures["cv"] += f"{mark['cv']} ± {figures['sd']}"
-        cells = {name: row[name] or "-" for name in (*WORDS, "sentence")} | figures
-        lines.append(_line([cells[name] for name in SCHEMA if name != "sd"]))
-    return "\n".join([HEADER, *lines]) + "\n"
+        profile = row["submission"].rpartition("/")[0]
+        heading = f"Data {row['data']}" if row["data"] else f"{profile}, data not recorded"
+        tables.setdefault(heading, []).append(_row_line(row))
+    head = [_line(TITLES), _line(["---"] * len(TITLES))]
+    parts = ["\n".join([f"## {name}\n", *head, *lines]) for name, lines in tables.items()]
+    return "\n\n".join([HEADER.rstrip(), *parts]) + "\n"
+
+
+def _row_line(row: dict) -> str:
+    figures = {name: "-" if row[name] is None else f"{row[name]:.5f}" for name in FIGURES}
+    mark = marks(row["chosen_by"], row["tuned"] is not None, row["cv"] is not None)
+    if row["valid"] is not None:
+        figures["valid"] += mark["valid"]
+    if row["cv"] is not None:
+        figures["cv"] += f"{mark['cv']} ± {figures['sd']}"
+    cells = {name: row[name] or "-" for name in NAMES if name not in FIGURES} | figures
+    return _line([cells[name] for name in NAMES if name not in ("sd", "data")])
 
 
 def _line(cells: list[str] | tuple[str, ...]) -> str:
@@ -187,7 +148,10 @@ def _line(cells: list[str] | tuple[str, ...]) -> str:
 
 def _move_aside(markdown: Path) -> None:
     """Rename a LEADERBOARD.md that was not rendered here: older versions kept their rows in it."""
-    if not markdown.exists() or RENDERED in markdown.read_text(errors="replace", encoding="utf-8"):
+    if not markdown.exists():
+        return
+    text = markdown.read_text(encoding="utf-8", errors="replace")
+    if RENDERED in " ".join(text.split()):  # however an editor has wrapped it
         return
     aside, n = markdown.with_name("LEADERBOARD-old.md"), 1
     while aside.exists():
@@ -207,10 +171,3 @@ def _write(path: Path, text: str) -> None:
         return
     with atomic_file(path) as scratch:
         scratch.write_text(text, encoding="utf-8")
-
-
-def _refusal(board: Path, problem: str) -> InputError:
-    return InputError(
-        f"{board}: {problem}; expected a CSV with the columns {', '.join(SCHEMA)}, scores from 0 to"
-        " 1 and one row per submission. Correct it, or move it away to start a new one"
-    )

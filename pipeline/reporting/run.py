@@ -16,6 +16,7 @@ from pipeline.blending.predictions import SUBMITTED
 from pipeline.config.settings import Settings
 from pipeline.reporting import leaderboard
 from pipeline.reporting.within_slates import log_odds
+from pipeline.runs import board
 
 SUBMISSION = "submission"  # the "model" whose logits are those of the submitted probabilities
 
@@ -47,7 +48,7 @@ class Run:
     stages: dict[str, list[dict]]  # stage -> artifact.json of each artifact it published
     held_out: ScoredRows  # out of fold; official valid where there are no folds
     valid: ScoredRows  # official valid, scored by SUBMISSION alone
-    leaderboard: list[dict]  # the rows of this profile
+    leaderboard: list[dict]  # the rows of this profile on these data
     studies: list[dict]  # tune.json of each study
     probes: list[dict]  # probe.json
     masks: list[dict]  # mask.json
@@ -87,7 +88,7 @@ def gather(s: Settings, scores: dict) -> Run:
         stages=_stages(s),
         held_out=held_out,
         valid=_scored("official valid", submitted, features / "valid.parquet", [SUBMISSION]),
-        leaderboard=leaderboard.of_profile(graph.board(s), s.profile).to_dicts(),
+        leaderboard=board.of_data(graph.board(s), s.profile, graph.data_hash(s)).to_dicts(),
         studies=[read_json(path) for path in optional["tune.json"]],
         probes=[read_json(path) for path in optional["probe.json"]],
         masks=[read_json(path) for path in optional["mask.json"]],

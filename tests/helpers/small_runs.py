@@ -10,6 +10,13 @@ from pipeline.artifacts.store import write_artifact
 class SmallRuns:
     """A world in `folder`, and runs on it, each with a fit, a blend, a submission, a report."""
 
+    @classmethod
+    def at(cls, folder: Path) -> "SmallRuns":
+        """The runs that are in `folder`, without a world for more of them."""
+        there = cls.__new__(cls)
+        there.artifacts, there.submissions = folder / "artifacts", folder / "submissions"
+        return there
+
     def __init__(self, folder: Path, profile: str = "sample") -> None:
         self.artifacts, self.submissions = folder / "artifacts", folder / "submissions"
         self.profile = profile

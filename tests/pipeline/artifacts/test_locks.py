@@ -19,6 +19,7 @@ from features.store.atomic import replace_folder
 from pipeline.artifacts.locks import locked
 from pipeline.artifacts.spec import ArtifactSpec
 from pipeline.reporting import leaderboard
+from pipeline.runs.board import of_profile
 from pipeline.runtime.build import build
 from tests.pipeline.reporting.test_leaderboard import SCORES
 
@@ -169,9 +170,10 @@ def test_rows_of_the_board_that_come_at_once_are_all_there(tmp_path, capsys):
     for folder in folders:
         folder.mkdir(parents=True)
         (folder / "manifest.json").write_text(json.dumps(manifest))
+        (folder / "artifact.json").write_text('{"made": "2026-01-02T10:30:05"}')
     with ThreadPoolExecutor(12) as pool:
         for done in [pool.submit(leaderboard.record, board, f, SCORES) for f in folders]:
             done.result()
-    assert all(len(leaderboard.of_profile(board, f"profile{i}")) == 1 for i in range(12))
+    assert all(len(of_profile(board, f"profile{i}")) == 1 for i in range(12))
     files = sorted(path.name for path in tmp_path.iterdir() if path.is_file())
     assert files == ["LEADERBOARD.md", "leaderboard.csv"]
