@@ -2,6 +2,7 @@
 
 PROFILE is sample, microlens_release, challenge, microlens_1m, or the path of a TOML; without one,
 microlens_1m where its data are in place, else sample. key=value changes any setting.
+`runs` instead of PROFILE lists, compares and removes finished runs: see runs --help.
 """
 
 from pipeline.runtime import signals
@@ -30,7 +31,7 @@ from pipeline.config import listing
 from pipeline.config.settings import Settings
 from pipeline.reporting import leaderboard
 from pipeline.reporting.scores import bayes_of, submitted_row, without_slates_row
-from pipeline.runs import board
+from pipeline.runs import board, command
 from pipeline.runtime import cli, processes
 from pipeline.runtime.build import is_up_to_date
 
@@ -40,6 +41,8 @@ FIGURES = ("cv", "valid", "hidden")  # of the last line
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["runs"]:
+        command.main(sys.argv[2:])
     names = graph.STAGES
     parser = cli.parser(__doc__)
     parser.prog = "run_all.sh"

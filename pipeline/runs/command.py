@@ -1,10 +1,11 @@
 """Finished runs: listed, compared, removed.
 
-    python -m pipeline runs                       list them
-    python -m pipeline runs compare A B           what differs, in settings, data and scores
+    python -m pipeline runs
+        list them
+    python -m pipeline runs compare A B
+        settings, data and scores that differ
     python -m pipeline runs clean --keep N [NAME ...]
-                                                  remove results that neither the N
-                                                  latest runs nor those named need
+        remove results that neither the N latest runs nor those named need
 
 A run's name is that of its submission's folder, such as research-1a2b3c4d. The
 beginning of a name or of its hash is enough, and `latest` is the last run.

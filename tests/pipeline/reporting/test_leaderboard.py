@@ -2,10 +2,7 @@
 
 import csv
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -308,18 +305,3 @@ def test_runs_on_different_data_stand_in_different_tables(board, submission):
     ]
     comparable = of_data(board, "sample", "ffffffff")["submission"].to_list()
     assert comparable == ["sample/research-2", "sample/research-3"]
-
-
-def test_the_board_is_utf_8_whatever_the_locale(board, submission):
-    leaderboard.record(board, submission, SCORES, sentence="längere Historien")
-    files = {path: path.read_bytes() for path in board.parent.glob("*.*")}
-    code = (
-        "from pathlib import Path; from pipeline.reporting import leaderboard\n"
-        "from tests.pipeline.reporting.test_leaderboard import SCORES\n"
-        f"record = (Path({str(board)!r}), Path({str(submission)!r}), SCORES)\n"
-        "leaderboard.record(*record, sentence='k\\u00fcrzere')\n"
-        "leaderboard.record(*record, sentence='l\\u00e4ngere Historien')\n"
-    )
-    ascii_alone = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | ascii_alone)
-    assert {path: path.read_bytes() for path in board.parent.glob("*.*")} == files
