@@ -51,8 +51,7 @@ def work(args: ScoreArgs) -> None:
         latency.run(args)
         result = "--latency"
     elif args.export is not None:
-        network, cfg = score_rows.network_alone(args)
-        difference = export.export(network, cfg.max_len, args.export)
+        difference = export.run(args)
         result = f"-> {args.export} difference={difference:.1e}"
     else:
         scores = (score_rows if args.run is None else score_run).run(args)

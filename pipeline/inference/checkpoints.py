@@ -5,7 +5,7 @@ ours     model.pt in a folder that 50_train published, its settings in artifact.
 """
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from pipeline.artifacts.json_files import read_json
 from pipeline.artifacts.spec import RECORD, refuse_old_record
 from pipeline.config.schema import build, near, settings_of
 from pipeline.config.tables import flat, nested
+from pipeline.graph import OFFICIAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,7 @@ class Checkpoint:
     fuxictr  whether these names are FuxiCTR's
     store    digest of the store that it was trained on, where that is known
     content  prepare.content of that store
+    origin   name, commit and scores of the fit, for those who use its export
     """
 
     path: Path
@@ -102,6 +104,7 @@ class Checkpoint:
     fuxictr: bool
     store: str | None = None
     content: str = "given"
+    origin: dict[str, Any] = field(default_factory=dict)
 
     def table_shape(self, name: str) -> tuple[int, int]:
         """Rows and width of a table, by our name; (1, 1) where it is missing: see `check`."""
@@ -175,7 +178,9 @@ def open_fuxictr(path: Path, settings: Path) -> Checkpoint:
     cfg = None if problems else build(NetworkSettings, nested(values), "", problems)
     if problems:
         raise InputError(f"{settings}: " + "; ".join(problems))
-    checkpoint = Checkpoint(path=path, settings=cfg, state=state, fuxictr=True)
+    checkpoint = Checkpoint(
+        path=path, settings=cfg, state=state, fuxictr=True, origin={"name": path.name}
+    )
     for key, table in SIZES.items():
         n_rows = checkpoint.table_shape(table)[0]
         if hyperparameters.get(key, n_rows) != n_rows:
@@ -240,9 +245,18 @@ def open_ours(path: Path) -> Checkpoint:
         fuxictr=False,
         store=store,
         content=content,
+        origin=origin_of(folder, record),
     )
     checkpoint.check()
     return checkpoint
+
+
+def origin_of(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """Name, commit and scores of the fit in `folder`; null where the record does not say."""
+    report, fold = record["report"], record["settings"].get("fold", OFFICIAL)
+    of = "official valid, which chose the epoch" if fold == OFFICIAL else f"held-out fold {fold}"
+    scores = {"auc": report.get("auc"), "of": of, "best_epoch": report.get("best_epoch")}
+    return {"name": folder.name, "commit": record.get("commit"), "scores": scores}
 
 
 def load_state(path: Path) -> dict[str, Tensor]:

@@ -1,19 +1,23 @@
 """Exported networks: the fused network as ONNX, for ONNX Runtime, without torch.
 
     FOLDER/model.onnx, model.onnx.data   the network and its tables
-    FOLDER/serving.json                  inputs, output and limits: see ExportManifest
+    FOLDER/serving.json                  inputs, output, limits: see serving_json.py
+    FOLDER/example.py                    scores rows; a copy of the example.py in this folder
+    FOLDER/rows.parquet                  a few made-up rows, with the trained network's scores
 
 ONNX Runtime reads them as data (protobuf, raw numbers, JSON): it unpickles nothing and runs no code
 from the files. Every export is compared with the network that it was made from.
 """
 
-import json
 import logging
+import shutil
 import warnings
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 from torch import Tensor
 
@@ -23,31 +27,13 @@ from models.network import N_LEVELS, Network
 from models.serving.interest import NoServingForm
 from models.serving.network import ServingNetwork
 from models.serving.request import Request
-from pipeline.artifacts.json_files import read_json
-from pipeline.config.schema import build
+from pipeline.inference import score_rows, serving_json
+from pipeline.inference.arguments import ScoreArgs
+from pipeline.inference.serving_json import INPUTS, MODEL
 
-MODEL, MANIFEST = "model.onnx", "serving.json"
 MAX_DIFFERENCE = 1e-5  # of a probability between a network and its export
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExportManifest:
-    """serving.json: what a caller must know.
-
-    inputs    names, all int64: history (L,), oldest first, 0 is padding; candidates (N,), likes
-              (N,), views (N,), levels of the candidates' rows; user (1,) where it is read
-    output    name; logits (N,) float32
-    shortest  smallest L: pad shorter histories on the left
-    longest   largest L: take the last `longest` items of longer histories
-    items     item ids are smaller than this; users likewise, 0 where they are not read
-    """
-
-    inputs: tuple[str, ...]
-    output: str
-    shortest: int
-    longest: int
-    items: int
-    users: int
+EXAMPLE, ROWS = "example.py", "rows.parquet"
+ROWS_OF_EXAMPLE = ((1, 0), (3, 1), (4, 5), (2, 1000))  # candidates and length of their history
 
 
 class Exported:
@@ -57,7 +43,7 @@ class Exported:
         """Raises InputError where `folder` holds no exported network."""
         import onnxruntime
 
-        self.manifest = read_manifest(folder)
+        self.manifest = serving_json.read(folder)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         try:
@@ -79,29 +65,34 @@ class Exported:
         return torch.from_numpy(np.concatenate(logits))
 
 
-def read_manifest(folder: Path) -> ExportManifest:
-    problems: list[str] = []
-    manifest = build(ExportManifest, read_json(folder / MANIFEST), "", problems)
-    if problems:
-        raise InputError(f"{folder / MANIFEST}: " + "; ".join(problems))
-    return manifest
+def run(args: ScoreArgs) -> float:
+    """Export the checkpoint; returns what `export` does. Raises InputError."""
+    checkpoint, network = score_rows.network_alone(args)
+    return export(network, checkpoint.settings.max_len, args.export, checkpoint.origin)
 
 
-def export(network: Network, max_len: int, folder: Path) -> float:
+def export(
+    network: Network, max_len: int, folder: Path, fit: Mapping[str, Any] | None = None
+) -> float:
     """Write the folder, which must not exist, in one rename.
+
+    fit  name, commit and scores of the network, for serving.json
 
     Returns the largest difference of a probability between `network` and its export, on a few
     random requests. Raises InputError where it exceeds MAX_DIFFERENCE, or where a part of the
     network has no serving form.
     """
     with atomic_folder(folder) as scratch:
-        write(serving_form(network, max_len), scratch)
-        difference = compare(network, max_len, Exported(scratch))
+        write(serving_form(network, max_len), scratch, fit)
+        exported = Exported(scratch)
+        difference = compare(network, max_len, exported)
         if not difference <= MAX_DIFFERENCE:
             raise InputError(
                 f"{folder} is not written: a probability differs by {difference:.1e} from the"
                 f" network's, expected at most {MAX_DIFFERENCE:.0e}; are its weights finite?"
             )
+        shutil.copyfile(Path(__file__).with_name(EXAMPLE), scratch / EXAMPLE)
+        example_rows(network, max_len, exported).write_parquet(scratch / ROWS)
     return difference
 
 
@@ -113,8 +104,8 @@ def serving_form(network: Network, max_len: int, rounded: bool = False) -> Servi
         raise InputError(f"this network can be neither exported nor timed: {error}") from None
 
 
-def write(serving: ServingNetwork, folder: Path) -> None:
-    """Write the files of `serving` into `folder`.
+def write(serving: ServingNetwork, folder: Path, fit: Mapping[str, Any] | None = None) -> None:
+    """Write model.onnx and serving.json of `serving` into `folder`.
 
     torch traces it on an example; sizes that differ and exceed 1 become dynamic ones.
     """
@@ -140,15 +131,24 @@ def write(serving: ServingNetwork, folder: Path) -> None:
             dynamo=True,
             verbose=False,
         )
-    manifest = ExportManifest(
-        inputs=serving.inputs,
-        output="logits",
-        shortest=serving.shortest,
-        longest=serving.longest,
-        items=len(serving.items),
-        users=0 if serving.user is None else len(serving.user),
-    )
-    (folder / MANIFEST).write_text(json.dumps(asdict(manifest), indent=2) + "\n", encoding="utf-8")
+    serving_json.write(folder, serving, fit)
+
+
+def example_rows(network: Network, max_len: int, exported: Exported) -> pl.DataFrame:
+    """A few made-up rows: ID, the columns of INPUTS that are read, and what `network` expects."""
+    rng, parts = np.random.default_rng(0), []
+    n_items, n_users = exported.manifest.items, exported.manifest.users
+    for n_candidates, length in ROWS_OF_EXAMPLE:
+        one = draw(rng, n_items, n_users, n_candidates, min(length, max_len))
+        columns = {name: getattr(one, name).tolist() for name in ("candidates", "likes", "views")}
+        columns["history"] = [one.history.tolist()] * n_candidates
+        if n_users:
+            columns["user"] = [one.user] * n_candidates
+        of_file = {INPUTS[name][1]: values for name, values in columns.items()}
+        expected = unfused(network, one, n_items, max_len).double().sigmoid().tolist()
+        types = {"item_seq": pl.List(pl.Int64)}
+        parts.append(pl.DataFrame(of_file | {"expected": expected}, schema_overrides=types))
+    return pl.concat(parts).with_row_index("ID").cast({"ID": pl.Int64})
 
 
 def compare(network: Network, max_len: int, exported: Exported) -> float:

@@ -44,7 +44,7 @@ Score = Callable[[Request], Tensor]
 def run(args: ScoreArgs) -> None:
     """Print the table: of the checkpoint, or of networks with random weights. Raises InputError."""
     if args.checkpoint is not None:
-        networks = [(str(args.checkpoint), lambda: score_rows.network_alone(args))]
+        networks = [(str(args.checkpoint), lambda: of_checkpoint(args))]
         print("90_score one CPU thread, random requests", flush=True)
     else:
         unknown = [name for name in args.latency if name not in PUBLISHED]
@@ -57,6 +57,11 @@ def run(args: ScoreArgs) -> None:
     print(HEAD, "|" + " --- |" * HEAD.count(" |"), sep="\n", flush=True)
     for name, make in networks:
         print_rows(name, *make(), args.history)
+
+
+def of_checkpoint(args: ScoreArgs) -> tuple[Network, NetworkSettings]:
+    checkpoint, network = score_rows.network_alone(args)
+    return network, checkpoint.settings
 
 
 def generated(name: str) -> tuple[Network, NetworkSettings]:

@@ -13,7 +13,6 @@ from features.store.scoring_inputs import ScoringInputs
 from features.store.store import Items
 from models.batches.rows import Rows
 from models.network import Network
-from models.settings import NetworkSettings
 from models.training.fit import predict
 from pipeline.inference.arguments import ScoreArgs
 from pipeline.inference.checkpoints import Checkpoint, open_fuxictr, open_ours
@@ -45,12 +44,12 @@ def open_checkpoint(args: ScoreArgs) -> Checkpoint:
     return open_ours(args.checkpoint)
 
 
-def network_alone(args: ScoreArgs) -> tuple[Network, NetworkSettings]:
-    """The checkpoint's network on its items, without any rows. Raises InputError."""
+def network_alone(args: ScoreArgs) -> tuple[Checkpoint, Network]:
+    """The checkpoint and its network on its items, without any rows. Raises InputError."""
     checkpoint = open_checkpoint(args)
     cfg = checkpoint.settings
     items = item_table(read_items(args.items, checkpoint), cfg, "network")
-    return checkpoint.network(items, cfg.max_len), cfg
+    return checkpoint, checkpoint.network(items, cfg.max_len)
 
 
 def read(args: ScoreArgs, checkpoint: Checkpoint) -> tuple[ScoringInputs, Items]:

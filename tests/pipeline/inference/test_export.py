@@ -11,10 +11,12 @@ import torch
 from features.errors import InputError
 from models.serving.request import CANDIDATES_AT_ONCE, Request
 from pipeline.inference import export as exporting
-from pipeline.inference.export import MANIFEST, MODEL, Exported, export
+from pipeline.inference.export import Exported, export
+from pipeline.inference.serving_json import MANIFEST, MODEL
 from tests.helpers.networks.small import N_ITEMS, N_USERS
 from tests.helpers.networks.toy_interaction import ToyInteraction
 from tests.models.serving.test_serving import HISTORIES, OPTIONS, PAIRS, directly, request, trained
+from tests.pipeline.inference.conftest import FIT
 
 NETWORKS = {
     "qin": OPTIONS["all inputs"],
@@ -24,13 +26,6 @@ NETWORKS = {
     "transformer, as published": OPTIONS["transformer, as published"],
 }
 QIN = trained(NETWORKS["qin"], torch.float32)
-
-
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("exported") / "serving"
-    export(QIN, 4, folder)
-    return folder
 
 
 @pytest.fixture
@@ -54,10 +49,28 @@ def test_an_exported_network_scores_as_the_network_does(tmp_path, s):
 
 
 def test_its_manifest_lists_what_a_caller_must_know(qin):
-    inputs = ["history", "candidates", "likes", "views", "user"]
-    limits = {"shortest": 1, "longest": 4, "items": N_ITEMS, "users": N_USERS}
-    want = {"inputs": inputs, "output": "logits"} | limits
-    assert json.loads((qin / MANIFEST).read_text()) == want
+    described = json.loads((qin / MANIFEST).read_text())
+    limits = {
+        "history": ["entries", 1, N_ITEMS - 1, "item_seq"],
+        "candidates": ["candidates", 1, N_ITEMS - 1, "item_id"],
+        "likes": ["candidates", 0, 10, "likes_level"],
+        "views": ["candidates", 0, 10, "views_level"],
+        "user": [1, 0, N_USERS - 1, "user_id"],
+    }
+    got = {i["name"]: [*i["shape"], *i["range"], i["column"]] for i in described["inputs"]}
+    assert got == limits
+    assert {one["dtype"] for one in described["inputs"]} == {"int64"}
+    assert all(one["meaning"] for one in described["inputs"])
+    history = described["inputs"][0]
+    assert history["length"] == [1, 4]
+    assert history["order"].startswith("oldest first")
+    assert history["padding"].startswith("0, on the left")
+    assert "sigmoid" in described["output"]["apply"]
+    assert described["fit"] == FIT
+    session = Exported(qin).session
+    assert [one.name for one in session.get_inputs()] == list(limits)
+    assert [one.type for one in session.get_inputs()] == ["tensor(int64)"] * 5
+    assert [(one.name, one.type) for one in session.get_outputs()] == [("logits", "tensor(float)")]
 
 
 def test_ids_outside_the_tables_are_refused(qin):
@@ -75,7 +88,11 @@ class Hostile:
     ("name", "content", "message"),
     [
         (MANIFEST, pickle.dumps(Hostile()), "serving.json cannot be read as JSON"),
-        (MANIFEST, b'{"output": "logits"}', "serving.json: missing key 'inputs'"),
+        (
+            MANIFEST,
+            b'{"output": "logits"}',
+            "serving.json does not describe an exported network (KeyError('inputs'))",
+        ),
         (MANIFEST, None, "serving.json; expected JSON"),
         (MODEL, pickle.dumps(Hostile()), "model.onnx cannot be loaded as a network"),
         (MODEL, b"", "model.onnx cannot be loaded as a network"),

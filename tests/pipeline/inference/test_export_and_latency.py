@@ -1,5 +1,6 @@
 """90_score --export and --latency."""
 
+import json
 import re
 from pathlib import Path
 
@@ -9,10 +10,11 @@ import torch
 
 from features.settings import PrepareSettings
 from models.serving.request import Request
-from pipeline.inference import latency
+from pipeline.inference import example, latency
 from pipeline.inference.export import Exported
 from tests.helpers.scoring import (
     RICH,
+    assert_close,
     directly,
     make_fit,
     make_store,
@@ -20,6 +22,7 @@ from tests.helpers.scoring import (
     replaced,
     rich_network,
     run,
+    scores_of,
 )
 
 
@@ -42,6 +45,9 @@ def test_a_published_checkpoint_is_exported(capsys, folder, qin):
     np.testing.assert_allclose(
         exported_scores(folder), directly(network, folder / "test.parquet"), rtol=0, atol=1e-5
     )
+    example.score(folder / "serving", folder / "test.parquet", folder / "p.csv", cut=True)
+    want = np.array(scores_of(capsys, folder, qin[0]))
+    assert_close(pl.read_csv(folder / "p.csv")["probability"], want)
     code, _, error = run(capsys, *arguments, "--export", folder / "serving")
     assert code == 2
     assert "serving is there already; remove it, or name another" in error
@@ -52,6 +58,9 @@ def test_a_fit_of_ours_is_exported_from_its_store(capsys, folder):
     network = rich_network(store, n_users=400)
     arguments = replaced(ours(folder, make_fit(store, network, RICH), store), rows=None)
     assert run(capsys, *arguments, "--export", folder / "serving")[0] == 0
+    described = json.loads((folder / "serving" / "serving.json").read_text())
+    assert described["fit"]["name"].startswith("some-")
+    assert described["fit"]["scores"]["of"] == "official valid, which chose the epoch"
     np.testing.assert_allclose(
         exported_scores(folder), directly(network, folder / "test.parquet"), rtol=0, atol=1e-5
     )
