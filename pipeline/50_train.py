@@ -4,6 +4,7 @@ reads   artifacts/<profile>/10_prepare/, artifacts/<profile>/20_folds/
 writes  artifacts/<profile>/50_train/<model>-seed<s>-fold<k>-<hash>/
         model.pt; held.parquet (row_id, logit) unless official; valid.parquet (row_id, logit);
         test.parquet (ID, logit); the learning curve in artifact.json
+        a warning for each fit that did not learn, or had too few epochs (training/health.py)
 run     python -m pipeline.50_train PROFILE [models=qin,din train.seeds=0,1 qin.max_len=32 ...]
         torchrun --standalone --nproc-per-node N -m pipeline.50_train PROFILE [...]
         one fit after another, each over N processes
@@ -19,7 +20,7 @@ from pipeline import graph
 from pipeline.config.settings import Settings
 from pipeline.runtime import cli
 from pipeline.runtime.build import is_up_to_date
-from pipeline.training import fits, torchrun
+from pipeline.training import fits, health, torchrun
 
 
 def work(s: Settings, force: bool) -> None:
@@ -31,6 +32,9 @@ def work(s: Settings, force: bool) -> None:
     ]
     if missing:
         fits.run([(s, key) for key in missing], force)
+    if distributed.rank() == 0:
+        for finding in health.of_run(s):
+            print(f"50_train warning: {finding.text}\n    {finding.remedy}", flush=True)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -28,6 +28,7 @@ from pipeline.runtime.build import builds
 from pipeline.runtime.devices import pick_device
 from pipeline.runtime.out_of_memory import enough_memory
 from pipeline.runtime.progress import progress_bar
+from pipeline.training import health
 from pipeline.training.context import TrainingContext
 
 REMEDY = "keep the rows on the host, train.rows=host; then take the CPU, train.device=cpu"
@@ -48,16 +49,19 @@ def examine(s: Settings) -> tuple[dict[str, dict], int]:
     context = TrainingContext.open(s, require(graph.store(s)), require(graph.folds(s)))
     rows, label = history_use.valid_rows(context)
     fits, models = graph.one_fit_each(s), {}
-    for (model, seed, _), fit in progress_bar(list(fits.items()), "55_mask"):
+    unlearned = {finding.fit: finding for finding in health.of_run(s) if not finding.learned}
+    for key, fit in progress_bar(list(fits.items()), "55_mask"):
+        model, seed, _ = key
         network = context.network(model, seed)
         network.load_state_dict(torch.load(require(fit) / "model.pt", weights_only=True))
         models[model] = history_use.examine(network, rows.cut(s.networks[model].max_len), label)
-        print_result(model, models[model])
+        print_result(model, models[model], unlearned.get(key))
     return models, len(rows)
 
 
-def print_result(model: str, entry: dict) -> None:
-    """One line for the network, and one for each warning."""
+def print_result(model: str, entry: dict, fault: health.Finding | None = None) -> None:
+    """One line for the network, and one for each warning; `fault` is that of a fit that did not
+    learn."""
     padding, history, shuffled = entry["padding"], entry["history"], entry["shuffled"]
     result = {True: "pass", False: "FAIL", None: "not measured"}
     print(
@@ -80,6 +84,8 @@ def print_result(model: str, entry: dict) -> None:
         gain = f"{shuffled['gain']:.4f} ({shuffled['low']:.4f} to {shuffled['high']:.4f})"
         advice = "did training go far enough?"
         print(f"55_mask warning: {model}: its own histories add {gain} to the AUC; {advice}")
+    if fault is not None:
+        print(f"55_mask warning: {fault.text}; other fits of {model} may read more of a history")
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from pipeline.blending import predictions
 from pipeline.config.settings import Settings
 from pipeline.runtime import cli
 from pipeline.runtime.build import builds
+from pipeline.training import health
 from submissions.check import ID, SCORE
 from submissions.write import write_submission
 
@@ -77,6 +78,7 @@ def manifest_of(s: Settings, blend: dict) -> dict:
         "without_slates": without_slates(blend),
         "needs": WHOLE_SLATES if blend["uses_slates"] else None,
         "runs": runs,
+        "warnings": [str(found) for found in health.of_run(s) if found.fit[0] in models],
         "tuned": list(s.tuned),  # networks whose settings were chosen on the rows of cv or valid
         "external": external,  # where there is one, cv and valid of the mixture are unknown
         "cv": None if external else submitted.get("cv"),

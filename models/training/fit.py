@@ -43,18 +43,18 @@ PREDICT_ROWS = {"cpu": 1024, "cuda": 8192}  # in a batch; so few that a CPU's ca
 class FitReport:
     """The result of a fit.
 
-    best_epoch   counted from 1
-    best_score   on the held-out rows, which also chose the epoch: it flatters
-    held_logits  (M,) float32, of the best epoch
-    epochs       per epoch: loss, score, learning_rate, seconds
-    error        standard error of the score of held-out rows that are ranked by chance
+    best_epoch    counted from 1
+    best_score    on the held-out rows, which also chose the epoch: it flatters
+    held_logits   (M,) float32, of the best epoch
+    epochs        per epoch: loss, score, learning_rate, seconds
+    chance_error  standard error of the score of held-out rows that are ranked by chance
     """
 
     best_epoch: int = 0
     best_score: float = -math.inf
     held_logits: Tensor | None = None
     epochs: list[dict] = field(default_factory=list)
-    error: float = 0.0
+    chance_error: float = 0.0
 
 
 class CheckpointMismatch(ValueError):
@@ -64,13 +64,13 @@ class CheckpointMismatch(ValueError):
 class TrainState:
     """A fit between two epochs: all that the next ones depend on, and the report so far."""
 
-    def __init__(self, network: Network, cfg: FitSettings, seed: int, error: float) -> None:
+    def __init__(self, network: Network, cfg: FitSettings, seed: int, chance_error: float) -> None:
         self.network, self.cfg = network, cfg
         self.device = next(network.parameters()).device
         self.optimiser = torch.optim.Adam(network.parameters(), lr=cfg.learning_rate, fused=True)
         self.shuffle = torch.Generator().manual_seed(seed)  # the order depends on nothing else
         torch.manual_seed(distributed.rank_seed(seed))  # dropout
-        self.report = FitReport(error=error)
+        self.report = FitReport(chance_error=chance_error)
         self.best: dict[str, Tensor] = {}  # the weights of the best epoch
         self.steps = 0
         self.stale = 0  # epochs since the best one, those of the warm-up left out
@@ -89,7 +89,7 @@ class TrainState:
             report.held_logits, self.stale = logits, 0
             self.best = copy.deepcopy(self.network.state_dict())
             return
-        if not warm_up.is_over(report.best_score, report.error, self.steps):
+        if not warm_up.is_over(report.best_score, report.chance_error, self.steps):
             return
         self.stale += 1
         if self.stale < cfg.patience and self.stale % cfg.decay_patience == 0:

@@ -26,6 +26,7 @@ from models.training.fit import (
     fit,
     predict,
 )
+from models.training.warm_up import chance_error
 from pipeline import graph
 from pipeline.config.settings import Settings
 from pipeline.graph import OFFICIAL
@@ -59,17 +60,19 @@ class FitRows(NamedTuple):
 class TrainedFit(NamedTuple):
     """A network at its chosen epoch.
 
-    report       its epochs, with scores of the rows that choose among them
-    n_rows       that it was trained on
-    auc          of the held rows
-    held_ids     (M,) as in FitRows
-    held_logits  (M,) float32
+    report        its epochs, with scores of the rows that choose among them
+    n_rows        that it was trained on
+    auc           of the held rows
+    chance_error  standard error that it would have if they were ranked by chance
+    held_ids      (M,) as in FitRows
+    held_logits   (M,) float32
     """
 
     network: Network
     report: FitReport
     n_rows: int
     auc: float
+    chance_error: float
     held_ids: np.ndarray | None
     held_logits: Tensor
 
@@ -177,8 +180,15 @@ class TrainingContext:
         if split.stop is not split.held:
             held_logits = finite(predict(network, split.held), "the held-out fold")
             held_auc = distributed.broadcast_scalar(auc(split.held_label, held_logits))
-        n_rows = len(split.train)
-        return TrainedFit(network, report, n_rows, held_auc, split.held_ids, held_logits)
+        return TrainedFit(
+            network=network,
+            report=report,
+            n_rows=len(split.train),
+            auc=held_auc,
+            chance_error=chance_error(split.held_label),
+            held_ids=split.held_ids,
+            held_logits=held_logits,
+        )
 
     def predict(self, network: Network, name: str, network_cfg: NetworkSettings) -> Tensor:
         """Logits (N,) of valid or test. Raises FloatingPointError when one is not finite."""

@@ -176,7 +176,7 @@ def make_fit(
         "precision": precisions[model],  # that auto chose
         "content": context.settings.prepare.content,
     }
-    for warning in health.unstable(model, report, network_cfg):
+    for warning in health.unstable(model, report.epochs, network_cfg):
         print(f"{line_start(key)}: {warning}")
     best = report.epochs[report.best_epoch - 1]
     return {
@@ -203,12 +203,14 @@ def _print_epoch(key: FitKey, epoch: int, record: dict) -> None:
 
 
 def _report(trained: TrainedFit) -> dict:
-    """`auc` is of the held-out rows; the scores in `epochs` are of those that choose one."""
+    """`auc` and `chance_error` are of the held-out rows; the scores in `epochs` are of those that
+    choose one."""
     report = trained.report
     seconds = sum(epoch["seconds"] for epoch in report.epochs)
     return {
         "best_epoch": report.best_epoch,
         "auc": trained.auc,
+        "chance_error": trained.chance_error,
         "epochs": report.epochs,
         "rows_per_second": round(trained.n_rows * len(report.epochs) / seconds),
     }

@@ -1,24 +1,126 @@
-"""Whether a fit trained soundly: from its own learning curve."""
+"""What is wrong with a fit, read from its learning curve and from its siblings.
+
+Siblings are the fits of the same network on other folds and with other seeds. What a fit has
+learned is its AUC beyond 0.5. Each rule is a comparison with noise or with siblings, so that sound
+fits are silent; the figures behind the thresholds are in bench/RESULTS.md.
+"""
 
 import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Literal
 
 from models.settings import NetworkSettings
-from models.training.fit import FitReport
+from pipeline import graph
+from pipeline.artifacts.spec import record
+from pipeline.config.settings import Settings
 
 LOSS_RISE = 1.02  # of mean training losses of two epochs: a larger ratio is no noise
+LEARNED = 2 / 3  # of what its siblings learned, the least: 0.27 at most in failed fits, sound: 0.89
+ERRORS = 3  # standard errors of an AUC at chance: less is noise
+
+FitKey = tuple[str, int, int]  # model, seed, fold
 
 
-def loss_rises(report: FitReport) -> list[tuple[int, float, float]]:
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One fit, its fault, a sentence on it, and what to do about it."""
+
+    fit: FitKey
+    fault: Literal["below its siblings", "at chance", "still rising"]
+    text: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.text}; {self.remedy}"
+
+    @property
+    def learned(self) -> bool:
+        """Whether the fit learned what it could in the epochs that it had."""
+        return self.fault == "still rising"
+
+
+def of_run(s: Settings) -> list[Finding]:
+    """The findings on all fits of a run that are there."""
+    return findings({key: record(fit.path) for key, fit in graph.fits(s).items() if fit.done})
+
+
+def findings(fits: Mapping[FitKey, dict]) -> list[Finding]:
+    """At most one finding per fit; `fits` holds the artifact.json of each."""
+    aucs = {key: fit["report"]["auc"] for key, fit in fits.items()}
+    found = []
+    for key, fit in fits.items():
+        siblings = [auc for other, auc in aucs.items() if other[0] == key[0] and other != key]
+        finding = (
+            _below_siblings(key, fit["report"], siblings)
+            or _at_chance(key, fit)
+            or _still_rising(key, fit)
+        )
+        if finding:
+            found.append(finding)
+    return found
+
+
+def _below_siblings(key: FitKey, report: dict, siblings: list[float]) -> Finding | None:
+    """A fit that learned less than LEARNED of what the median of its siblings did.
+
+    The difference of two AUCs that differ by chance has a standard error of sqrt(2) sigma.
+    """
+    if not siblings:
+        return None
+    auc, theirs = report["auc"], median(siblings)
+    noise = ERRORS * 2**0.5 * report.get("chance_error", 0)  # fits of an older version have none
+    if theirs - auc <= noise or auc - 0.5 >= LEARNED * (theirs - 0.5):
+        return None
+    text = f"{name(key)} reached an AUC of {auc:.4f}, its siblings {theirs:.4f}"
+    remedy = f"raise {key[0]}.fit.patience and {key[0]}.fit.decay_patience"
+    return Finding(key, "below its siblings", text, remedy)
+
+
+def _at_chance(key: FitKey, fit: dict) -> Finding | None:
+    report = fit["report"]
+    if report["auc"] > 0.5 + ERRORS * report.get("chance_error", 0):
+        return None
+    text = f"{name(key)} ranks no better than chance, its AUC is {report['auc']:.4f}"
+    epochs_are_used_up = len(report["epochs"]) >= _max_epochs(fit)
+    remedy = (
+        f"raise {key[0]}.fit.max_epochs"
+        if epochs_are_used_up
+        else f"try another {key[0]}.fit.learning_rate"
+    )
+    return Finding(key, "at chance", text, remedy)
+
+
+def _still_rising(key: FitKey, fit: dict) -> Finding | None:
+    """A fit whose best epoch is the last one that it was allowed."""
+    report, allowed = fit["report"], _max_epochs(fit)
+    if allowed == 1 or not report["best_epoch"] == len(report["epochs"]) == allowed:
+        return None
+    text = f"{name(key)} was still rising in epoch {allowed}, its last"
+    return Finding(key, "still rising", text, f"raise {key[0]}.fit.max_epochs")
+
+
+def _max_epochs(fit: dict) -> int:
+    return fit["settings"]["network"]["fit"]["max_epochs"]
+
+
+def name(key: FitKey) -> str:
+    model, seed, fold = key
+    return f"{model} seed {seed}" + ("" if fold == graph.OFFICIAL else f" fold {fold}")
+
+
+def loss_rises(epochs: Sequence[dict]) -> list[tuple[int, float, float]]:
     """(epoch, loss before, loss) of each epoch whose mean training loss rose by more than 2 %.
 
     The mean over an epoch hardly varies by chance, and falls as long as training is stable.
     """
-    losses = [record["loss"] for record in report.epochs]
+    losses = [epoch["loss"] for epoch in epochs]
     pairs = enumerate(itertools.pairwise(losses), start=2)
     return [(epoch, old, new) for epoch, (old, new) in pairs if new > LOSS_RISE * old]
 
 
-def unstable(model: str, report: FitReport, network_cfg: NetworkSettings) -> list[str]:
+def unstable(model: str, epochs: Sequence[dict], network_cfg: NetworkSettings) -> list[str]:
     """What to say of a fit whose training loss rose: a sentence for each such epoch."""
     remedy = f"{model}.fit.learning_rate"
     if network_cfg.interaction == "qnn":  # its authors saw unstable training with four rows
@@ -26,5 +128,5 @@ def unstable(model: str, report: FitReport, network_cfg: NetworkSettings) -> lis
     return [
         f"unstable, the training loss rose from {before:.4f} to {after:.4f} in epoch {epoch};"
         f" lower {remedy}"
-        for epoch, before, after in loss_rises(report)
+        for epoch, before, after in loss_rises(epochs)
     ]

@@ -121,17 +121,25 @@ def test_the_manifest_forecasts_by_official_valid(submit):
 def test_where_official_valid_chose_networks_and_epochs_the_forecast_knows(submit, tmp_path):
     fits = {}
     for model, curve in {"qin": (0.6, 0.7, 0.68, 0.5), "din": (0.9, 0.1)}.items():
-        fits[model, 0, graph.OFFICIAL] = fit = ArtifactSpec("50_train", model, tmp_path / "fits")
+        fits[model, 0, graph.OFFICIAL] = fit = ArtifactSpec(
+            "50_train", model, tmp_path / "fits", {"network": {"fit": {"max_epochs": 9}}}
+        )
         with write_artifact(fit) as out:
-            out.report = {"epochs": [{"score": score} for score in curve]}
+            out.report = {"epochs": [{"score": score} for score in curve], "auc": curve[0]}
+            out.report |= {"best_epoch": 1, "chance_error": 0.1}
     best = {"mean": {"models": ["qin"], "cv": None, "valid": 0.7}}
     table = {"models": {"qin": {"valid": 0.7}, "din": {"valid": 0.696}}, "blenders": best}
     settings = ["rules=strict", "models=qin,din"]
     folder = submit.run("strict", lambda rows: rows, settings, fits, **table)
-    found = json.loads((folder / "manifest.json").read_text())["forecast"]
+    manifest = json.loads((folder / "manifest.json").read_text())
+    found = manifest["forecast"]
     columns = (VALID[name].to_numpy() for name in ("label", "probability", "user_id"))
     want = forecast(*columns, n_test_users=N, choices=[[0.7, 0.696], [0.7, 0.68]])
     assert found == want._asdict()
+    assert manifest["warnings"] == [
+        "qin seed 0 ranks no better than chance, its AUC is 0.6000; try another"
+        " qin.fit.learning_rate"
+    ]
 
 
 def test_the_rival_of_an_epoch_stands_beside_it():

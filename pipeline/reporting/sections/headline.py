@@ -12,7 +12,7 @@ from pipeline.reporting.scores import (
     without_slates,
     without_slates_row,
 )
-from pipeline.reporting.sections import probes
+from pipeline.reporting.sections import learning_curves, probes
 from pipeline.reporting.selection import marks
 
 
@@ -26,7 +26,7 @@ def headline(run: Run) -> Headline:
             f"{len(run.fits)} fits of {enumeration(run.models)}; rules={s.rules};"
             f" commit {run.manifest['commit']}; submission {run.submission}"
         ),
-        warnings=probes.warnings(run),
+        warnings=[*probes.warnings(run), *learning_curves.warnings(run)],
     )
 
 

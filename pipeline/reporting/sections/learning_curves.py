@@ -6,8 +6,9 @@ from pipeline.reporting import drawing
 from pipeline.reporting.blocks import Figure, Grid, Section
 from pipeline.reporting.formatting import enumeration, value_range
 from pipeline.reporting.run import Run
+from pipeline.training import health
 
-HIDDEN_SHARE = 0.25  # of the epochs, those of lowest AUC: they would flatten all others
+HIDDEN_SHARE = 0.25  # of a sound fit's epochs, those of lowest AUC: they would flatten all others
 
 
 def section(run: Run) -> Section:
@@ -17,9 +18,14 @@ def section(run: Run) -> Section:
         title="Learning curves",
         look_for="AUC that still rises in the last epoch (train longer) or falls after the dot"
         " (overfitting).",
-        finding=_finding(curves, choosing_rows(run)),
+        finding=_finding(run, curves, limits),
         blocks=[Grid([_figure(run, model, fits, limits) for model, fits in curves.items()])],
     )
+
+
+def warnings(run: Run) -> list[str]:
+    """A sentence for each fit that did not learn: they belong beside the scores."""
+    return [str(finding) for finding in health.findings(run.fits) if not finding.learned]
 
 
 def choosing_rows(run: Run) -> str:
@@ -30,15 +36,18 @@ def choosing_rows(run: Run) -> str:
 
 
 def of_model(run: Run, model: str) -> list[dict]:
-    """A model's fits: `score` and `loss` (epochs,), and `best`, the chosen epoch, from 1."""
+    """A model's fits: `score` and `loss` (epochs,), `best`, the chosen epoch, from 1, and whether
+    it `learned`."""
+    unlearned = {finding.fit for finding in health.findings(run.fits) if not finding.learned}
     return [
         {
             "score": np.array([epoch["score"] for epoch in record["report"]["epochs"]]),
             "loss": np.array([epoch["loss"] for epoch in record["report"]["epochs"]]),
             "best": record["report"]["best_epoch"],
+            "learned": key not in unlearned,
         }
-        for (m, _, _), record in run.fits.items()
-        if m == model
+        for key, record in run.fits.items()
+        if key[0] == model
     ]
 
 
@@ -51,19 +60,20 @@ def change_after_best(fits: list[dict]) -> tuple[float, float]:
     return score, loss
 
 
-def _finding(curves: dict[str, list[dict]], rows: str) -> str:
-    changes = {model: change_after_best(fits) for model, fits in curves.items()}
+def _finding(run: Run, curves: dict[str, list[dict]], limits: tuple[float, float]) -> str:
+    learned = {model: [fit for fit in fits if fit["learned"]] for model, fits in curves.items()}
+    changes = {model: change_after_best(fits) for model, fits in learned.items() if fits}
     overfit = [model for model, (score, loss) in changes.items() if score < 0 and loss < 0]
-    last = [m for m, fits in curves.items() if any(f["best"] == len(f["score"]) for f in fits)]
     text = "One line per fold and seed; the dot marks the epoch that was kept."
     if overfit:
         text += (
             f" After it {enumeration(overfit)} overfit{'s' * (len(overfit) == 1)}:"
-            f" training loss still falls while the AUC of {rows} falls too."
+            f" training loss still falls while the AUC of {choosing_rows(run)} falls too."
         )
-    if last:
-        text += f" Fits of {enumeration(last)} were best in their last epoch: more epochs may help."
-    return text + " AUCs of early epochs may lie below the visible range."
+    text += "".join(f" {finding}." for finding in health.findings(run.fits))
+    if any((fit["score"] < limits[0]).any() for fits in curves.values() for fit in fits):
+        text += " AUCs of early epochs lie below the visible range."
+    return text
 
 
 def _caption(fits: list[dict]) -> str:
@@ -75,11 +85,13 @@ def _caption(fits: list[dict]) -> str:
 
 
 def _limits(curves: dict[str, list[dict]]) -> tuple[float, float]:
-    """AUC limits of all panels: every chosen epoch, and all but the lowest of the others."""
+    """AUC limits of all panels: every chosen epoch, whole curves of fits that did not learn, and
+    all but the lowest of the other epochs."""
     fits = [fit for fits in curves.values() for fit in fits]
     scores = np.concatenate([fit["score"] for fit in fits])
-    low = min(np.quantile(scores, HIDDEN_SHARE), *(fit["score"][fit["best"] - 1] for fit in fits))
-    high = scores.max()
+    whole = [fit["score"].min() for fit in fits if not fit["learned"]]
+    chosen = [fit["score"][fit["best"] - 1] for fit in fits]
+    low, high = min(np.quantile(scores, HIDDEN_SHARE), *chosen, *whole), scores.max()
     margin = 0.05 * (high - low) or 0.05  # of equal AUCs, as in tiny data
     return low - margin, high + margin
 

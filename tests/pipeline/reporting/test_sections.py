@@ -13,6 +13,7 @@ from pipeline.reporting.sections import (
     blend,
     calibration,
     groups,
+    headline,
     learning_curves,
     probes,
     public,
@@ -24,6 +25,7 @@ from tests.helpers.report import (
     PASSED,
     PROBE,
     STUDY,
+    fit_record,
     leaderboard_rows,
     run_of,
     run_with_slates,
@@ -114,6 +116,29 @@ def test_the_interval_is_the_published_one():
 def test_overfitting_is_read_from_the_curves():
     (fit, _) = learning_curves.of_model(run_of(), "qin")
     assert learning_curves.change_after_best([fit]) == pytest.approx((-0.01, -0.1))
+
+
+def test_a_fit_that_did_not_learn_is_named_beside_the_scores_and_not_called_overfit():
+    """Its whole curve lies in the panel; the early epochs of the others need not."""
+    flat = {
+        "epochs": [{"loss": 0.6 - 0.1 * i, "score": s} for i, s in enumerate((0.5, 0.58, 0.54))]
+    }
+    failed = fit_record(auc=0.54, **flat)
+    fits = run_of().fits | {("qin", 0, 0): failed}
+    del fits["din", 0, 0], fits["din", 0, 1]
+    run = run_of(fits=fits | {("din", 0, 0): fit_record(auc=0.5, **flat)})
+    section = learning_curves.section(run)
+    name = "qin seed 0 fold 0 reached an AUC of 0.5400, its siblings 0.7800"
+    assert name in section.finding
+    assert "After it qin overfits" in section.finding  # its other fit
+    assert "din overfit" not in section.finding
+    assert [name in warning for warning in learning_curves.warnings(run)] == [True, False]
+    assert headline.headline(run).warnings[0].startswith(name)
+    curves = {model: learning_curves.of_model(run, model) for model in run.models}
+    low, high = learning_curves._limits(curves)
+    assert low < 0.5 < 0.8 < high
+    sound = {"qin": curves["qin"][1:]}
+    assert learning_curves._limits(sound)[0] > 0.7
 
 
 def test_correlations_are_of_logits():

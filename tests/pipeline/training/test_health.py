@@ -1,16 +1,115 @@
-"""Whether a fit trained soundly is read from its learning curve."""
+"""What is wrong with a fit is read from its learning curve and from its siblings."""
 
 from dataclasses import replace
+from importlib import import_module
+
+import pytest
 
 from models.settings import NetworkSettings
-from models.training.fit import FitReport
+from pipeline import graph
+from pipeline.artifacts.spec import ArtifactSpec
+from pipeline.artifacts.store import write_artifact
+from pipeline.config.load import load
+from pipeline.graph import OFFICIAL
 from pipeline.training import health
 
 PLAIN = NetworkSettings(interest="asta", interaction="qnn")
 
 
 def of_losses(*losses):
-    return FitReport(epochs=[{"loss": loss} for loss in losses])
+    return [{"loss": loss} for loss in losses]
+
+
+def fit(auc, scores=(0.6, 0.8, 0.79), max_epochs=100, **report):
+    """The artifact.json of a fit; 4,000 held-out rows, a quarter of them clicked."""
+    report = {"auc": auc, "chance_error": 0.0105} | report
+    report["epochs"] = [{"score": score} for score in scores]
+    report["best_epoch"] = 1 + scores.index(max(scores))
+    return {"settings": {"network": {"fit": {"max_epochs": max_epochs}}}, "report": report}
+
+
+def run(*fits, model="qin"):
+    return {(model, 0, fold): one for fold, one in enumerate(fits)}
+
+
+def test_sound_fits_are_silent():
+    """The AUCs are of folds, which differ; the widest pair of the 20 small worlds is among them."""
+    assert health.findings(run(fit(0.7804), fit(0.8058), fit(0.8099))) == []
+    assert health.findings(run(fit(0.7848), fit(0.8325), fit(0.8087))) == []
+    assert health.findings({("din", 0, OFFICIAL): fit(0.55)}) == []
+    few_rows = run(fit(0.56, chance_error=0.04), fit(0.66, chance_error=0.04))
+    assert [found.fault for found in health.findings(few_rows)] == ["at chance"]
+
+
+@pytest.mark.parametrize("auc", [0.5445, 0.5762, 0.5599])
+def test_a_fit_far_below_its_siblings_is_named(auc):
+    """AUCs of fits that stopped in their first epochs."""
+    fits = run(fit(0.8104), fit(0.8058), fit(auc, scores=(0.553, 0.58, 0.542, 0.572, 0.565)))
+    fits |= run(fit(0.6), fit(0.6), fit(0.6), model="din")  # another network is no sibling
+    (found,) = health.findings(fits)
+    assert (found.fit, found.fault, found.learned) == (("qin", 0, 2), "below its siblings", False)
+    assert str(found) == (
+        f"qin seed 0 fold 2 reached an AUC of {auc:.4f}, its siblings 0.8081;"
+        " raise qin.fit.patience and qin.fit.decay_patience"
+    )
+
+
+def test_other_seeds_are_siblings_too():
+    official = {("qin", seed, OFFICIAL): fit(auc) for seed, auc in enumerate((0.81, 0.6, 0.82))}
+    (found,) = health.findings(official)
+    assert found.text == "qin seed 1 reached an AUC of 0.6000, its siblings 0.8150"
+
+
+def test_a_fit_at_chance_says_which_setting_ended_it():
+    (found,) = health.findings(run(fit(0.52, scores=(0.51, 0.53, 0.5))))
+    assert found.text == "qin seed 0 fold 0 ranks no better than chance, its AUC is 0.5200"
+    assert found.remedy == "try another qin.fit.learning_rate"
+    (found,) = health.findings(run(fit(0.52, scores=(0.51, 0.53, 0.5), max_epochs=3)))
+    assert found.remedy == "raise qin.fit.max_epochs"
+
+
+def test_a_fit_that_still_rises_in_the_last_epoch_that_it_is_allowed_is_named():
+    scores = (0.6, 0.7, 0.8)
+    (found,) = health.findings(run(fit(0.8, scores, max_epochs=3)))
+    assert (found.fault, found.learned) == ("still rising", True)
+    assert str(found) == (
+        "qin seed 0 fold 0 was still rising in epoch 3, its last; raise qin.fit.max_epochs"
+    )
+    assert health.findings(run(fit(0.8, (0.6, 0.8, 0.79), max_epochs=3))) == []
+    assert health.findings(run(fit(0.8, (0.8,), max_epochs=1))) == []  # one epoch shows no rise
+
+
+def test_fits_of_an_older_version_are_judged_without_their_noise():
+    fits = run(fit(0.81), fit(0.55))
+    for one in fits.values():
+        del one["report"]["chance_error"]
+    assert [found.fault for found in health.findings(fits)] == ["below its siblings"]
+
+
+def test_50_train_ends_with_a_warning_for_each_such_fit_also_where_nothing_is_left_to_do(
+    tmp_path, monkeypatch, capsys
+):
+    specs = {}
+    for key, one in run(fit(0.81), fit(0.82), fit(0.57)).items():
+        specs[key] = ArtifactSpec("50_train", f"qin-fold{key[2]}", tmp_path, one["settings"])
+        with write_artifact(specs[key]) as out:
+            out.report = one["report"]
+    monkeypatch.setattr(graph, "fits", lambda s: specs)
+    import_module("pipeline.50_train").work(load("sample", ["models=qin"]), False)
+    assert capsys.readouterr().out.splitlines()[3:] == [
+        "50_train warning: qin seed 0 fold 2 reached an AUC of 0.5700, its siblings 0.8150",
+        "    raise qin.fit.patience and qin.fit.decay_patience",
+    ]
+
+
+def test_55_mask_says_that_it_opened_a_fit_that_did_not_learn(capsys):
+    (fault,) = health.findings(run(fit(0.57), fit(0.81), fit(0.82)))
+    shuffled = {"auc": 0.57, "auc_shuffled": 0.5, "helps": True}
+    passed = {"passed": True, "largest_change": 0, "moved": 1}
+    entry = {"padding": passed, "history": passed, "shuffled": shuffled}
+    import_module("pipeline.55_mask").print_result("qin", entry, fault)
+    warning = capsys.readouterr().out.splitlines()[1]
+    assert warning.startswith("55_mask warning: qin seed 0 fold 0 reached an AUC of 0.5700, its")
 
 
 def test_a_rising_training_loss_is_found_and_noise_is_not():
