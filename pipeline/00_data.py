@@ -6,10 +6,11 @@ run     python -m pipeline.00_data PROFILE [key=value ...]
         python -m pipeline.00_data microlens_1m --download     fetches the competition's files first
 """
 
-from pipeline.runtime import signals
+from pipeline.runtime import signals, terminal
 
 if __name__ == "__main__":
     signals.install()  # first: the other imports take long enough to be interrupted
+    terminal.start()
 
 import argparse
 

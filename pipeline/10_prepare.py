@@ -5,10 +5,11 @@ writes  artifacts/<profile>/10_prepare/store-<hash>/: rows, histories, items (.n
 run     python -m pipeline.10_prepare PROFILE [key=value ...]
 """
 
-from pipeline.runtime import signals
+from pipeline.runtime import signals, terminal
 
 if __name__ == "__main__":
     signals.install()  # first: the other imports take long enough to be interrupted
+    terminal.start()
 
 from threadpoolctl import threadpool_limits
 

@@ -6,10 +6,11 @@ writes  artifacts/<profile>/15_probe/probe-<hash>/probe.json: findings, all meas
 run     python -m pipeline.15_probe PROFILE [key=value ...]
 """
 
-from pipeline.runtime import signals
+from pipeline.runtime import signals, terminal
 
 if __name__ == "__main__":
     signals.install()  # first: the other imports take long enough to be interrupted
+    terminal.start()
 
 import json
 

@@ -8,10 +8,11 @@ writes  artifacts/<profile>/20_folds/<mode>-<hash>/
 run     python -m pipeline.20_folds PROFILE [folds.n=5 folds.mode=kfold|official ...]
 """
 
-from pipeline.runtime import signals
+from pipeline.runtime import signals, terminal
 
 if __name__ == "__main__":
     signals.install()  # first: the other imports take long enough to be interrupted
+    terminal.start()
 
 import numpy as np
 import polars as pl

@@ -7,10 +7,11 @@ writes  artifacts/<profile>/30_features/features-<hash>/{train,valid,test}.parqu
 run     python -m pipeline.30_features PROFILE [key=value ...]
 """
 
-from pipeline.runtime import signals
+from pipeline.runtime import signals, terminal
 
 if __name__ == "__main__":
     signals.install()  # first: the other imports take long enough to be interrupted
+    terminal.start()
 
 import polars as pl
 from threadpoolctl import threadpool_limits

@@ -11,10 +11,11 @@ run     python -m pipeline.40_tune PROFILE model=qin tune.trials=50 [--workers N
         python -m pipeline.40_tune PROFILE --dashboard [--port 8080]
 """
 
-from pipeline.runtime import signals
+from pipeline.runtime import signals, terminal
 
 if __name__ == "__main__":
     signals.install()  # first: the other imports take long enough to be interrupted
+    terminal.start()
 
 import argparse
 import functools

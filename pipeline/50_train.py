@@ -10,10 +10,11 @@ run     python -m pipeline.50_train PROFILE [models=qin,din train.seeds=0,1 qin.
         one fit after another, each over N processes
 """
 
-from pipeline.runtime import signals
+from pipeline.runtime import signals, terminal
 
 if __name__ == "__main__":
     signals.install()  # first: the other imports take long enough to be interrupted
+    terminal.start()
 
 from models.training import distributed
 from pipeline import graph

@@ -9,10 +9,11 @@ writes  artifacts/<profile>/55_mask/mask-<hash>/mask.json, by model: padding (ot
 run     python -m pipeline.55_mask PROFILE [key=value ...]
 """
 
-from pipeline.runtime import signals
+from pipeline.runtime import signals, terminal
 
 if __name__ == "__main__":
     signals.install()  # first: the other imports take long enough to be interrupted
+    terminal.start()
 
 import json
 
@@ -50,7 +51,7 @@ def examine(s: Settings) -> tuple[dict[str, dict], int]:
     rows, label = history_use.valid_rows(context)
     fits, models = graph.one_fit_each(s), {}
     unlearned = {finding.fit: finding for finding in health.of_run(s) if not finding.learned}
-    for key, fit in progress_bar(list(fits.items()), "55_mask"):
+    for key, fit in progress_bar(list(fits.items()), "networks"):
         model, seed, _ = key
         network = context.network(model, seed)
         network.load_state_dict(torch.load(require(fit) / "model.pt", weights_only=True))

@@ -11,10 +11,11 @@ writes  artifacts/<profile>/60_blend/blend-<hash>/
 run     python -m pipeline.60_blend PROFILE [blend.method=hill_climbing blend.external=FILE ...]
 """
 
-from pipeline.runtime import signals
+from pipeline.runtime import signals, terminal
 
 if __name__ == "__main__":
     signals.install()  # first: the other imports take long enough to be interrupted
+    terminal.start()
 
 import json
 from collections.abc import Iterator

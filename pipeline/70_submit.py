@@ -9,10 +9,11 @@ writes  submissions/<profile>/<rules>-<hash>/prediction.csv (ID,Task2), submissi
 run     python -m pipeline.70_submit PROFILE [key=value ...]
 """
 
-from pipeline.runtime import signals
+from pipeline.runtime import signals, terminal
 
 if __name__ == "__main__":
     signals.install()  # first: the other imports take long enough to be interrupted
+    terminal.start()
 
 import json
 import os

@@ -9,10 +9,11 @@ writes  artifacts/<profile>/80_report/report-<hash>/report.html, scores.json; re
 run     python -m pipeline.80_report PROFILE [--public 0.9798] [--sentence "..."] [key=value ...]
 """
 
-from pipeline.runtime import signals
+from pipeline.runtime import signals, terminal
 
 if __name__ == "__main__":
     signals.install()  # first: the other imports take long enough to be interrupted
+    terminal.start()
 
 import functools
 import json
@@ -23,7 +24,7 @@ from pipeline.artifacts.json_files import read_json
 from pipeline.artifacts.spec import require
 from pipeline.artifacts.store import ArtifactWriter
 from pipeline.config.settings import Settings
-from pipeline.reporting import compute_scores, leaderboard, report
+from pipeline.reporting import compute_scores, leaderboard, report, upload
 from pipeline.reporting.run import gather
 from pipeline.reporting.scores import as_text
 from pipeline.runs import links
@@ -47,6 +48,7 @@ def work(
     target = leaderboard.report_spec(s)
     build(target, force, functools.partial(write, s, scores))
     page = links.publish(submission, target.path / links.REPORT)
+    print(upload.as_text(s))
     print(as_text(scores))
     print(f"report: {page}", flush=True)
 

@@ -28,10 +28,11 @@ run     python -m pipeline.90_score --run latest \\
         python -m pipeline.90_score --latency qin
 """
 
-from pipeline.runtime import signals
+from pipeline.runtime import signals, terminal
 
 if __name__ == "__main__":
     signals.install()  # first: the other imports take long enough to be interrupted
+    terminal.start()
 
 import argparse
 import time

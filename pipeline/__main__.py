@@ -5,10 +5,11 @@ microlens_1m where its data are in place, else sample. key=value changes any set
 `runs` instead of PROFILE lists, compares and removes finished runs: see runs --help.
 """
 
-from pipeline.runtime import signals
+from pipeline.runtime import signals, terminal
 
 if __name__ == "__main__":
     signals.install()  # first: the other imports take long enough to be interrupted
+    terminal.start()
 
 import json
 import math
@@ -34,6 +35,8 @@ from pipeline.reporting.scores import bayes_of, submitted_row, without_slates_ro
 from pipeline.runs import board, command
 from pipeline.runtime import cli, processes
 from pipeline.runtime.build import is_up_to_date
+from pipeline.runtime.live import events
+from pipeline.runtime.prefixes import one_of
 
 LAST = graph.STAGES[-1]
 DONE = "up to date"
@@ -46,8 +49,10 @@ def main() -> None:
     names = graph.STAGES
     parser = cli.parser(__doc__)
     parser.prog = "run_all.sh"
-    parser.add_argument("--from", dest="first", choices=names, default=names[0], metavar="STAGE")
-    parser.add_argument("--to", dest="last", choices=names, default=LAST, metavar="STAGE")
+    stage = {"type": one_of(names), "metavar": "STAGE"}
+    first, last = "first stage; its number is enough: --from 50", "last stage, such as --to 60"
+    parser.add_argument("--from", dest="first", default=names[0], help=first, **stage)
+    parser.add_argument("--to", dest="last", default=LAST, help=last, **stage)
     parser.add_argument("--dry-run", action="store_true", help="print which stages would run")
     parser.add_argument(
         "--settings",
@@ -88,9 +93,14 @@ def work(arguments) -> None:
         if "50_train" in chosen and "40_tune" not in chosen and None in studied(s).values():
             print(f"50_train needs a finished study: {graph.tune_command(s)}")
         return
-    if not arguments.force and all(is_done(s, stage) for stage in chosen):
+    todo = [stage for stage in chosen if stage in again or not is_done(s, stage)]
+    if not todo:
         print("everything is up to date: nothing to run")
+    refuse_missing_device(s, todo)
+    if events.is_live():
+        print(f"every line, whole: {cli.log(s)}")
     for stage in chosen:
+        announce(s, stage)
         run(s, stage, stage in again)
     if arguments.last == LAST:
         print(summary(s, time.perf_counter() - started))
@@ -167,6 +177,23 @@ def done(s: Settings, stage: str) -> list[ArtifactSpec]:
         return [target for target in outputs(s, stage) if target.done]
     except spec.MissingArtifact:  # of a stage before it
         return []
+
+
+def refuse_missing_device(s: Settings, stages: list[str]) -> None:
+    """Raise InputError where a stage would find, hours later, no GPU that train.device names."""
+    named = s.train.device.startswith("cuda") and s.train.backend != "dask"
+    if named and not {"40_tune", "50_train", "55_mask"}.isdisjoint(stages):
+        from pipeline.runtime.devices import pick_device  # imports torch
+
+        pick_device(s.train.device)
+
+
+def announce(s: Settings, stage: str) -> None:
+    """Print which stage of how many begins."""
+    names = graph.stages(s)
+    number = f"stage {names.index(stage) + 1} of {len(names)}"
+    print(f"{number} {stage}", flush=True)
+    events.send(stage=stage, number=number)
 
 
 def run(s: Settings, stage: str, force: bool, *options: str) -> None:

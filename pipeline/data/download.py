@@ -10,13 +10,11 @@ every file. Later downloads compare every file with it, also those that are ther
 
 import json
 import os
-import sys
 import time
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from tqdm import tqdm
 
 from features.errors import InputError
 from features.settings import ChallengeSettings
@@ -27,6 +25,9 @@ from pipeline.artifacts.json_files import read_json
 from pipeline.artifacts.locks import locked
 from pipeline.config.settings import Settings
 from pipeline.data.http import fetch
+from pipeline.runtime.live import events
+from pipeline.runtime.live.work import interval
+from pipeline.runtime.progress import Throttle
 
 MANIFEST = "download.json"
 MAGIC = b"PAR1"  # the first and the last bytes of a parquet file
@@ -159,27 +160,25 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
 
 
 class DownloadProgress:
-    """A bar on a terminal; elsewhere a line every LINE_SECONDS."""
+    """A live line on a terminal; elsewhere a line every LINE_SECONDS."""
 
     def __init__(self, name: str) -> None:
-        self.name, self.last_line, self.bar = name, time.monotonic(), None
+        self.name, self.is_due, self.last_line = name, Throttle(), time.monotonic()
+        self.first: tuple[float, int] | None = None  # time and bytes of the first call
 
     def __call__(self, received: int, total: int) -> None:
-        if sys.stderr.isatty():
-            if self.bar is None:
-                self.bar = tqdm(
-                    total=total,
-                    initial=received,
-                    desc=self.name,
-                    unit="B",
-                    unit_scale=True,
-                    leave=False,
-                )
-            self.bar.update(received - self.bar.n)
-        elif time.monotonic() - self.last_line > LINE_SECONDS:
-            self.last_line = time.monotonic()
+        now = time.monotonic()
+        began, resumed = self.first = self.first or (now, received)
+        if events.is_live():
+            if self.is_due():
+                speed = max(received - resumed, 1) / max(now - began, 1e-9)
+                left = interval((total - received) / speed)
+                done = f"{received / total:.0%} of {total / 1e6:.1f} MB"
+                fields = [f"  {self.name}", done, f"{speed / 1e6:.1f} MB/s", f"{left} left"]
+                events.task(self.name, fields)
+        elif now - self.last_line > LINE_SECONDS:
+            self.last_line = now
             print(f"00_data {self.name} {received / total:.0%} of {total} bytes", flush=True)
 
     def close(self) -> None:
-        if self.bar is not None:
-            self.bar.close()
+        events.end(self.name)

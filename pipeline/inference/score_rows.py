@@ -66,7 +66,9 @@ def read(args: ScoreArgs, checkpoint: Checkpoint) -> tuple[ScoringInputs, Items]
 def score(network: Network, rows: Rows) -> np.ndarray:
     """Click probabilities (N,) float64. Raises InputError where one is not a number."""
     parts = torch.arange(len(rows), device=rows.device).split(ROWS_AT_ONCE)
-    logits = [predict(network, rows.take(part)) for part in progress_bar(parts, "score")]
+    logits = [
+        predict(network, rows.take(part)) for part in progress_bar(parts, "parts of the rows")
+    ]
     probability = torch.cat(logits).double().sigmoid().cpu().numpy()
     n_bad = np.count_nonzero(np.isnan(probability))
     if n_bad:

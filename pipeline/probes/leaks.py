@@ -45,12 +45,12 @@ def measure(
     progress: Callable[[list, str], Iterable],
 ) -> list[Measurement]:
     """Every measurement; those of labels where there are users enough."""
-    steps = progress(STEPS, "15_probe labels") if labels else ()
+    steps = progress(STEPS, "probes of labels") if labels else ()
     measurements = [m for step in steps for m in step(labels)]
     with_labels = [sample for sample in samples if sample.split.label is not None]
     measurements += [m for sample in with_labels for m in slates.one_click(sample)]
     pairs = list(itertools.combinations(samples, 2))
-    shifts = [splits.shift(store, *pair) for pair in progress(pairs, "15_probe shift")]
+    shifts = [splits.shift(store, *pair) for pair in progress(pairs, "pairs of splits")]
     measurements += [shift for shift in shifts if shift]
     measurements += [splits.overlap(store, a.name, b.name) for a, b in pairs]
     measurements += [m for a, b in pairs if (m := splits.copied(store, a.name, b.name))]

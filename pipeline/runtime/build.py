@@ -10,6 +10,7 @@ from pipeline.artifacts.spec import ArtifactSpec
 from pipeline.artifacts.store import ArtifactWriter
 from pipeline.artifacts.verify import verify
 from pipeline.config.settings import Settings
+from pipeline.runtime.live import events
 
 DATA = "00_data"
 Facts = dict[str, object]  # what the line about an artifact tells of it
@@ -70,7 +71,8 @@ def is_up_to_date(target: ArtifactSpec, force: bool) -> bool:
         verify(target.path, record)
     if record["code"] != provenance.code():
         note = f" (made by other code, at commit {record['commit']}; --force builds it again)"
-    print(f"{target.stage} {target.path} is up to date{note}", flush=True)
+    state = f"is up to date{note}"
+    events.say(f"{target.stage} {target.name} {state}", f"{target.stage} {target.path} {state}")
     return True
 
 
@@ -79,5 +81,6 @@ def _build(target: ArtifactSpec, write: Callable[[ArtifactWriter], Facts]) -> No
     with store.write_artifact(target) as out:
         facts = write(out)
     line = " ".join(f"{name}={value}" for name, value in facts.items())
-    seconds = time.perf_counter() - started
-    print(f"{target.stage} {target.path} {line} ({seconds:.1f} s)", flush=True)
+    seconds = f"({time.perf_counter() - started:.1f} s)"
+    short, whole = f"{target.name} {seconds} {line}", f"{target.path} {line} {seconds}"
+    events.say(f"{target.stage} {short}", f"{target.stage} {whole}")

@@ -10,6 +10,7 @@ import io
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from features.errors import InputError
@@ -17,6 +18,7 @@ from features.store.atomic import FULL_ERRORS
 from pipeline.config import load as load_config
 from pipeline.config.settings import Settings
 from pipeline.runtime import processes, signals
+from pipeline.runtime.live import events
 
 FULL = "; the disk is full or a limit is reached: make space and run the same command again"
 DENIED = "; fix its permissions, or name others: artifacts=DIR submissions=DIR data.dir=DIR"
@@ -65,7 +67,14 @@ def load(arguments: argparse.Namespace) -> Settings:
     if profile is None:
         profile, why = load_config.default_profile()
         print(f"profile {profile}: {why}", flush=True)
-    return load_config.load(profile, overrides)
+    s = load_config.load(profile, overrides)
+    events.send(log=str(log(s)))
+    return s
+
+
+def log(s: Settings) -> Path:
+    """The file that gets every line of the last command that had a terminal."""
+    return Path(s.artifacts) / s.profile / "run.log"
 
 
 def exit_code(work: Callable[[], None], distributed: bool = False) -> int:

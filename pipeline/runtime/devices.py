@@ -38,7 +38,10 @@ def pick_device(wanted: str, setting: str = "train.device") -> torch.device:
         )
     n_gpus = torch.cuda.device_count()
     if device.type == "cuda" and (device.index or 0) >= n_gpus:
-        raise InputError(f"{setting} = {wanted!r}, but torch sees {n_gpus} CUDA devices here")
+        raise InputError(
+            f"{setting} = {wanted!r}, but torch sees {n_gpus} CUDA devices here; take"
+            f" {setting}=auto or cpu, or install the build of torch for this GPU"
+        )
     return device
 
 

@@ -1,27 +1,41 @@
-"""Progress bars on a terminal; silent elsewhere."""
+"""Progress of loops: live lines on a terminal, silent elsewhere."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterator, Sequence
 
-from tqdm import tqdm
+from pipeline.runtime.live import events
 
 
-def progress_bar(items: Iterable, description: str) -> Iterable:
-    """`items` behind a progress bar; silent where stderr is not a terminal."""
-    return tqdm(items, desc=description, leave=False, disable=None)
+class Throttle:
+    """Whether to report now: at most `events.PER_SECOND` times a second."""
+
+    def __init__(self) -> None:
+        self.due = 0.0
+
+    def __call__(self) -> bool:
+        now = time.monotonic()
+        if now < self.due:
+            return False
+        self.due = now + 1 / events.PER_SECOND
+        return True
+
+
+def progress_bar(items: Sequence, unit: str) -> Iterator:
+    """`items`; a terminal shows how many of them are done."""
+    for done, item in enumerate(items):
+        events.total(unit, done, len(items))
+        yield item
+    events.total(unit, len(items), len(items))
 
 
 class RowBars:
-    """One bar per file; a call sets it: (file name, rows done, rows of the file)."""
+    """One live line per file; a call sets it: (file name, rows done, rows of the file)."""
 
     def __init__(self) -> None:
-        self.bars: dict[str, tqdm] = {}
+        self.is_due: dict[str, Throttle] = {}
 
     def __call__(self, name: str, done: int, total: int) -> None:
-        bar = self.bars.get(name)
-        if bar is None:
-            bar = self.bars[name] = tqdm(
-                total=total, desc=name, unit="rows", leave=False, disable=None
-            )
-        bar.update(done - bar.n)
         if done >= total:
-            bar.close()
+            events.end(name)
+        elif self.is_due.setdefault(name, Throttle())():
+            events.task(name, [f"  {name}", f"{done / total:.0%}", f"of {total} rows"])

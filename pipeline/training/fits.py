@@ -1,9 +1,10 @@
 """The fits of 50_train, distributed over processes: one folder per fit, with weights and logits."""
 
+import contextlib
 import functools
 import itertools
 import os
-import sys
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,11 +13,9 @@ import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from features.errors import InputError
 from models.training import distributed
-from models.training.fit import BatchProgress
 from pipeline import graph
 from pipeline.artifacts.spec import ArtifactSpec, require
 from pipeline.artifacts.store import ArtifactWriter
@@ -25,12 +24,13 @@ from pipeline.graph import OFFICIAL
 from pipeline.runtime import devices, processes
 from pipeline.runtime.build import build
 from pipeline.runtime.devices import pick_device
+from pipeline.runtime.live import events
 from pipeline.runtime.out_of_memory import enough_memory
-from pipeline.runtime.progress import progress_bar
 from pipeline.training import health
 from pipeline.training.checkpointing import FitCheckpointer
 from pipeline.training.context import FitKey, TrainedFit, TrainingContext
 from pipeline.training.executors import dispatch
+from pipeline.training.fit_line import FitLine, starting
 
 
 @dataclass(frozen=True)
@@ -60,21 +60,26 @@ def run(fits: list[tuple[Settings, FitKey]], force: bool) -> None:
     there are, or on how many fits were left to do.
     """
     train_cfg = fits[0][0].train
-    todo = _described(fits)
     if distributed.size() > 1:
-        return _run_distributed(todo)
+        return _run_distributed(_described(fits))
     if train_cfg.backend == "dask":
         slots, where = [], f"the workers of {train_cfg.scheduler}"
     else:
         device, slots = pick_device(train_cfg.device), devices.device_slots(train_cfg, len(fits))
         where = f"{device}, {len(slots)} at a time"
+    todo = _described(fits)
     print(f"50_train {len(fits)} fits on {where}", flush=True)
-    parent = os.getpid() if train_cfg.backend == "loky" and len(slots) > 1 else None
-    tasks = {fit.name: (fit, force, len(slots) == 1, parent) for fit in todo}
+    at_once = max(len(slots), 1)
+    events.total("fits", 0, len(fits), at_once)
+    parent = None
+    if train_cfg.backend == "loky" and at_once > 1:
+        parent = os.getpid()
+        starting(at_once)
+    tasks = {fit.name: (fit, force, parent) for fit in todo}
     shared = todo[0].spec.folder.parent
     results = dispatch.run_tasks(_run_fit, tasks, train_cfg, slots, shared)
-    for _ in tqdm(results, desc="50_train fits", total=len(fits), disable=None, leave=False):
-        pass
+    for done, _ in enumerate(results, start=1):
+        events.total("fits", done, len(fits), at_once)
 
 
 def _described(fits: list[tuple[Settings, FitKey]]) -> list[Fit]:
@@ -92,18 +97,18 @@ def _described(fits: list[tuple[Settings, FitKey]]) -> list[Fit]:
 def _run_distributed(fits: list[Fit]) -> None:
     """Train `fits` one after another, each with all processes; the first one writes it."""
     print(f"50_train {len(fits)} fits, each in {distributed.size()} processes", flush=True)
-    for fit in fits:
+    for done, fit in enumerate(fits):
+        events.total("fits", done, len(fits))
         torch.set_num_threads(fit.settings.train.threads)
-        with _enough_memory(fit):
+        with _enough_memory(fit), _live_line(fit) as line:
             context = TrainingContext.open(fit.settings, fit.store, fit.folds)
             if distributed.rank() == 0:
-                fill = functools.partial(make_fit, context, fit.key, progress=progress_bar)
-                build(fit.spec, True, fill)
+                build(fit.spec, True, functools.partial(make_fit, context, fit.key, line=line))
             else:
-                make_fit(context, fit.key, None, _no_progress)
+                make_fit(context, fit.key, None, line)
 
 
-def _run_fit(fit: Fit, force: bool, alone: bool, parent: int | None) -> None:
+def _run_fit(fit: Fit, force: bool, parent: int | None) -> None:
     """One fit; in a process of its own where `parent` is the process that started it."""
     if parent is not None:
         processes.die_with_parent(parent)
@@ -112,15 +117,21 @@ def _run_fit(fit: Fit, force: bool, alone: bool, parent: int | None) -> None:
     def fill(out: ArtifactWriter) -> dict:
         if force:
             out.state.unlink(missing_ok=True)
-        return make_fit(context, fit.key, out, progress_bar if alone else _no_progress)
+        return make_fit(context, fit.key, out, line)
 
-    with _enough_memory(fit):
+    with _enough_memory(fit), _live_line(fit) as line:
         context = TrainingContext.open(fit.settings, fit.store, fit.folds)
         build(fit.spec, force, fill)
 
 
-def _no_progress(batches, _):
-    return batches
+@contextlib.contextmanager
+def _live_line(fit: Fit) -> Iterator[FitLine]:
+    """The line of a fit on a terminal, until it ends."""
+    model, seed, fold = fit.key
+    where = "official" if fold == OFFICIAL else f"fold {fold}"
+    line = FitLine(f"{model} seed {seed} {where}", fit.settings.networks[model].fit)
+    yield line
+    line.end()
 
 
 def _enough_memory(fit: Fit) -> AbstractContextManager:
@@ -131,7 +142,7 @@ def _enough_memory(fit: Fit) -> AbstractContextManager:
 
 
 def make_fit(
-    context: TrainingContext, key: FitKey, out: ArtifactWriter | None, progress: BatchProgress
+    context: TrainingContext, key: FitKey, out: ArtifactWriter | None, line: FitLine
 ) -> dict:
     """Train one network, write its artifact's files, return the facts of the stage's line.
 
@@ -145,11 +156,16 @@ def make_fit(
     if distributed.size() == 1:
         save_every = context.settings.train.save_every
         checkpointer = FitCheckpointer(out, line_start(key), save_every, context.device)
+
+    def each_epoch(epoch: int, record: dict) -> None:
+        _print_epoch(key, epoch, record)
+        line.end_epoch(epoch, record)
+
     try:
         trained = context.train(
             key,
-            progress=lambda items, what: progress(items, f"{model} {fold} {what}"),
-            each_epoch=lambda epoch, record: _print_epoch(key, epoch, record),
+            progress=line.batches,
+            each_epoch=each_epoch,
             checkpointer=checkpointer,
         )
         logits = {
@@ -195,8 +211,8 @@ def line_start(key: FitKey) -> str:
 
 
 def _print_epoch(key: FitKey, epoch: int, record: dict) -> None:
-    """One plain line per epoch, where there is no terminal for a progress bar."""
-    if not sys.stderr.isatty():
+    """One plain line per epoch, where no terminal has a live line of the fit."""
+    if not events.is_live():
         loss, score, seconds = record["loss"], record["score"], record["seconds"]
         facts = f"loss={loss:.4f} auc={score:.5f} ({seconds:.0f} s)"
         print(f"{line_start(key)} epoch {epoch} {facts}", flush=True)

@@ -28,6 +28,7 @@ class Search:
 
     spec            of the artifact that 40_tune writes
     parallel_folds  whether the folds of a trial are trained side by side
+    workers         processes that run its trials here
     """
 
     settings: Settings
@@ -35,6 +36,7 @@ class Search:
     space: Space
     spec: ArtifactSpec
     parallel_folds: bool = False
+    workers: int = 1
 
     @classmethod
     def of(cls, settings: Settings, model: str) -> "Search":

@@ -25,9 +25,11 @@ from pipeline.config import paths, search_space
 from pipeline.config.search_space import Categorical, Float, Parameter
 from pipeline.config.settings import Settings
 from pipeline.runtime import devices
+from pipeline.runtime.live import events
 from pipeline.runtime.out_of_memory import enough_memory
 from pipeline.training.context import FitKey, TrainingContext
 from pipeline.training.executors import dispatch
+from pipeline.training.fit_line import FitLine
 from pipeline.tuning.pruning import reported_value
 from pipeline.tuning.stale_trials import WORKER, requeue, this_worker
 from pipeline.tuning.studies import FINISHED, Search, count
@@ -71,6 +73,7 @@ def run_trial(search: Search, study: Study, context: TrainingContext, seed: int)
 
     try:
         study.optimize(objective, n_trials=1, catch=SurplusTrial, callbacks=[_print_trial])
+        show_total(search, study)
     except (UpdateFinishedTrialError, ValueError):  # Optuna's answers for a finished trial
         if not failed_by_others:
             raise
@@ -92,12 +95,17 @@ def mean_auc(search: Search, context: TrainingContext, trial: Trial, seed: int) 
     network = search_space.apply(search.network, values, f"40_tune {search.model}, {values}")
     context = replace(context, settings=replace(context.settings, networks={search.model: network}))
     results, what = FoldResults(context.device), f"40_tune {search.model}, {values},"
+    name = f"trial {trial.number}"
     remedy = f"narrow the space in models/{paths.SPACES}/{search.model}.toml"
     try:
         with enough_memory(context.device, what, remedy):
-            fits = _fit_folds(search, network) if search.parallel_folds else None
+            fits = _fit_folds(search, network, name) if search.parallel_folds else None
             for step, fold in enumerate(folds):
-                results.add(fits[step] if fits else fit_fold(context, _key(search, fold)))
+                if fits:
+                    results.add(fits[step])
+                else:
+                    line = FitLine(name, network.fit, (step, len(folds)))
+                    results.add(fit_fold(context, _key(search, fold), line))
                 trial.report(reported_value(results.aucs, settings.tune.pruner), step)
                 if fold != folds[-1] and trial.should_prune():
                     raise optuna.TrialPruned
@@ -105,15 +113,14 @@ def mean_auc(search: Search, context: TrainingContext, trial: Trial, seed: int) 
         trial.set_user_attr("diverged", str(error))
         raise optuna.TrialPruned from None
     finally:
-        for name, value in results.attributes().items():
-            trial.set_user_attr(name, value)
+        events.end(name)
+        for attribute, value in results.attributes().items():
+            trial.set_user_attr(attribute, value)
     return statistics.fmean(results.aucs)
 
 
-def fit_fold(context: TrainingContext, key: FitKey) -> FoldResult:
-    trained = context.train(
-        key, progress=lambda batches, _: batches, each_epoch=lambda epoch, record: None
-    )
+def fit_fold(context: TrainingContext, key: FitKey, line: FitLine) -> FoldResult:
+    trained = context.train(key, progress=line.batches, each_epoch=line.end_epoch)
     epochs = trained.report.epochs
     seconds = sum(epoch["seconds"] for epoch in epochs)
     return FoldResult(trained.auc, len(epochs), seconds, trained.n_rows, provenance.peak_mib())
@@ -123,7 +130,7 @@ def _key(search: Search, fold: int) -> FitKey:
     return search.model, search.settings.train.seeds[0], fold
 
 
-def _fit_folds(search: Search, network: NetworkSettings) -> list[FoldResult]:
+def _fit_folds(search: Search, network: NetworkSettings, trial: str) -> list[FoldResult]:
     """`fit_fold` of every fold, each in a process of its own."""
     settings = search.settings
     train_cfg = replace(settings.train, settings="given")
@@ -131,7 +138,10 @@ def _fit_folds(search: Search, network: NetworkSettings) -> list[FoldResult]:
     specs = graph.store(settings), graph.folds(settings)
     store, folds = (require(spec).resolve() for spec in specs)
     keys = [_key(search, fold) for fold in search.folds]
-    tasks = {f"{search.model} fold {key[2]}": (settings, store, folds, key) for key in keys}
+    names = [f"{trial} fold {key[2]}" for key in keys]
+    tasks = {
+        name: (settings, store, folds, key, name) for name, key in zip(names, keys, strict=True)
+    }
     slots = devices.device_slots(train_cfg, len(tasks))
     results = dict(
         dispatch.run_tasks(_fit_fold_in_process, tasks, train_cfg, slots, store.parents[1])
@@ -139,10 +149,15 @@ def _fit_folds(search: Search, network: NetworkSettings) -> list[FoldResult]:
     return [results[name] for name in tasks]
 
 
-def _fit_fold_in_process(settings: Settings, store: Path, folds: Path, key: FitKey) -> FoldResult:
+def _fit_fold_in_process(
+    settings: Settings, store: Path, folds: Path, key: FitKey, name: str
+) -> FoldResult:
     torch.set_num_threads(settings.train.threads)
+    line = FitLine(name, settings.networks[key[0]].fit)
     context = TrainingContext.open(settings, store, folds)
-    return fit_fold(context.of_users(settings.tune.users, settings.tune.seed), key)
+    result = fit_fold(context.of_users(settings.tune.users, settings.tune.seed), key, line)
+    line.end()
+    return result
 
 
 def _refuse_surplus(trial: Trial, n_required: int) -> None:
@@ -201,6 +216,15 @@ class FoldResults:
         if self.device.type == "cuda":
             attributes["gpu_peak_mib"] = torch.cuda.max_memory_allocated(self.device) // 2**20
         return attributes
+
+
+def show_total(search: Search, study: Study) -> None:
+    """Report how many trials are done, and the best one."""
+    complete = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+    best = max(complete, key=lambda trial: trial.value, default=None)
+    note = "" if best is None else f"best {best.value:.5f}"
+    done, of = count(study, *FINISHED), search.settings.tune.trials
+    events.total("trials", done, of, search.workers, note)
 
 
 def _print_trial(study: Study, trial: FrozenTrial) -> None:

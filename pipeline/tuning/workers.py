@@ -1,6 +1,7 @@
 """The workers of a study: processes that run its trials, one per GPU or core."""
 
 import multiprocessing
+import multiprocessing.connection
 import os
 import sys
 import tempfile
@@ -17,13 +18,15 @@ from pipeline import graph
 from pipeline.artifacts.spec import require
 from pipeline.config.settings import Settings
 from pipeline.runtime import cli, devices, processes
+from pipeline.runtime.live import events
 from pipeline.training.context import TrainingContext
+from pipeline.training.fit_line import starting
 from pipeline.tuning import dashboard
 from pipeline.tuning.optuna_output import silence_optuna
 from pipeline.tuning.stale_trials import fail_stale_trials, runs_elsewhere
 from pipeline.tuning.storage import database_errors
 from pipeline.tuning.studies import FINISHED, Search, count
-from pipeline.tuning.trials import run_trial
+from pipeline.tuning.trials import run_trial, show_total
 
 POLL_S = 1.0  # between two looks at trials that other workers run
 WAITING = (
@@ -37,7 +40,10 @@ def run(search: Search, n_workers: int) -> Study:
 
     Raises InputError when the workers ended before that.
     """
-    settings, study = search.settings, search.create()
+    settings = search.settings
+    if settings.train.backend != "dask":
+        devices.pick_device(settings.train.device)  # raises where there is none
+    study = search.create()
     dashboard.describe(study, search)
     missing = settings.tune.trials - count(study, *FINISHED)
     if missing > 0:
@@ -45,10 +51,11 @@ def run(search: Search, n_workers: int) -> Study:
         slots = worker_slots(settings, missing, n_workers)
         alone_here = settings.train.backend == "loky" and len(slots) == 1
         parallel_folds = settings.tune.pruner == "none" and (on_cluster or alone_here)
-        search = replace(search, parallel_folds=parallel_folds)
+        search = replace(search, parallel_folds=parallel_folds, workers=len(slots))
         message = f"{missing} of {settings.tune.trials} trials to go, {len(slots)} at a time"
         print(f"40_tune study {search.name}: {message}", flush=True)
         print(f"40_tune watch it: {dashboard.command(settings)}", flush=True)
+        show_total(search, study)
         if len(slots) == 1:
             work(search, 0)
         else:
@@ -71,7 +78,6 @@ def worker_slots(settings: Settings, missing: int, n_workers: int) -> list[str]:
     train_cfg = settings.train
     if train_cfg.backend == "dask":
         return [""] * min(missing, n_workers or 1)
-    devices.pick_device(train_cfg.device)  # raises where there is none
     n_workers = n_workers or train_cfg.workers
     return devices.device_slots(replace(train_cfg, backend="loky", workers=n_workers), missing)
 
@@ -82,19 +88,28 @@ def run_processes(search: Search, slots: list[str]) -> None:
     with tempfile.TemporaryDirectory() as locks:
         tasks = [(parent, slots, Path(locks), search, i) for i in range(len(slots))]
         workers = [spawn.Process(target=_worker_main, args=task, daemon=True) for task in tasks]
+        starting(len(workers))
         for worker in workers:
             worker.start()
         try:
-            for worker in workers:
-                worker.join()
-                if worker.exitcode < 0:
-                    print(f"40_tune worker {worker.pid} was killed", flush=True)
+            alive = {worker.sentinel: worker for worker in workers}
+            while alive:
+                for sentinel in multiprocessing.connection.wait(list(alive)):
+                    _note_end(alive.pop(sentinel))
         except KeyboardInterrupt:
             for worker in workers:
                 worker.join(1)  # a terminal's Ctrl-C reaches it as well: it needs no second signal
                 worker.terminate()
                 worker.join()
             raise
+
+
+def _note_end(worker: multiprocessing.Process) -> None:
+    """Print that a worker was killed, where it was."""
+    worker.join()
+    if worker.exitcode < 0:
+        events.gone(worker.pid)
+        print(f"40_tune worker {worker.pid} was killed", flush=True)
 
 
 def _worker_main(parent: int, slots: list[str], locks: Path, search: Search, worker: int) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import joblib
 
 from features.errors import InputError
+from pipeline.runtime.live import events
 from pipeline.training.executors.base import Results, Tasks, Work, call_named
 
 MAX_PARALLEL_ATTEMPTS = 3
@@ -40,6 +41,7 @@ def run_loky(work: Work, tasks: Tasks, slots: Sequence[str]) -> Results:
                     yield name, result
                 return
             except BrokenProcessPool:
+                events.gone()
                 message = f"{len(unfinished)} of {len(tasks)} fits are unfinished and start again"
                 print(f"a process was killed (for memory?): {message}", flush=True)
         for name, arguments in unfinished.items():

@@ -1,0 +1,1 @@
+"""Lines on a terminal that follow the work, drawn by a process of their own."""
