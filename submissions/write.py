@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from features.errors import InputError
-from features.store.atomic import atomic_file
+from features.store.atomic import atomic_file, refuse_input
 from submissions.archive import NAME
 from submissions.check import ID, SCORE, CheckReport, check, read_ids
 
@@ -25,6 +25,8 @@ def write_submission(folder: Path, scores: pl.DataFrame, test: Path) -> CheckRep
     Raises InputError where the IDs differ, or where the zip, opened again, does not pass `check`
     against the file `test`; neither file is written then.
     """
+    for name in (NAME, ARCHIVE):
+        refuse_input(folder / name, [test], "the submission")
     ids = read_ids(test)
     ordered, archive = in_order_of(ids, scores), folder / ARCHIVE
     with atomic_file(folder / NAME) as table, atomic_file(archive) as zipped:

@@ -21,6 +21,7 @@ from bench.frappe.data import find, read, unpublished_splits
 from bench.frappe.fits import fit_spec, row_settings, run
 from bench.frappe.tables import ROWS, gains, table
 from features.errors import InputError
+from features.store.atomic import refuse_input
 from pipeline.artifacts.spec import record
 from pipeline.config.schema import near
 from pipeline.runtime import cli
@@ -33,6 +34,7 @@ def run_all(a: argparse.Namespace) -> None:
         if value is not None and value < 1:
             raise InputError(f"{option} = {value} must be at least 1")
     settings = {row: row_settings(row, a.max_epochs) for row in rows}
+    refuse_input(a.out, [a.data])
     files = find(a.data)
     read(files)  # reports bad input before the first fit starts
     specs = {

@@ -20,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from features.errors import InputError
+from features.store.atomic import refuse_input
 from pipeline.runtime.signals import SigtermHandler
 
 
@@ -63,6 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.minutes > 0:
         raise InputError(f"--minutes: got {arguments.minutes:g}, expected more than 0")
     check_store(arguments.store, arguments.folds)
+    refuse_input(arguments.out, [arguments.store, arguments.folds, arguments.wheels])
     if arguments.dry_run:
         for part in parts:
             print(f"{part.name:<16} {part.budget:>4.0f} s  {part.title}")

@@ -65,6 +65,11 @@ def files(folder: Path, url: str = "") -> dict[str, Path]:
     return existing
 
 
+def levels_beside(item_info: Path) -> list[Path]:
+    """Where item_feature.parquet may lie: in the folder of `item_info`, or in its parent."""
+    return [folder / "item_feature.parquet" for folder in item_info.resolve().parents[:2]]
+
+
 def columns(
     name: str, *, n_items: int | None, width: int, published_sizes: bool
 ) -> tuple[ColumnSpec, ...]:

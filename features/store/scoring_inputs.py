@@ -206,7 +206,7 @@ def read_item_tables(
     """item_info, and for the items' levels item_feature from the same folder or its parent."""
     files = {"item_info": path}
     if vocab.item_levels:
-        candidates = [folder / "item_feature.parquet" for folder in path.resolve().parents[:2]]
+        candidates = challenge.levels_beside(path)
         files["item_feature"] = next((file for file in candidates if file.is_file()), candidates[0])
     opened = parquet.open_files(files, violations)
     if "item_info" in opened:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from features.errors import InputError
+from features.store.atomic import refuse_input
+from features.store.schema import levels_beside
 
 FORMATS = ("fuxictr", "ours")
 PUBLISHED = ("qin", "din", "final", "transformer_dcn")  # networks that --latency may name
@@ -62,6 +64,11 @@ def check(args: ScoreArgs) -> None:
 
 
 def check_values(args: ScoreArgs) -> None:
+    levels = [] if args.items is None else levels_beside(args.items)
+    inputs = (args.checkpoint, args.settings, args.rows, args.items, *levels)
+    for option, output in (("--out", args.out), ("--export", args.export)):
+        if output is not None:
+            refuse_input(output, inputs, option)
     if args.out is not None and args.out.suffix not in ENDINGS:
         raise InputError(f"--out {args.out} must end in {' or '.join(ENDINGS)}")
     if args.export is not None and args.export.exists():

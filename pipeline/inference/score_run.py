@@ -18,6 +18,7 @@ from cv.blenders.registry import BLENDERS_BY_NAME
 from features import table
 from features.errors import InputError
 from features.store import scoring_inputs
+from features.store.atomic import refuse_input
 from features.store.schema import INT32
 from features.store.scoring_inputs import ModelVocab, ScoringInputs
 from features.store.store import Store, open_store
@@ -45,6 +46,8 @@ def run(args: ScoreArgs, blender: str | None = None) -> pl.DataFrame:
     blender  another than the submitted one
     """
     run, device = open_run(args.run, blender), pick_device(args.device, "--device")
+    if args.out is not None:
+        refuse_input(args.out, run.folders)
     make_deterministic(device)
     store = open_store(run.store)
     checkpoints = {key: open_ours(path) for key, path in run.fits.items()}

@@ -27,18 +27,25 @@ class SubmittedRun:
     """A submission and the folders of its artifacts.
 
     name    by which the user called it
+    folder  of the submission
     blend   blend.json: the figures of all blenders
     chosen  the blender that scores
     fits    of the models that this blender reads
     """
 
     name: str
+    folder: Path
     blend: dict[str, Any]
     chosen: str
     store: Path
     folds: Path
     blend_folder: Path
     fits: Mapping[FitKey, Path]
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Everything that is read."""
+        return self.folder, self.store, self.folds, self.blend_folder, *self.fits.values()
 
 
 def open_run(name: str, blender: str | None = None) -> SubmittedRun:
@@ -71,6 +78,7 @@ def open_run(name: str, blender: str | None = None) -> SubmittedRun:
         ) from None
     return SubmittedRun(
         name=name,
+        folder=folder,
         blend=blend,
         chosen=chosen,
         store=store,

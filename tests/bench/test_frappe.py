@@ -253,6 +253,13 @@ def test_a_folder_without_the_files_is_one_line_and_exit_code_2(tmp_path, capsys
     assert error.count("\n") == 1
 
 
+def test_results_are_not_written_among_the_data(data, capsys):
+    before = sorted(data.iterdir())
+    assert run(data, data / "results") == 2
+    assert "or a part of it, which is read" in capsys.readouterr().err
+    assert sorted(data.iterdir()) == before
+
+
 def test_a_fit_that_diverges_is_named_and_leaves_nothing(data, tmp_path):
     files = frappe_data.find(data)
     text = (REPOSITORY / "bench/frappe/dcn.toml").read_text()

@@ -26,6 +26,15 @@ def written(tmp_path):
     return write
 
 
+def test_the_file_with_the_ids_is_never_overwritten(tmp_path):
+    ids = pl.DataFrame({"ID": np.arange(9)})
+    ids.write_csv(tmp_path / "prediction.csv")
+    scores = ids.with_columns(Task2=pl.col("ID") / 10)
+    with pytest.raises(InputError, match="or a part of it, which is read"):
+        write_submission(tmp_path, scores, tmp_path / "prediction.csv")
+    assert pl.read_csv(tmp_path / "prediction.csv").columns == ["ID"]
+
+
 def test_warns_of_ties_but_passes(written):
     score = np.linspace(0, 1, 100)
     score[:6] = 0.5

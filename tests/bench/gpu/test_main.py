@@ -68,6 +68,14 @@ def test_folds_that_do_not_fit_the_store_are_refused(capsys, tmp_path, write, me
     assert "give" in found
 
 
+def test_results_are_not_written_into_the_store(capsys, tmp_path):
+    tiny_store(tmp_path)
+    np.save(tmp_path / "fold.npy", np.zeros(240, np.int8))
+    store = tmp_path / "store"
+    found = refusal(capsys, "--store", store, "--folds", tmp_path, "--dry-run", "--out", store)
+    assert "or a part of it, which is read" in found
+
+
 def test_a_dry_run_lists_parts_and_sizes(capsys, tmp_path):
     assert main(["--dry-run", "--out", str(tmp_path / "out")]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -225,3 +225,32 @@ def test_arguments_that_do_not_go_together_are_refused(capsys, arguments, messag
     assert code == 2
     assert error.startswith("error: ")
     assert message in error
+
+
+def link(folder: Path, kind: str, target: Path) -> Path:
+    """Another name of the file `target`."""
+    other = folder / "other.parquet"
+    if kind == "symbolic":
+        other.symlink_to(target)
+    elif kind == "hard":
+        other.hardlink_to(target)
+    return target if kind == "same" else other
+
+
+@pytest.mark.parametrize("kind", ["same", "symbolic", "hard"])
+@pytest.mark.parametrize("file", ["test", "item_info", "item_feature"])
+def test_an_input_is_never_overwritten(capsys, folder, qin, file, kind):
+    before = (folder / f"{file}.parquet").read_bytes()
+    out = link(folder, kind, folder / f"{file}.parquet")
+    code, _, error = run(capsys, *qin[0], "--out", out)
+    assert code == 2
+    assert error.startswith(f"error: --out {out} is {folder / file}.parquet, or a part of it")
+    assert error.count("\n") == 1
+    assert (folder / f"{file}.parquet").read_bytes() == before
+
+
+def test_nothing_is_exported_into_what_is_read(capsys, folder, qin):
+    arguments = replaced(qin[0], rows=None, checkpoint=folder)
+    code, _, error = run(capsys, *arguments, "--export", folder / "serving")
+    assert code == 2
+    assert "or a part of it, which is read" in error

@@ -147,6 +147,16 @@ def test_a_run_that_cannot_score_new_rows_says_why(
     assert "no run 'nothing-like-it'" in refused(capsys, "nothing-like-it", test_rows, tmp_path)
 
 
+def test_nothing_is_written_into_a_run(capsys, settings, submission, test_rows):
+    for folder in (submission, graph.store(settings).path, graph.blend(settings).path):
+        out = folder / "test.parquet"
+        before = out.read_bytes() if out.exists() else None
+        code, _, error = run(capsys, "--run", submission, "--rows", test_rows, "--out", out)
+        assert code == 2
+        assert f"--out {out} is {folder}, or a part of it, which is read" in error
+        assert (out.read_bytes() if out.exists() else None) == before
+
+
 def test_items_that_the_run_does_not_know_are_refused(capsys, submission, test_rows, tmp_path):
     rows = pl.read_parquet(test_rows)
     for bad in (-1, 0, 201):
