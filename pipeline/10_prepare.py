@@ -30,6 +30,13 @@ def work(s: Settings, out: ArtifactWriter) -> dict:
             out.path, graph.challenge_files(s), sizes, RowBars(), s.prepare
         )
     found = manifest["found"]
+    for name in found.get("unpadded", ()):
+        print(f"10_prepare {name}.parquet has histories without padding: each list is a history")
+    if "items_without_levels" in found:
+        print(
+            f"10_prepare item_feature.parquet lacks {found['items_without_levels']} of"
+            f" {found['items'] - 1} items: their own levels are 0, unknown"
+        )
     rows = {name: split["rows"] for name, split in found["splits"].items()}
     return rows | {"items": found["items"], "histories": found["distinct_histories"]}
 

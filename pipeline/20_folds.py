@@ -32,8 +32,7 @@ from pipeline.runtime.build import builds
 def work(s: Settings, out: ArtifactWriter) -> dict:
     store = open_store(require(graph.store(s)))
     train = store.train
-    if not any(network.user_id for network in s.networks.values()):
-        needs.check_distinct(store.test)
+    needs.check_distinct(store.test, any(n.user_id for n in s.networks.values()))
     if s.official:
         fold = np.full(len(train.user), graph.OFFICIAL, np.int8)
     else:

@@ -77,7 +77,10 @@ class Histories:
 
     def add(self, padded: np.ndarray) -> np.ndarray:
         """Number int32 (B,) of each row's history; `padded` (B, W) holds 0 for padding."""
-        values, offsets = strip_padding(padded)
+        return self.add_ragged(*strip_padding(padded))
+
+    def add_ragged(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+        """The same of values int32 (T,) without padding; row i has offsets[i] : offsets[i + 1]."""
         before = self._values.size, self._offsets.size
         numbers = self._number(values, offsets)
         while not self._same(numbers, values, offsets):

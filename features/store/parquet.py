@@ -11,6 +11,7 @@ features.store.memory_limit makes the read fail in time.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,14 +31,21 @@ MAX_ELEMENTS = 1 << 27  # of a column in one row group: 1 GiB of int64
 MAX_NAMES = 20  # column names that a message shows
 READ_ERRORS = (pa.ArrowException, OSError, MemoryError, UnicodeError)  # from damaged files
 
+NO_LISTS = (0, False)
+
 ProgressCallback = Callable[[str, int, int], None]  # (file name, rows done, rows of the file)
 RowValues = tuple[np.ndarray, np.ndarray]  # rows int64 (K,), values (K,) or (K, W)
+ColumnReader = Callable[[pa.Array, int, ViolationCallback], RowValues]  # (batch, first row, report)
 
 
 def open_files(paths: dict[str, Path], violations: Violations) -> dict[str, pq.ParquetFile]:
-    """Open the parquet files; files of another kind become violations."""
+    """Open the parquet files; files of another kind become violations.
+
+    Raises InputError for a folder of parts.
+    """
     opened = {}
     for name, path in paths.items():
+        challenge.refuse_folder(path)
         try:  # pre_buffer would keep everything that was read in memory
             file = pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True)
             names(file.schema_arrow)  # raises if they cannot be decoded
@@ -160,21 +168,27 @@ def read_batches(
             violations.add(name, "", f"{total} rows, as its footer says", f"{start} rows")
 
 
-def list_width(name: str, file: pq.ParquetFile, column: str, violations: Violations) -> int | None:
-    """The commonest length of the first lists in `name`.parquet; None if there are no lists."""
+def list_width(
+    name: str, file: pq.ParquetFile, column: str, violations: Violations
+) -> tuple[int, bool]:
+    """The commonest length of the first lists in `name`.parquet, and whether one holds a 0.
+
+    The length is 0 where there are no lists.
+    """
     index = file.schema_arrow.get_field_index(column)
     if index < 0 or not is_kind(challenge.INTEGERS, file.schema_arrow.field(index).type):
-        return None
+        return NO_LISTS
     dtype = file.schema_arrow.field(index).type
     if elements(file, column) > MAX_ELEMENTS or fixed_size(dtype) > MAX_WIDTH:
-        return None  # usable_columns reports it
+        return NO_LISTS  # usable_columns reports it
     for _, batch in read_batches(f"{name}.parquet", file, [column], violations):
         width = commonest_length(batch[column])
         if width > MAX_WIDTH:
             expected = f"lists of at most {MAX_WIDTH} elements"
             violations.add(f"{name}.parquet", column, expected, f"lists of {width} elements")
-        return width or None
-    return None
+        padded = bool(pc.any(pc.equal(batch[column].flatten(), 0)).as_py())
+        return width, padded
+    return NO_LISTS
 
 
 def commonest_length(array: pa.Array) -> int:
@@ -234,25 +248,26 @@ def read_table(
     name: str,
     file: pq.ParquetFile,
     columns: tuple[ColumnSpec, ...],
-    convert: dict[str, Callable[[np.ndarray], np.ndarray]],
     violations: Violations,
     progress: ProgressCallback | None = None,
+    readers: dict[str, ColumnReader] | None = None,
 ) -> dict[str, RowValues]:
     """Checked columns of `name`.parquet, without those that cannot be read.
 
-    `convert[column]`, where there is one, maps a batch's values to what is stored of them (K,).
+    `readers[column]`, where there is one, reads the column's batches in place of `read_column`.
     Everything is stored in the column's dtype.
     """
+    readers = readers or {}
     name = f"{name}.parquet"
     usable = usable_columns(name, file, columns, violations)
     pieces = {column.name: [] for column in usable}
     for start, batch in read_batches(name, file, list(pieces), violations):
         for column in usable:
             report = violations.column(name, column.name)
-            rows, values = read_column(column, batch[column.name], start, report)
-            stored = convert[column.name](values) if column.name in convert else values
+            read = readers.get(column.name, partial(read_column, column))
+            rows, values = read(batch[column.name], start, report)
             with np.errstate(over="ignore", invalid="ignore"):  # such values have been reported
-                pieces[column.name].append((rows, stored.astype(column.dtype, copy=False)))
+                pieces[column.name].append((rows, values.astype(column.dtype, copy=False)))
         if progress:
             progress(name, start + len(batch), file.metadata.num_rows)
     return {column: concatenate(parts) for column, parts in pieces.items() if parts}

@@ -16,6 +16,7 @@ from features.store.codes import quantise
 from features.store.content import RawVectors
 from features.store.hashing import sha256
 from features.store.histories import Histories
+from features.store.history_lists import HistoryLists
 from features.store.parquet import ProgressCallback, RowValues
 from features.store.schema import ColumnSpec
 from features.store.store import describe
@@ -55,12 +56,16 @@ def write_store(
         opened = parquet.open_files(files, violations)
         check_row_counts(opened, published_sizes, violations)
         width = history_width(opened, violations)
-        read = {}
+        read, unpadded = {}, []
         for name, columns in columns_of(opened, width, published_sizes).items():
-            convert = {"item_seq": histories.add}
+            lists = {c.name: HistoryLists(c, histories) for c in columns if c.name == "item_seq"}
+            readers = {column: of.read for column, of in lists.items()}
             read[name] = parquet.read_table(
-                name, opened[name], columns, convert, violations, progress
+                name, opened[name], columns, violations, progress, readers
             )
+            for column, of in lists.items():
+                of.finish(violations.column(f"{name}.parquet", column))
+                unpadded += [name] * of.unpadded
         check_splits(read, violations)
         check_items(read, violations)
         raw = content.read(opened.get("item_feature"), settings.content, violations, progress)
@@ -69,11 +74,15 @@ def write_store(
     arrays = split_arrays(read) | item_arrays(read, raw, settings)
     arrays |= {"histories/values": histories.values, "histories/offsets": histories.offsets}
     codes = add_codes(arrays, settings)
+    noted: dict[str, object] = {"unpadded": unpadded} if unpadded else {}
+    n_missing = without_levels(read)
+    if n_missing:
+        noted["items_without_levels"] = n_missing
     manifest = {
         "sources": {path.name: sha256(path) for path in files.values()},
         "published_sizes": published_sizes,
         "ignored": ["test.parquet label"] if "label" in opened["test"].schema_arrow.names else [],
-        "found": summary(arrays, width) | codes,
+        "found": summary(arrays, width) | codes | noted,
         "arrays": {name: describe(array) for name, array in arrays.items()},
     }
     _save(folder, arrays, manifest)
@@ -90,13 +99,17 @@ def check_row_counts(
 
 
 def history_width(opened: dict[str, pq.ParquetFile], violations: Violations) -> int:
-    """The width of histories, set for all splits by the first split that has any lists."""
-    for name in schema.SPLITS:
-        if name in opened:
-            width = parquet.list_width(name, opened[name], "item_seq", violations)
-            if width:
-                return width
-    return 1
+    """The width of histories in all splits: that of the first split with a padded list.
+
+    Where no list is padded, that of the first split that has any.
+    """
+    first = None
+    for name in (name for name in schema.SPLITS if name in opened):
+        width, padded = parquet.list_width(name, opened[name], "item_seq", violations)
+        if padded:
+            return width
+        first = first or width
+    return first or 1
 
 
 def columns_of(
@@ -158,6 +171,13 @@ def item_arrays(read: Tables, raw: RawVectors | None, settings: PrepareSettings)
     return arrays
 
 
+def without_levels(read: Tables) -> int:
+    """How many items, the padding aside, item_feature lacks; 0 without that file."""
+    if "item_feature" not in read:
+        return 0
+    return len(read["item_info"]["item_id"][1]) - 1 - len(read["item_feature"]["item_id"][1])
+
+
 def add_codes(arrays: Arrays, settings: PrepareSettings) -> dict:
     """Add items/codes to `arrays` if `settings` ask for them; return their manifest entry."""
     if settings.codes == 0:
@@ -173,6 +193,7 @@ def summary(arrays: Arrays, width: int) -> dict:
     """Counts and lengths for a reader of the manifest, as plain numbers."""
     users = {name: np.unique(arrays[f"{name}/user"]) for name in schema.SPLITS}
     lengths = np.diff(arrays["histories/offsets"])
+    width = max(width, int(lengths.max()))  # lists without padding may be longer
     return {
         "width": width,
         "splits": {name: split_summary(arrays, name, lengths, width) for name in users},

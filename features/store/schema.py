@@ -5,6 +5,8 @@ optional; it lies in the folder or in its parent, as in the organisers' archive.
 as published for the WWW 2025 MMCTR challenge (https://recsys.westlake.edu.cn/MicroLens_1M_MMCTR).
 """
 
+import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,14 +47,15 @@ def files(folder: Path, url: str = "") -> dict[str, Path]:
 
     Raises InputError that names every required file that is missing.
     """
-    candidates = {name: [folder / f"{name}.parquet"] for name in (*REQUIRED, *OPTIONAL)}
-    for name in OPTIONAL:
-        candidates[name].append(folder.resolve().parent / f"{name}.parquet")
+    candidates = {name: [folder / f"{name}.parquet"] for name in REQUIRED}
+    candidates |= {name: beside(folder, name) for name in OPTIONAL}
     existing = {
-        name: next(path for path in paths if path.is_file())
+        name: next(path for path in paths if path.exists())
         for name, paths in candidates.items()
-        if any(path.is_file() for path in paths)
+        if any(path.exists() for path in paths)
     }
+    for path in existing.values():
+        refuse_folder(path)
     missing = [f"{name}.parquet" for name in REQUIRED if name not in existing]
     if missing:
         what = "has no" if folder.is_dir() else "does not exist; it should hold"
@@ -65,9 +68,32 @@ def files(folder: Path, url: str = "") -> dict[str, Path]:
     return existing
 
 
+def beside(folder: Path, name: str) -> list[Path]:
+    """Where the optional file `name` may lie: in the folder, in its parent, and where the folder is
+    a link, in the parent of what it points to."""
+    folders = (folder, Path(os.path.abspath(folder)).parent, folder.resolve().parent)
+    return [folder / f"{name}.parquet" for folder in folders]
+
+
 def levels_beside(item_info: Path) -> list[Path]:
-    """Where item_feature.parquet may lie: in the folder of `item_info`, or in its parent."""
-    return [folder / "item_feature.parquet" for folder in item_info.resolve().parents[:2]]
+    """Where item_feature.parquet may lie for the file `item_info`, which may itself be a link."""
+    folders = (item_info.parent, item_info.resolve().parent)
+    return [path for folder in folders for path in beside(folder, "item_feature")]
+
+
+def refuse_folder(path: Path) -> None:
+    """Raise InputError if `path` is a folder of parts, as Spark and Dask write one."""
+    if not path.is_dir():
+        return
+    parts = path.with_suffix(".parts")
+    files = str(parts / "**" / "*.parquet")
+    code = f"import polars; polars.scan_parquet({files!r}).sink_parquet({str(path)!r})"
+    command = f"mv {shlex.quote(str(path))} {shlex.quote(str(parts))}"
+    command += f" && python -c {shlex.quote(code)}"
+    raise InputError(
+        f"{path} is a folder, as Spark and Dask write tables; expected one parquet file. Make it"
+        f" one:\n  {command}"
+    )
 
 
 def columns(

@@ -5,7 +5,6 @@ only the columns that the network reads. Ids must lie in the network's tables. A
 (train, valid) numbers its rows from 0. Histories may be padded to equal length, or not padded.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -179,23 +178,15 @@ def read_recent(
     real = values != 0
     n_real = np.bincount(of, weights=real, minlength=len(rows))
 
-    def entries(expected: str, bad: np.ndarray, text: Callable[[int], str]) -> None:
-        entry = np.flatnonzero(bad)
-        lists, first = np.unique(of[entry], return_index=True)
-        report(expected, rows[lists], (text(e) for e in entry[first]))
-
-    outside = (values < 0) | (values > column.high)
-    entries(f"0..{column.high}", outside, lambda e: str(values[e]))
-    behind = ~real & (age < n_real[of])
-    where = "0 at position {}".format
-    entries("padding zeros on the left only", behind, lambda e: where(length[of[e]] - 1 - age[e]))
+    validators.check_entries(report, rows, of, values, column.high)
+    validators.check_entries_padding(report, rows, of, length, real)
     ragged = f"lists of {column.width} elements, or shorter ones without padding"
-    short = ~real & (length[of] < column.width)
-    entries(ragged, short, lambda e: f"{length[of[e]]} elements")
+    short = np.flatnonzero((n_real < length) & (length < column.width))
+    report(ragged, rows[short], (f"{n} elements" for n in length[short]))
 
     width = min(vocab.max_len, column.width)
     recent = np.zeros((len(rows), width), np.int32)
-    kept = (age < width) & real & ~outside
+    kept = (age < width) & real & (values > 0) & (values <= column.high)
     recent[of[kept], width - 1 - age[kept]] = values[kept]
     return rows, recent
 
@@ -222,6 +213,6 @@ def read_item_tables(
             name, n_items=vocab.n_items, width=vocab.max_len, published_sizes=False
         )
         columns = tuple(replace(c, **limits.get(c.name, {})) for c in columns)
-        found[name] = parquet.read_table(name, file, columns, {}, violations, progress)
+        found[name] = parquet.read_table(name, file, columns, violations, progress)
     prepare.check_items(found, violations)
     return found

@@ -101,6 +101,37 @@ def check_left_padding(report: ViolationCallback, rows: np.ndarray, values: np.n
     report("padding zeros on the left only", rows[bad], found)
 
 
+def check_entries(
+    report: ViolationCallback, rows: np.ndarray, of: np.ndarray, values: np.ndarray, high: int
+) -> None:
+    """Entries (T,) of lists of any length lie in 0..high; `of` (T,) is the list of each.
+
+    rows (K,): the row of each list.
+    """
+    entry = np.flatnonzero((values < 0) | (values > high))
+    lists, first = np.unique(of[entry], return_index=True)
+    report(f"0..{high}", rows[lists], values[entry[first]])
+
+
+def check_entries_padding(
+    report: ViolationCallback,
+    rows: np.ndarray,
+    of: np.ndarray,
+    lengths: np.ndarray,
+    real: np.ndarray,
+) -> None:
+    """The same lists have their zeros in front.
+
+    lengths (K,): entries of each list; real (T,): whether an entry is no 0.
+    """
+    start = np.repeat(np.cumsum(lengths) - lengths, lengths)
+    position, n_real = np.arange(len(of)) - start, np.concatenate([[0], np.cumsum(real)])
+    entry = np.flatnonzero(~real & (n_real[1:] > n_real[start]))
+    lists, first = np.unique(of[entry], return_index=True)
+    found = (f"0 at position {at}" for at in position[entry[first]])
+    report("padding zeros on the left only", rows[lists], found)
+
+
 def check_finite(report: ViolationCallback, rows: np.ndarray, values: np.ndarray) -> None:
     """Lists (K, W) of floats hold finite numbers in the range of float32."""
     bad, position = _first_true(~(np.abs(values) <= np.finfo(np.float32).max))

@@ -24,12 +24,15 @@ def check_stackers(user: np.ndarray, label: np.ndarray, fold: np.ndarray) -> Non
             )
 
 
-def check_distinct(test: Split) -> None:
-    """Raise InputError if no network that reads no user ids can tell the rows of test apart."""
-    inputs = (test.item, test.likes, test.views, test.history)
+def check_distinct(test: Split, with_users: bool) -> None:
+    """Raise InputError if networks cannot tell the rows of test apart.
+
+    with_users: whether a network reads user ids.
+    """
+    inputs = [test.item, test.likes, test.views, test.history] + [test.user] * with_users
     if all((column == column[0]).all() for column in inputs):
         raise InputError(
             f"test.parquet: rows {len(test)}, all with one item, one history and equal levels: no"
-            " score can rank them, and 70_submit refuses equal scores. Give other rows, or let the"
-            " networks read the users: network.user_id=true"
+            " score can rank them, and 70_submit refuses equal scores: name a folder with other"
+            " rows, data.dir=FOLDER"
         )

@@ -30,8 +30,13 @@ def section(run: Run) -> Section | None:
 
 
 def correlations(run: Run) -> np.ndarray:
-    """Pearson correlations of the logits on held-out rows, (M, M) float64."""
-    return np.atleast_2d(np.corrcoef([run.held_out.logits[model] for model in run.models]))
+    """Pearson correlations of the logits on held-out rows, (M, M) float64.
+
+    Equal logits, of a network that learned nothing or of rows that are alike, correlate with none.
+    """
+    with np.errstate(invalid="ignore"):
+        found = np.corrcoef([run.held_out.logits[model] for model in run.models])
+    return np.where(np.isnan(np.atleast_2d(found)), np.eye(len(run.models)), found)
 
 
 def _finding(run: Run, correlation: np.ndarray) -> str:

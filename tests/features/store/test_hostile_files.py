@@ -132,7 +132,8 @@ def test_lists_that_are_too_wide_are_refused(folder):
     assert "found lists of 10001 elements; expected lists of at most 10000 elements" in message
     replace_column(folder, "train", "item_seq", wide.cast(pa.list_(pa.int8())))
     message = store_refusal(folder)
-    assert "found lists of 10001 elements; expected lists of at most 10000 elements" in message
+    assert "found lists of 10001 elements, 10001 elements in row 0" in message
+    assert "(24 rows); expected lists of at most 10000 elements" in message
 
 
 def test_long_lists_are_read_in_smaller_batches():

@@ -65,6 +65,17 @@ def require_integer_types(schema: pa.Schema, names: list[str]) -> None:
         require(pa.types.is_integer(dtype.value_type if is_list else dtype), f"{name} {dtype}")
 
 
+def padded_width(files: dict[str, bytes]) -> int:
+    """The commonest length of the lists in the first split that has a padded one."""
+    for name in ("train", "valid", "test"):
+        histories = read_columns(files[name], ["item_seq"], name)[0]["item_seq"]
+        histories = [history for history in histories if isinstance(history, list)]
+        if any(0 in history for history in histories):
+            lengths = sorted(map(len, histories))
+            return max(lengths, key=lengths.count)  # the smallest of several
+    return 0
+
+
 def read_plainly(files: dict[str, bytes]) -> dict:
     """The contents that a store of `files` must have. Raises InvalidFiles."""
     info, schema = read_columns(
@@ -96,7 +107,7 @@ def read_plainly(files: dict[str, bytes]) -> dict:
         for item, level in zip(ids, whole_numbers(feature[name], 0, 10, name, False), strict=True):
             contents[name][item] = level
 
-    width = None
+    width = padded_width(files)
     for name in ("train", "valid", "test"):
         last = "ID" if name == "test" else "label"
         names = ["user_id", "item_seq", "item_id", "likes_level", "views_level", last]
@@ -104,15 +115,15 @@ def read_plainly(files: dict[str, bytes]) -> dict:
         require_integer_types(
             schema, ["user_id", "item_seq", "item_id", *["ID"] * (name == "test")]
         )
-        lengths = {len(h) if isinstance(h, list) else -1 for h in rows["item_seq"]}
-        require(len(lengths) == 1, "all histories have one width")
-        width = width or max(lengths)
-        require(lengths == {width} and width > 0, "all histories have one width")
         for history in rows["item_seq"]:
-            require(None not in history, "no null in a list")
+            require(
+                isinstance(history, list) and None not in history, "no null, and none in a list"
+            )
             whole_numbers(history, 0, n_items - 1, "history")
-            real = [i for i in history if i]
-            require(history == [0] * (width - len(real)) + real, "left padding")
+        if any(0 in history for history in rows["item_seq"]):
+            for history in rows["item_seq"]:
+                real = [i for i in history if i]
+                require(history == [0] * (width - len(real)) + real, "left padding, one width")
         whole_numbers(rows["user_id"], 0, 2**31 - 1, "user")
         whole_numbers(rows["item_id"], 1, n_items - 1, "item")
         for level in ("likes_level", "views_level"):

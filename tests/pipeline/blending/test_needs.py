@@ -18,6 +18,7 @@ def test_too_few_users_outside_a_fold_are_named_with_the_stage_and_a_remedy():
 def test_rows_of_test_that_nothing_tells_apart_are_refused():
     same = np.ones(3, np.int32)
     columns = {"user": np.arange(3), "likes": same, "views": same, "history": same}
-    needs.check_distinct(Split(item=np.array([1, 2, 1]), **columns))
-    with pytest.raises(InputError, match=r"rows 3, all with one item.*network\.user_id=true"):
-        needs.check_distinct(Split(item=same, **columns))
+    needs.check_distinct(Split(item=np.array([1, 2, 1]), **columns), with_users=False)
+    needs.check_distinct(Split(item=same, **columns), with_users=True)
+    with pytest.raises(InputError, match=r"rows 3, all with one item.*70_submit.*data\.dir=FOLDER"):
+        needs.check_distinct(Split(item=same, **columns), with_users=False)
