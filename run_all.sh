@@ -6,4 +6,4 @@
 set -euo pipefail
 cd -P -- "$(dirname -- "$(readlink -f -- "$0")")"
 source pipeline/runtime/environment.sh
-exec "$python" -m pipeline "$@"
+RUN_AS=./run_all.sh exec "$python" -m pipeline "$@"

@@ -1,24 +1,32 @@
-"""The papers' ablation tables on a profile's folds: published figures beside ours, over seeds.
+"""The papers' ablation tables on a profile's folds: published figures beside
+ours, over seeds.
 
-tables  qin      QIN's Tables 2 and 3 (Li et al. 2025, arXiv:2504.17699), and near relatives
-        rows     the rows of QIN's bank, whose authors warn of unstable training at four
-        final    FINAL's Table 1 (Zhu et al. 2023): one block, two, two that teach each other
+tables  qin      QIN's Tables 2 and 3 (Li et al. 2025, arXiv:2504.17699), and
+                 near relatives
+        rows     the rows of QIN's bank, whose authors warn of unstable
+                 training at four
+        final    FINAL's Table 1 (Zhu et al. 2023): one block, two, two that
+                 teach each other
         inputs   inputs beyond the paper, each added to QIN alone
-        content  content recomputed from raw text and image vectors, where the data has them
+        content  content recomputed from raw text and image vectors, where the
+                 data has them
         losses   the losses of QIN's section 2.3
         speed    arithmetic that is faster than the published one
-reads   what 00_data to 20_folds write for PROFILE; runs them where it is missing
-writes  the fits, as 50_train does and in the same folder: run it again to resume
-run     python -m bench.ablation PROFILE [key=value ...] [--tables qin,final] [--seeds 0,1,2]
-        [--folds 0,1]
+reads   what 00_data to 20_folds write for PROFILE; runs them where it is
+        missing
+writes  the fits, as 50_train does and in the same folder: run it again to
+        resume
+run     python -m bench.ablation PROFILE [key=value ...] [--tables qin,final]
+        [--seeds 0,1,2] [--folds 0,1]
 
-The AUC of a seed is the mean over its folds. `held` is the held-out fold, which also chooses the
-epoch with folds.stop_users=0; `valid` is the official split, on which no choice depends.
-Differences to the table's first row are taken seed by seed. `95 %` is the interval of the one on
-valid over users and seeds (cv/trainings.py), or over users alone where there is one seed: the line
-below a table says which. Published: AUC on official valid of MicroLens-1M, for DIN of the
-organisers' baseline, for QIN of its authors' public training logs; a dash where we found no public
-source.
+The AUC of a seed is the mean over its folds. `held` is the held-out fold,
+which also chooses the epoch with folds.stop_users=0; `valid` is the official
+split, on which no choice depends. Differences to the table's first row are
+taken seed by seed. `95 %` is the interval of the one on valid over users and
+seeds (cv/trainings.py), or over users alone where there is one seed: the line
+below a table says which. Published: AUC on official valid of MicroLens-1M, for
+DIN of the organisers' baseline, for QIN of its authors' public training logs;
+a dash where we found no public source.
 """
 
 import argparse

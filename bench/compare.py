@@ -1,11 +1,13 @@
-"""Whether a change moved the scores: two blends on official valid, paired by row, as Markdown.
+"""Whether a change moved the scores: two blends on official valid, paired by row,
+as Markdown.
 
-reads   BEFORE and AFTER: two folders of artifacts/<profile>/60_blend/ on the same data, wherever
-        they lie
+reads   BEFORE and AFTER: two folders of artifacts/<profile>/60_blend/ on the
+        same data, wherever they lie
 run     python -m bench.compare BEFORE AFTER
 
-`python -m pipeline runs compare` does the same for two runs by their names, and prints what differs
-in their settings. What the rows and the intervals mean: pipeline/runs/paired.py.
+`python -m pipeline runs compare` does the same for two runs by their names,
+and prints what differs in their settings. What the rows and the intervals
+mean: pipeline/runs/paired.py.
 """
 
 import argparse
@@ -14,13 +16,12 @@ from pathlib import Path
 
 from bench.output import table_header, table_row
 from pipeline.runs import paired
+from pipeline.runtime import usage
 from pipeline.runtime.cli import exit_code
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = usage.parser(__doc__)
     for name in ("before", "after"):
         parser.add_argument(name, type=Path)
     arguments = parser.parse_args(argv)

@@ -1,14 +1,17 @@
-"""Fits that stop before they have learned: small worlds, with and without the warm-up of fits.
+"""Fits that stop before they have learned: small worlds, with and without the
+warm-up of fits.
 
-Each world is a sample of its own; its seed is the seed of the networks, too. Every fit is trained
-with early stopping from the first step on (models.training.warm_up.STEPS = 0). The warm-up changes
-a fit only where it leaves out an epoch without a better AUC, so these fits alone are trained again
-with it; the others end with the same bytes. `named` counts fits that pipeline.training.health says
-did not learn.
+Each world is a sample of its own; its seed is the seed of the networks, too.
+Every fit is trained with early stopping from the first step on
+(models.training.warm_up.STEPS = 0). The warm-up changes a fit only where it
+leaves out an epoch without a better AUC, so these fits alone are trained again
+with it; the others end with the same bytes. `named` counts fits that
+pipeline.training.health says did not learn.
 
 reads   nothing: the worlds are generated
 writes  OUT/artifacts/, data, rows and folds of each world
-run     python -m bench.failed_fits [key=value ...] [--seeds 20] [--out artifacts/failed_fits]
+run     python -m bench.failed_fits [key=value ...] [--seeds 20]
+        [--out artifacts/failed_fits]
 """
 
 import argparse
@@ -26,7 +29,7 @@ from pipeline import graph
 from pipeline.artifacts.spec import require
 from pipeline.config.load import load
 from pipeline.config.settings import Settings
-from pipeline.runtime import cli
+from pipeline.runtime import cli, usage
 from pipeline.training import health
 from pipeline.training.context import FitKey, TrainingContext
 
@@ -38,9 +41,7 @@ Fits = dict[FitKey, dict]  # artifact.json of each, as far as `health` reads it
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = usage.parser(__doc__)
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--out", type=Path, default=Path("artifacts/failed_fits"))

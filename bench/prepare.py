@@ -1,14 +1,18 @@
-"""Time and memory of 00_data to 30_features and of training steps, at the challenge's size.
+"""Time and memory of 00_data to 30_features and of training steps, at the
+challenge's size.
 
 reads   nothing: 00_data generates the rows
-writes  OUT/prepare-<random>/ (1.1 GB for 3.6M rows), removed at the end unless --keep
-run     python -m bench.prepare [--rows 3600000] [--items 91717] [--model qin] [--steps 2]
+writes  OUT/prepare-<random>/ (1.1 GB for 3.6M rows), removed at the end unless
+        --keep
+run     python -m bench.prepare [--rows 3600000] [--items 91717] [--model qin]
+        [--steps 2]
         [--out artifacts/bench] [--keep] [--json]
 
-Each stage runs as users run it. Seconds and peak memory come from its artifact.json; the seconds of
-its process also include start-up and the sha256 of the inputs. Then one model of published widths
-trains on the CPU and on fold 0 as in 50_train, for three epochs of --steps steps (0: no training):
-the memory of training does not grow with the number of steps.
+Each stage runs as users run it. Seconds and peak memory come from its
+artifact.json; the seconds of its process also include start-up and the sha256
+of the inputs. Then one model of published widths trains on the CPU and on fold
+0 as in 50_train, for three epochs of --steps steps (0: no training): the
+memory of training does not grow with the number of steps.
 """
 
 import argparse
@@ -34,7 +38,7 @@ from pipeline.artifacts import spec
 from pipeline.config import load as load_config
 from pipeline.config import paths
 from pipeline.config.settings import Settings
-from pipeline.runtime import cli
+from pipeline.runtime import cli, usage
 from pipeline.training.context import TrainingContext
 
 PROFILE = """\
@@ -55,9 +59,7 @@ MAX_HELD_ROWS = 8192 * 4  # that inference scores
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = usage.parser(__doc__)
     sizes = {"rows": PUBLISHED_ROWS["train"], "items": PUBLISHED_ROWS["item_info"] - 1}
     for name, size in sizes.items():
         parser.add_argument(f"--{name}", type=int, default=size)

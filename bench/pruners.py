@@ -1,9 +1,11 @@
-"""What pruners of 40_tune save and lose, on a study in which every trial was completed.
+"""What pruners of 40_tune save and lose, on a study in which every trial was
+completed.
 
-Each pruner sees the trials of the study in many random orders. Saved: the share of fits that it
-prunes. Kept: the share of orders in which it completes the best trial. Lost: the mean difference
-in AUC between the best trial and the best one that it completes. Unlike in 40_tune, the pruner does
-not change which settings come next.
+Each pruner sees the trials of the study in many random orders. Saved: the
+share of fits that it prunes. Kept: the share of orders in which it completes
+the best trial. Lost: the mean difference in AUC between the best trial and the
+best one that it completes. Unlike in 40_tune, the pruner does not change which
+settings come next.
 
 reads   artifacts/<profile>/40_tune/, made with tune.pruner=none
 run     python -m bench.pruners PROFILE [key=value ...] [--orders 200]

@@ -1,19 +1,23 @@
-"""How time and memory of training and inference grow with rows, history length, items and batch.
+"""How time and memory of training and inference grow with rows, history length,
+items and batch.
 
 reads   nothing: it draws rows in memory (bench.challenge_like)
 writes  nothing
-run     python -m bench.scaling [key=value ...] [--model qin] [--device cpu] [--json]
-        [--rows 800000,200000,3200000] [--history ...] [--items ...] [--batch ...] [--steps 2]
-        [--clock cpu]
+run     python -m bench.scaling [key=value ...] [--model qin] [--device cpu]
+        [--json]
+        [--rows 800000,200000,3200000] [--history ...] [--items ...]
+        [--batch ...] [--steps 2] [--clock cpu]
 
-One quantity varies at a time, the others keep their base value, the first of each list. Each point
-is a fit in a subprocess: three epochs of --steps steps on all rows, and inference on up to 8,192
-rows. Settings are those of the profile microlens_1m, with networks of published widths; overrides
-such as qin.embedding_dim=32 or train.threads=2 change them.
+One quantity varies at a time, the others keep their base value, the first of
+each list. Each point is a fit in a subprocess: three epochs of --steps steps
+on all rows, and inference on up to 8,192 rows. Settings are those of the
+profile microlens_1m, with networks of published widths; overrides such as
+qin.embedding_dim=32 or train.threads=2 change them.
 
-On a busy machine use --clock cpu, the CPU time of all threads of the process: wall time would
-include waiting for other processes. A slope is b in y = a x^b by least squares: with 1, y is
-proportional to x; with 0, independent of it. Its memory is the peak less the libraries'.
+On a busy machine use --clock cpu, the CPU time of all threads of the process:
+wall time would include waiting for other processes. A slope is b in y = a x^b
+by least squares: with 1, y is proportional to x; with 0, independent of it.
+Its memory is the peak less the libraries'.
 """
 
 import argparse
@@ -32,7 +36,7 @@ from models.network import Network
 from models.settings import NetworkSettings
 from pipeline.config import load as load_config
 from pipeline.config.settings import Settings
-from pipeline.runtime import cli, devices
+from pipeline.runtime import cli, devices, usage
 
 MAX_HELD_ROWS = 8192  # that inference scores
 SWEEP = {  # the base first
@@ -62,9 +66,7 @@ class SweepPoint:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = usage.parser(__doc__)
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     for quantity, values in SWEEP.items():
         parser.add_argument(f"--{quantity}", default=values, help="comma-separated, the base first")

@@ -1,16 +1,18 @@
-"""Fits on official valid, row by row and within slates: whether a loss or a network gains there.
+"""Fits on official valid, row by row and within slates: whether a loss or a
+network gains there.
 
-reads   STORE: the run's store of artifacts/<profile>/10_prepare/; FITS: folders of
-        artifacts/<profile>/50_train/ on that data
+reads   STORE: the run's store of artifacts/<profile>/10_prepare/; FITS:
+        folders of artifacts/<profile>/50_train/ on that data
 run     python -m bench.slates STORE FIT [FIT ...]
 
-A slate is the rows of one user with one history. Within slates, the score of a row is the log odds
-of a softmax over its slate's logits y:
+A slate is the rows of one user with one history. Within slates, the score of a
+row is the log odds of a softmax over its slate's logits y:
 
     score_i = y_i - log(sum over the other rows j of exp y_j)
 
-Fits that differ in nothing but their seed share a row. The last column is the difference within
-slates to the network's first row, with its 95 % interval over users and seeds (cv/trainings.py).
+Fits that differ in nothing but their seed share a row. The last column is the
+difference within slates to the network's first row, with its 95 % interval
+over users and seeds (cv/trainings.py).
 """
 
 import argparse
@@ -35,6 +37,7 @@ from pipeline.artifacts.json_files import read_json
 from pipeline.artifacts.spec import RECORD
 from pipeline.config.schema import checked
 from pipeline.config.tables import flat
+from pipeline.runtime import usage
 from pipeline.runtime.cli import exit_code
 
 WEIGHT = 1e300
@@ -51,9 +54,7 @@ class FitScores(NamedTuple):
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = usage.parser(__doc__)
     parser.add_argument("store", type=Path)
     parser.add_argument("fits", type=Path, nargs="+")
     arguments = parser.parse_args(argv)

@@ -1,15 +1,19 @@
-"""Memory and speed of rows streamed from disk and of rows in memory, for growing numbers of rows.
+"""Memory and speed of rows streamed from disk and of rows in memory, for growing
+numbers of rows.
 
 reads   nothing: it draws rows (bench.challenge_like)
 writes  OUT/streaming-<random>/ (25 bytes a row), removed at the end
-run     python -m bench.streaming [key=value ...] [--rows 1000000,3000000,10000000]
-        [--homes stream,host] [--items 10000] [--clock cpu] [--out artifacts/bench] [--json]
+run     python -m bench.streaming [key=value ...]
+        [--rows 1000000,3000000,10000000]
+        [--homes stream,host] [--items 10000] [--clock cpu]
+        [--out artifacts/bench] [--json]
 
-Each line is a subprocess that trains one epoch on all rows, then computes the logits of all rows.
-This measures reading, so the network is small (OVERRIDES below; typed overrides change it, and
-train.memory). Memory is the peak of the process after the epoch, and after the logits: those of all
-rows are kept, 4 bytes per row, and copied once. On a busy machine use --clock cpu, the CPU time of
-all threads of the process.
+Each line is a subprocess that trains one epoch on all rows, then computes the
+logits of all rows. This measures reading, so the network is small (OVERRIDES
+below; typed overrides change it, and train.memory). Memory is the peak of the
+process after the epoch, and after the logits: those of all rows are kept, 4
+bytes per row, and copied once. On a busy machine use --clock cpu, the CPU time
+of all threads of the process.
 """
 
 import argparse
@@ -34,7 +38,7 @@ from models.training.fit import fit, predict
 from pipeline.artifacts import provenance
 from pipeline.config import load as load_config
 from pipeline.config.settings import Settings
-from pipeline.runtime import cli
+from pipeline.runtime import cli, usage
 from pipeline.training import row_placement
 
 OVERRIDES = [
@@ -57,9 +61,7 @@ CHUNK = 1 << 18  # rows drawn at once
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = usage.parser(__doc__)
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     parser.add_argument("--rows", default="1000000,3000000,10000000")
     parser.add_argument("--homes", default="stream,host", help="stream, host or both")

@@ -1,13 +1,14 @@
-"""What a person sees of a run: record a command in a terminal, and look at the screen each second.
+"""What a person sees of a run: record a command in a terminal, and look at the
+screen each second.
 
-    python -m bench.terminal --columns 80 --rows 24 -- ./run_all.sh sample data.users=300
+    python -m bench.terminal --columns 80 --rows 24 -- ./run_all.sh sample
 
-It prints, and writes to --out, every screen that it saw, and then the figures: how long the screen
-stood still at most, live lines that were left behind among the messages (they collided with one),
-and lines that were wider than the terminal and so wrapped.
+It prints, and writes to --out, every screen that it saw, and then the figures:
+how long the screen stood still at most, live lines that were left behind among
+the messages (they collided with one), and lines that were wider than the
+terminal and so wrapped.
 """
 
-import argparse
 import contextlib
 import errno
 import fcntl
@@ -23,6 +24,8 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from pipeline.runtime import usage
 
 LIVE = re.compile(r"\d elapsed|\d of <=\d|\d+%\|")  # live lines, ours and tqdm's
 SEQUENCE = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|\x1b[_\]].*?(?:\x1b\\|\x07)", re.DOTALL)
@@ -166,7 +169,7 @@ def _read(master: int) -> bytes:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = usage.parser(__doc__)
     parser.add_argument("--columns", type=int, default=80)
     parser.add_argument("--rows", type=int, default=24)
     parser.add_argument("--every", type=float, default=1.0, help="seconds between two looks")

@@ -1,15 +1,20 @@
-"""Speed of training and inference: the published implementation and ours, in one run.
+"""Speed of training and inference: the published implementation and ours, in one
+run.
 
-    padded    every history padded to max_len, every position embedded, mapped and projected, rows
-              collated by a DataLoader (bench/padded.py); float32
+    padded    every history padded to max_len, every position embedded, mapped
+              and projected, rows collated by a DataLoader (bench/padded.py);
+              float32
     exact     ours, with the published arithmetic in float32
-    default   ours, with models/<model>.toml and overrides such as qnn.bank=collapsed
+    default   ours, with models/<model>.toml and overrides such as
+              qnn.bank=collapsed
 
-All three train the same network from the same weights on generated rows of the challenge's shape
-(bench/challenge_like.py). Each runs in a subprocess, which reports its peak memory. Machines are
-noisy, so the variants take turns for some rounds, and the table shows medians.
+All three train the same network from the same weights on generated rows of the
+challenge's shape (bench/challenge_like.py). Each runs in a subprocess, which
+reports its peak memory. Machines are noisy, so the variants take turns for
+some rounds, and the table shows medians.
 
-run     python -m bench.train [key=value ...] [--model qin] [--rows N] [--batch B]
+run     python -m bench.train [key=value ...] [--model qin] [--rows N]
+        [--batch B]
         [--device cpu|cuda] [--json]
 """
 
@@ -44,6 +49,7 @@ from models.training.fit import predict, train_epoch
 from pipeline.artifacts import provenance
 from pipeline.config.paths import MODELS
 from pipeline.config.tables import read_override
+from pipeline.runtime import usage
 from pipeline.runtime.cli import exit_code
 
 VARIANTS = ("padded", "exact", "default")
@@ -255,9 +261,7 @@ def markdown(medians: dict[str, dict], config: VariantConfig) -> Iterator[str]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = usage.parser(__doc__)
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings of `default`")
     parser.add_argument("--model", default="qin")
     parser.add_argument("--rows", type=int, default=65_536, help="generated rows (65,536)")

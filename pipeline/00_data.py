@@ -1,9 +1,12 @@
 """00_data: a source becomes a folder in the challenge's schema.
 
-reads   nothing (sample) | a MicroLens release | the challenge's files, which stay where they are
-writes  artifacts/<profile>/00_data/<source>-<hash>/challenge/*.parquet, hidden_labels.parquet
+reads   nothing (sample) | a MicroLens release | the challenge's files, which
+        stay where they are
+writes  artifacts/<profile>/00_data/<source>-<hash>/challenge/*.parquet,
+        hidden_labels.parquet
 run     python -m pipeline.00_data PROFILE [key=value ...]
-        python -m pipeline.00_data microlens_1m --download     fetches the competition's files first
+        python -m pipeline.00_data microlens_1m --download
+        which fetches the competition's files first
 """
 
 from pipeline.runtime import signals, terminal

@@ -1,7 +1,9 @@
 """10_prepare: the challenge's files, checked, become the ragged store.
 
-reads   train, valid, test, item_info (and item_feature) in the challenge's schema
-writes  artifacts/<profile>/10_prepare/store-<hash>/: rows, histories, items (.npy), manifest.json
+reads   train, valid, test, item_info (and item_feature) in the challenge's
+        schema
+writes  artifacts/<profile>/10_prepare/store-<hash>/: rows, histories, items
+        (.npy), manifest.json
 run     python -m pipeline.10_prepare PROFILE [key=value ...]
 """
 

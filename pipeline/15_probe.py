@@ -1,8 +1,10 @@
-"""15_probe: leaks and shifts: columns that predict the label and should not, splits that differ.
+"""15_probe: leaks and shifts: columns that predict the label and should not,
+splits that differ.
 
 reads   artifacts/<profile>/10_prepare/
-writes  artifacts/<profile>/15_probe/probe-<hash>/probe.json: findings, all measurements, slates,
-        numbers of users; a finding is a warning, not an error
+writes  artifacts/<profile>/15_probe/probe-<hash>/probe.json: findings, all
+        measurements, slates, numbers of users; a finding is a warning, not an
+        error
 run     python -m pipeline.15_probe PROFILE [key=value ...]
 """
 

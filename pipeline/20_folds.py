@@ -1,11 +1,14 @@
-"""20_folds: which rows judge which fit, and which choose its epoch. Whole users only.
+"""20_folds: which rows judge which fit, and which choose its epoch. Whole users
+only.
 
 reads   artifacts/<profile>/10_prepare/
 writes  artifacts/<profile>/20_folds/<mode>-<hash>/
-        folds.parquet: row_id, fold (-1: never held out; official valid judges), and part, unless
-        folds.stop_users=0: among rows outside fold k, those of part k (modulo the number of parts)
-        choose the epoch of its fits; fold.npy, part.npy: the same, for train.rows=stream
-run     python -m pipeline.20_folds PROFILE [folds.n=5 folds.mode=kfold|official ...]
+        folds.parquet: row_id, fold (-1: never held out; official valid
+        judges), and part, unless folds.stop_users=0: among rows outside fold
+        k, those of part k (modulo the number of parts) choose the epoch of its
+        fits; fold.npy, part.npy: the same, for train.rows=stream
+run     python -m pipeline.20_folds PROFILE
+        [folds.n=5 folds.mode=kfold|official ...]
 """
 
 from pipeline.runtime import signals, terminal

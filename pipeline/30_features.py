@@ -1,9 +1,12 @@
-"""30_features: tabular features of every row, for the stacker; fitted outside the row's own fold.
+"""30_features: tabular features of every row, for the stacker; fitted outside the
+row's own fold.
 
 reads   artifacts/<profile>/10_prepare/, artifacts/<profile>/20_folds/
-writes  artifacts/<profile>/30_features/features-<hash>/{train,valid,test}.parquet:
+writes  artifacts/<profile>/30_features/features-<hash>/
+        {train,valid,test}.parquet:
         row_id, user_id, item_id, then the columns of features/table.py
-        {valid,test}-fold<k>.parquet: of these, the columns that are fitted, fitted outside fold k
+        {valid,test}-fold<k>.parquet: of these, the columns that are fitted,
+        fitted outside fold k
 run     python -m pipeline.30_features PROFILE [key=value ...]
 """
 

@@ -1,13 +1,18 @@
-"""40_tune: better settings for a network, by trials on the folds. Changes no setting by itself.
+"""40_tune: better settings for a network, by trials on the folds. Changes no
+setting by itself.
 
-reads   artifacts/<profile>/10_prepare/, artifacts/<profile>/20_folds/, models/spaces/<model>.toml
+reads   artifacts/<profile>/10_prepare/, artifacts/<profile>/20_folds/,
+        models/spaces/<model>.toml
 writes  artifacts/<profile>/40_tune/<model>-<folds>-<hash>/
-        best.toml, what to change in the network's own TOML, which 50_train takes with
-        train.settings=tuned; tune.json, every trial
-        artifacts/<profile>/40_tune/studies.journal, or the database of tune.storage: the studies;
-        artifacts/<profile>/40_tune/studies.files/: the files that their dashboard shows
-run     python -m pipeline.40_tune PROFILE model=qin tune.trials=50 [--workers N] [key=value ...]
-        python -m pipeline.40_tune PROFILE --repair     fail trials of workers that were killed
+        best.toml, what to change in the network's own TOML, which 50_train
+        takes with train.settings=tuned; tune.json, every trial
+        artifacts/<profile>/40_tune/studies.journal, or the database of
+        tune.storage: the studies; artifacts/<profile>/40_tune/studies.files/:
+        the files that their dashboard shows
+run     python -m pipeline.40_tune PROFILE model=qin tune.trials=50
+        [--workers N] [key=value ...]
+        python -m pipeline.40_tune PROFILE --repair
+        which fails trials of workers that were killed
         python -m pipeline.40_tune PROFILE --dashboard [--port 8080]
 """
 

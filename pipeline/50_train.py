@@ -1,12 +1,17 @@
-"""50_train: every model on every fold (and seed): weights, and logits of the rows it did not see.
+"""50_train: every model on every fold (and seed): weights, and logits of the rows
+it did not see.
 
 reads   artifacts/<profile>/10_prepare/, artifacts/<profile>/20_folds/
 writes  artifacts/<profile>/50_train/<model>-seed<s>-fold<k>-<hash>/
-        model.pt; held.parquet (row_id, logit) unless official; valid.parquet (row_id, logit);
-        test.parquet (ID, logit); the learning curve in artifact.json
-        a warning for each fit that did not learn, or had too few epochs (training/health.py)
-run     python -m pipeline.50_train PROFILE [models=qin,din train.seeds=0,1 qin.max_len=32 ...]
-        torchrun --standalone --nproc-per-node N -m pipeline.50_train PROFILE [...]
+        model.pt; held.parquet (row_id, logit) unless official; valid.parquet
+        (row_id, logit); test.parquet (ID, logit); the learning curve in
+        artifact.json
+        a warning for each fit that did not learn, or had too few epochs
+        (training/health.py)
+run     python -m pipeline.50_train PROFILE
+        [models=qin,din train.seeds=0,1 qin.max_len=32 ...]
+        torchrun --standalone --nproc-per-node N \\
+            -m pipeline.50_train PROFILE [...]
         one fit after another, each over N processes
 """
 

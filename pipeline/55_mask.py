@@ -1,11 +1,13 @@
-"""55_mask: does every trained network read the real history items and no others, and does it help?
+"""55_mask: does every trained network read the real history items and no others,
+and does it help?
 
-It opens one fit per model (the first seed and fold), on rows of official valid. It only reports:
-60_blend takes the networks as they are.
+It opens one fit per model (the first seed and fold), on rows of official
+valid. It only reports: 60_blend takes the networks as they are.
 
 reads   artifacts/<profile>/50_train/, artifacts/<profile>/10_prepare/
-writes  artifacts/<profile>/55_mask/mask-<hash>/mask.json, by model: padding (other padding moves no
-        logit), history (other items move logits), shuffled (AUC with histories of other users)
+writes  artifacts/<profile>/55_mask/mask-<hash>/mask.json, by model: padding
+        (other padding moves no logit), history (other items move logits),
+        shuffled (AUC with histories of other users)
 run     python -m pipeline.55_mask PROFILE [key=value ...]
 """
 

@@ -1,14 +1,20 @@
-"""60_blend: blends the models' out-of-fold logits into one score; one table of all blenders.
+"""60_blend: blends the models' out-of-fold logits into one score; one table of
+all blenders.
 
-reads   artifacts/<profile>/50_train/ (all fits of the run), 10_prepare/, 20_folds/, 30_features/
-        (neither folds nor features in official mode); the file that blend.external names
+reads   artifacts/<profile>/50_train/ (all fits of the run), 10_prepare/,
+        20_folds/, 30_features/ (neither folds nor features in official mode);
+        the file that blend.external names
 writes  artifacts/<profile>/60_blend/blend-<hash>/
-        oof.parquet (row_id, fold, user_id, slate, label, last, logits) unless official
-        valid.parquet (row_id, user_id, slate, label), test.parquet (ID, user_id, slate): logits per
-        model and fit, a score per blender, and `probability`, the score that is submitted
-        blend.json: the table and the chosen blender, see pipeline/blending/evaluate.py
+        oof.parquet (row_id, fold, user_id, slate, label, last, logits) unless
+        official
+        valid.parquet (row_id, user_id, slate, label), test.parquet (ID,
+        user_id, slate): logits per model and fit, a score per blender, and
+        `probability`, the score that is submitted
+        blend.json: the table and the chosen blender, see
+        pipeline/blending/evaluate.py
         lightgbm.txt, features_only.txt, ...: the stackers' models
-run     python -m pipeline.60_blend PROFILE [blend.method=hill_climbing blend.external=FILE ...]
+run     python -m pipeline.60_blend PROFILE
+        [blend.method=hill_climbing blend.external=FILE ...]
 """
 
 from pipeline.runtime import signals, terminal

@@ -1,11 +1,15 @@
-"""70_submit: the submitted score as the leaderboard wants it, joined by ID and checked.
+"""70_submit: the submitted score as the leaderboard wants it, joined by ID and
+checked.
 
-reads   artifacts/<profile>/60_blend/; test.parquet of the challenge, for its IDs and their order;
-        the fits' learning curves, where official valid chose the epochs
-writes  submissions/<profile>/<rules>-<hash>/prediction.csv (ID,Task2), submission.zip with it at
-        the root, manifest.json (the run's name, what was typed, its data, rules, profile, commit,
-        fits, CV, valid, whether it used slates, what a test set like official valid would give, see
-        cv/forecast.py, and the artifacts that it was made from, by their paths from its own folder)
+reads   artifacts/<profile>/60_blend/; test.parquet of the challenge, for its
+        IDs and their order; the fits' learning curves, where official valid
+        chose the epochs
+writes  submissions/<profile>/<rules>-<hash>/prediction.csv (ID,Task2),
+        submission.zip with it at the root, manifest.json (the run's name, what
+        was typed, its data, rules, profile, commit, fits, CV, valid, whether
+        it used slates, what a test set like official valid would give, see
+        cv/forecast.py, and the artifacts that it was made from, by their paths
+        from its own folder)
 run     python -m pipeline.70_submit PROFILE [key=value ...]
 """
 

@@ -1,12 +1,17 @@
-"""80_report: score the run: CV, official valid, hidden test and Bayes; explain it in report.html.
+"""80_report: score the run: CV, official valid, hidden test and Bayes; explain it
+in report.html.
 
-reads   artifacts/<profile>/: 60_blend/, 50_train/, 30_features/, the records of every stage, tuning
-        and probes of this run where there are any; the submission; submissions/leaderboard.csv; the
-        hidden test labels if the data have them (no other stage reads those)
-writes  artifacts/<profile>/80_report/report-<hash>/report.html, scores.json; report.html beside
-        the submission as well; submissions/<profile>/latest, which links to the submission;
-        a row of submissions/leaderboard.csv, from which submissions/LEADERBOARD.md is rendered
-run     python -m pipeline.80_report PROFILE [--public 0.9798] [--sentence "..."] [key=value ...]
+reads   artifacts/<profile>/: 60_blend/, 50_train/, 30_features/, the records
+        of every stage, tuning and probes of this run where there are any; the
+        submission; submissions/leaderboard.csv; the hidden test labels if the
+        data have them (no other stage reads those)
+writes  artifacts/<profile>/80_report/report-<hash>/report.html, scores.json;
+        report.html beside the submission as well;
+        submissions/<profile>/latest, which links to the submission;
+        a row of submissions/leaderboard.csv, from which
+        submissions/LEADERBOARD.md is rendered
+run     python -m pipeline.80_report PROFILE [--public 0.9798]
+        [--sentence "..."] [key=value ...]
 """
 
 from pipeline.runtime import signals, terminal

@@ -40,7 +40,7 @@ from pathlib import Path
 
 from pipeline.inference import arguments
 from pipeline.inference.arguments import ScoreArgs
-from pipeline.runtime import cli
+from pipeline.runtime import cli, usage
 
 
 def work(args: ScoreArgs) -> None:
@@ -61,12 +61,12 @@ def work(args: ScoreArgs) -> None:
     print(f"90_score {result} ({time.perf_counter() - started:.1f} s)", flush=True)
 
 
+WRITES = "       one of: --out FILE, --export FOLDER, --latency [NAME ...]"
+
+
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline.90_score",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = usage.parser(__doc__)
+    parser.usage = f"{parser.prog} [option ...]\n{WRITES}"
     parser.add_argument("--run", metavar="NAME", help="a run, or the folder of its submission")
     parser.add_argument("--checkpoint", type=Path, metavar="FILE")
     parser.add_argument("--format", choices=arguments.FORMATS)

@@ -1,8 +1,9 @@
 """Run the pipeline: raw data to a checked submission. Finished work is kept.
 
-PROFILE is sample, microlens_release, challenge, microlens_1m, or the path of a TOML; without one,
-microlens_1m where its data are in place, else sample. key=value changes any setting.
-`runs` instead of PROFILE lists, compares and removes finished runs: see runs --help.
+PROFILE is sample, microlens_release, challenge, microlens_1m, or the path of a
+TOML; without one, microlens_1m where its data are in place, else sample.
+key=value changes any setting. `runs` instead of PROFILE lists, compares and
+removes finished runs: see runs --help.
 """
 
 from pipeline.runtime import signals, terminal
@@ -18,6 +19,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -48,7 +50,7 @@ def main() -> None:
         command.main(sys.argv[2:])
     names = graph.STAGES
     parser = cli.parser(__doc__)
-    parser.prog = "run_all.sh"
+    parser.prog = os.environ.get("RUN_AS", parser.prog)  # run_all.sh says its own name
     stage = {"type": one_of(names), "metavar": "STAGE"}
     first, last = "first stage; its number is enough: --from 50", "last stage, such as --to 60"
     parser.add_argument("--from", dest="first", default=names[0], help=first, **stage)
@@ -67,7 +69,7 @@ def main() -> None:
         help="first compare every byte of the finished results with the sha256 recorded for it",
     )
     parser.add_argument("--download", action="store_true", help="fetch the competition's files")
-    parser.epilog = f"stages: {' '.join(names)}"
+    parser.epilog = textwrap.fill(f"stages of --from and --to: {', '.join(names)}", 79)
     cli.main(parser, work)
 
 

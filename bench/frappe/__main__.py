@@ -1,13 +1,19 @@
-"""Frappe_x1: FINAL's published numbers, and FINAL's block in place of the MLPs of four networks.
+"""Frappe_x1: FINAL's published numbers, and FINAL's block in place of the MLPs of
+four networks.
 
-reads   DATA/{train,valid,test}.csv or .csv.gz: label, then categorical fields as whole numbers
-writes  OUT/<network>-seed<s>-<hash>/artifact.json per fit: its scores and learning curve
-run     python -m bench.frappe --data ../shared/data/frappe_x1 [--seeds 2021,2022,2023]
-        [--rows final_1b,dcn,...] [--out artifacts/bench/frappe] [--workers 2] [--max-epochs 5]
+reads   DATA/{train,valid,test}.csv or .csv.gz: label, then categorical fields
+        as whole numbers
+writes  OUT/<network>-seed<s>-<hash>/artifact.json per fit: its scores and
+        learning curve
+run     python -m bench.frappe --data ../shared/data/frappe_x1
+        [--seeds 2021,2022,2023]
+        [--rows final_1b,dcn,...] [--out artifacts/bench/frappe] [--workers 2]
+        [--max-epochs 5]
 
-The settings of a row are bench/frappe/<row>.toml. The AUC of valid stops a fit early and chooses
-the epoch whose weights score test, once. The same command again resumes: the hash is of the row's
-settings, the seed, the bytes of the data files and the code of a fit.
+The settings of a row are bench/frappe/<row>.toml. The AUC of valid stops a fit
+early and chooses the epoch whose weights score test, once. The same command
+again resumes: the hash is of the row's settings, the seed, the bytes of the
+data files and the code of a fit.
 """
 
 import argparse
@@ -24,7 +30,7 @@ from features.errors import InputError
 from features.store.atomic import refuse_input
 from pipeline.artifacts.spec import record
 from pipeline.config.schema import near
-from pipeline.runtime import cli
+from pipeline.runtime import cli, usage
 
 
 def run_all(a: argparse.Namespace) -> None:
@@ -73,9 +79,7 @@ def _seeds(text: str) -> list[int]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = usage.parser(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with the three files")
     parser.add_argument("--seeds", default="2021,2022,2023")
     parser.add_argument("--rows", default=",".join(ROWS), help="comma-separated; all by default")

@@ -1,13 +1,15 @@
 """Check and measure a GPU, in one run of at most --minutes.
 
-reads   nothing: rows are generated; --store and --folds add scores on real rows
+reads   nothing: rows are generated; --store and --folds add scores on real
+        rows
 writes  OUT/gpu.json and OUT/gpu.md, again after every row that a part finds
-run     python -m bench.gpu [--out artifacts/bench/gpu] [--minutes 8] [--parts networks,epochs]
-        [--wheels DIR] [--store DIR --folds DIR] [--toy] [--dry-run]
+run     python -m bench.gpu [--out artifacts/bench/gpu] [--minutes 8]
+        [--parts networks,epochs] [--wheels DIR] [--store DIR --folds DIR]
+        [--toy] [--dry-run]
 
-The parts, their budgets and what each measures: docs/performance.md. Exit code 1 says that a part
-failed or a check did not hold; parts that ran out of time do not count. Ctrl-C and `kill` end the
-run with 130, and its files stay.
+The parts, their budgets and what each measures: docs/performance.md. Exit code
+1 says that a part failed or a check did not hold; parts that ran out of time
+do not count. Ctrl-C and `kill` end the run with 130, and its files stay.
 """
 
 import argparse
@@ -21,15 +23,12 @@ from pathlib import Path
 
 from features.errors import InputError
 from features.store.atomic import refuse_input
+from pipeline.runtime import usage
 from pipeline.runtime.signals import SigtermHandler
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.gpu",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = usage.parser(__doc__)
     parser.add_argument("--out", type=Path, default=Path("artifacts/bench/gpu"))
     parser.add_argument("--minutes", type=float, default=8.0, help="for all parts together (8)")
     parser.add_argument(

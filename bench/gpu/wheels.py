@@ -1,10 +1,12 @@
-"""The folder of wheels for a machine that has torch and scikit-learn but no network.
+"""The folder of wheels for a machine that has torch and scikit-learn but no
+network.
 
     python -m bench.gpu.wheels DIR
 
-downloads the wheels of CARRIED into DIR, at the versions and hashes of requirements.lock, and
-prints what has to be carried, with sizes. Wheels for one version of Python alone are not taken, so
-one folder serves them all, on a Linux with glibc 2.28 or newer and the processor of this machine.
+downloads the wheels of CARRIED into DIR, at the versions and hashes of
+requirements.lock, and prints what has to be carried, with sizes. Wheels for
+one version of Python alone are not taken, so one folder serves them all, on a
+Linux with glibc 2.28 or newer and the processor of this machine.
 """
 
 import argparse
@@ -20,6 +22,7 @@ from pathlib import Path
 
 from features.errors import InputError
 from pipeline.config.paths import REPOSITORY
+from pipeline.runtime import usage
 
 LIMIT_MIB = 64  # of all that is carried: the tree and the wheels
 # With torch, numpy, scipy, scikit-learn, pyarrow, joblib, tqdm and what these need, this is enough
@@ -53,8 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser = usage.parser(__doc__)
     parser.add_argument("folder", type=Path, metavar="DIR", help="a folder, which is made")
     return parser.parse_args(argv)
 

@@ -1,12 +1,14 @@
-"""How often the hidden AUC of a submission lies in its forecast (cv/forecast.py), over many worlds.
+"""How often the hidden AUC of a submission lies in its forecast (cv/forecast.py),
+over many worlds.
 
 reads   nothing: each seed of the sample is a small world of its own
 writes  artifacts and submissions below --folder; run it again to resume
-run     python -m bench.worlds.coverage [--worlds 40] [--first-seed 0] [--rules research,strict]
-        [--folder artifacts/coverage] [key=value ...]
+run     python -m bench.worlds.coverage [--worlds 40] [--first-seed 0]
+        [--rules research,strict] [--folder artifacts/coverage] [key=value ...]
 
-Each world goes through the pipeline's stages to 70_submit. `covered` counts the worlds whose hidden
-AUC lies between the forecast's low and high end, `below` and `above` the others.
+Each world goes through the pipeline's stages to 70_submit. `covered` counts
+the worlds whose hidden AUC lies between the forecast's low and high end,
+`below` and `above` the others.
 """
 
 import argparse
@@ -22,7 +24,7 @@ from pipeline.config.load import load
 from pipeline.config.settings import Settings
 from pipeline.reporting import compute_scores
 from pipeline.reporting.scores import submitted_row
-from pipeline.runtime import cli
+from pipeline.runtime import cli, usage
 
 STAGES = (
     "00_data", "10_prepare", "20_folds", "30_features", "50_train", "60_blend", "70_submit",
@@ -37,9 +39,7 @@ COLUMNS = ("rules", "worlds", "covered", "share", "below", "above", "mean width"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = usage.parser(__doc__)
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     parser.add_argument("--worlds", type=int, default=40)
     parser.add_argument("--first-seed", type=int, default=0)

@@ -1,14 +1,17 @@
-"""CV where there is nothing to learn: worlds whose labels are coin flips, so that every AUC is 0.5.
+"""CV where there is nothing to learn: worlds whose labels are coin flips, so that
+every AUC is 0.5.
 
-Each world is a small sample; the labels of train and valid are replaced by independent draws with
-their click rate. Networks and blenders are trained and evaluated as in every run, once for each
-share of --stop-users. What a mean CV exceeds 0.5 by is optimism: something was chosen or fitted on
-the rows that judge it. `errors` counts standard errors of the mean over worlds; within 2 of 0.5,
-nothing is shown.
+Each world is a small sample; the labels of train and valid are replaced by
+independent draws with their click rate. Networks and blenders are trained and
+evaluated as in every run, once for each share of --stop-users. What a mean CV
+exceeds 0.5 by is optimism: something was chosen or fitted on the rows that
+judge it. `errors` counts standard errors of the mean over worlds; within 2 of
+0.5, nothing is shown.
 
 reads   nothing: the worlds are generated
 writes  OUT/, as a run does: the same command resumes
-run     python -m bench.worlds.null [key=value ...] [--worlds 16] [--stop-users 0,0.1]
+run     python -m bench.worlds.null [key=value ...] [--worlds 16]
+        [--stop-users 0,0.1]
         [--out artifacts/null_worlds]
 """
 
@@ -29,7 +32,7 @@ from features.sources import sample
 from pipeline import graph
 from pipeline.artifacts import spec
 from pipeline.config import load as load_config
-from pipeline.runtime import cli
+from pipeline.runtime import cli, usage
 
 SMALL = (
     "models=din,qin", "folds.n=3", "network.embedding_dim=8", "network.content_dim=16",
@@ -40,9 +43,7 @@ STAGES = ("10_prepare", "20_folds", "30_features", "50_train", "60_blend")
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = usage.parser(__doc__)
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     parser.add_argument("--worlds", type=int, default=16)
     parser.add_argument("--stop-users", default="0,0.1", help="shares, comma-separated")

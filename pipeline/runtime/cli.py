@@ -17,7 +17,7 @@ from features.errors import InputError
 from features.store.atomic import FULL_ERRORS
 from pipeline.config import load as load_config
 from pipeline.config.settings import Settings
-from pipeline.runtime import processes, signals
+from pipeline.runtime import processes, signals, usage
 from pipeline.runtime.live import events
 
 FULL = "; the disk is full or a limit is reached: make space and run the same command again"
@@ -48,9 +48,7 @@ def main(
 
 def parser(doc: str) -> argparse.ArgumentParser:
     """A parser of the arguments that every stage understands; `doc` is the stage's docstring."""
-    parser = argparse.ArgumentParser(
-        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = usage.parser(doc)
     parser.add_argument("profile", nargs="?", metavar="PROFILE", help="name, or path of a TOML")
     parser.add_argument(
         "overrides", nargs="*", metavar="key=value", help="settings, such as folds.n=3"
