@@ -123,7 +123,7 @@ def record(
     """Run `command` in a terminal and look at the screen `every` so many seconds."""
     started, screen, text = time.monotonic(), Screen(columns, rows), ""
     looks: list[tuple[float, list[str]]] = []
-    with _terminal(command, columns, rows, **options) as (pid, master):
+    with terminal(command, columns, rows, **options) as (pid, master):
         due = started + every
         while True:
             ready, _, _ = select.select([master], [], [], max(due - time.monotonic(), 0))
@@ -145,7 +145,7 @@ def record(
 
 
 @contextlib.contextmanager
-def _terminal(
+def terminal(
     command: Sequence[str], columns: int, rows: int, env: dict[str, str] | None = None
 ) -> Iterator[tuple[int, int]]:
     """The process of `command` and our end of its terminal."""

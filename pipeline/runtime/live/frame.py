@@ -17,8 +17,8 @@ WHOLE = ("error: ", "|")  # a command in it can be copied; a table's rows stay r
 
 def frame(messages: list[str], live: list[str], width: int) -> str:
     """The text that draws `messages` and below them the `live` lines, on `width` columns."""
-    text = "\r" + "".join(f"{CLEAR_LINE}{line}\n" for line in messages)
-    text += "\n".join(f"{CLEAR_LINE}{cut(line, width - 1)}" for line in live) + CLEAR_BELOW
+    text = "\r" + "".join(f"{CLEAR_LINE}{line}\r\n" for line in messages)
+    text += "\r\n".join(f"{CLEAR_LINE}{cut(line, width - 1)}" for line in live) + CLEAR_BELOW
     up = f"\x1b[{len(live) - 1}A" if len(live) > 1 else ""
     return f"{text}\r{up}"
 
