@@ -3,6 +3,7 @@
 A value stays text until it has been checked, so that a message can show it with its line.
 """
 
+import codecs
 import re
 from collections.abc import Callable
 from functools import partial
@@ -12,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from features.errors import InputError
+from features.store.parquet import shown
 
 LIMITS = {  # the item table has a row for each id up to the largest, so ids are limited
     "user": (0, 2**31 - 1),
@@ -93,8 +95,9 @@ def gather(*calls: Callable) -> list:
 def _table(path: Path, columns: str, *, header: bool = True) -> pl.DataFrame:
     """The file as text columns and `line`, its line number, without blank lines.
 
-    `columns` is the header that the file has, or would have. Every line is parsed as if there were
-    no header and one column more, so that a message can show a wrong header and a value too many.
+    `columns` is the header that the file has, or would have; it may be missing where line 1 begins
+    with a number. Every line is parsed as if there were no header and one column more, so that a
+    message can show a wrong header and a value too many.
     """
     separator = "\t" if "\t" in columns else ","
     names, data = columns.split(separator), _utf8(path)
@@ -114,11 +117,15 @@ def _table(path: Path, columns: str, *, header: bool = True) -> pl.DataFrame:
         raise InputError(f"{path}: {reason}; expected closed quotes") from error
     breaks = pl.sum_horizontal(pl.col(names).str.count_matches("\n").fill_null(0))
     table = table.with_columns(line=pl.int_range(1, pl.len() + 1) + breaks.cum_sum() - breaks)
-    if header:
-        first = table[:1].select(pl.concat_str(names, separator=separator, ignore_nulls=True))
-        if first.to_series().to_list() != [columns]:
-            raise InputError(f"{path}: line 1 is not the header; expected {columns!r}")
+    first = table[:1].select(pl.concat_str(names, separator=separator, ignore_nulls=True))
+    line_1 = (first.to_series().to_list() or [""])[0]
+    if header and line_1 == columns:
         table = table[1:]
+    elif header and not line_1.partition(separator)[0].isdecimal():
+        raise InputError(
+            f"{path}: line 1 is not the header; found {shown(line_1)!r}, expected {columns!r}, or"
+            f" no header and {names[0]} ids from line 1 on"
+        )
     problems = _problem(
         path, table, "extra", pl.col("extra").is_not_null(), f"{len(names)} columns"
     )
@@ -146,7 +153,7 @@ def _utf8(path: Path) -> bytes:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise InputError(f"{path}: line {line} is not UTF-8; save the file as UTF-8") from error
-    return data
+    return data.removeprefix(codecs.BOM_UTF8)
 
 
 def _checked(table: pl.DataFrame, path: Path, unique: str = "") -> pl.DataFrame:

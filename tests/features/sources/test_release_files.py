@@ -6,7 +6,15 @@ import pytest
 from features.errors import InputError
 from features.settings import ReleaseSettings
 from features.sources.microlens_release import paths
-from tests.helpers.release import LARGEST, convert, titles, tsv, write_release
+from tests.helpers.release import (
+    LARGEST,
+    convert,
+    csv,
+    file_bytes,
+    titles,
+    tsv,
+    write_release,
+)
 
 
 @pytest.fixture
@@ -88,3 +96,28 @@ def test_arrays_that_do_not_fit_are_refused(source, tmp_path, array, message):
     np.save(tmp_path / "text.npy", array, allow_pickle=True)
     with pytest.raises(InputError, match=message):
         convert(source, embeddings=(str(tmp_path / "text.npy"),))
+
+
+@pytest.mark.parametrize("name", ["MicroLens-100k_title_en.csv", "100k_titles.csv"])
+@pytest.mark.parametrize("bom", ["", "\ufeff"])
+def test_titles_of_other_releases_are_read_by_their_name_and_without_a_header(source, name, bom):
+    _, report = convert(source)
+    expected = file_bytes(source.parent / "out")
+    text = titles().partition("\n")[2]
+    (source / "Tiny_titles.csv").unlink()
+    (source / name).write_text(bom + text, encoding="utf-8")
+    assert convert(source, "again")[1] == report
+    assert file_bytes(source.parent / "again") == expected
+
+
+def test_events_without_a_header_are_read(source):
+    (source / "Tiny_pairs.csv").write_text(csv())
+    _, report = convert(source)
+    (source / "Tiny_pairs.csv").write_text(csv().partition("\n")[2])
+    assert convert(source, "again")[1] == report
+
+
+def test_what_a_folder_holds_instead_is_named(source):
+    (source / "Tiny_titles.csv").rename(source / "Tiny_captions.csv")
+    with pytest.raises(InputError, match=r"\*_title_en\.csv, found none; the .*Tiny_captions.csv"):
+        convert(source)
