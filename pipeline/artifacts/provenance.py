@@ -11,7 +11,7 @@ from features.store.hashing import sha256
 from pipeline.config.paths import REPOSITORY
 
 CODE = ("pipeline", "features", "models", "cv", "submissions")
-ENDINGS = ("py", "toml", "css", "jinja")
+ENDINGS = ("py", "toml", "css", "js", "jinja")
 PACKAGES = ("torch", "numpy", "polars", "pyarrow", "scikit-learn", "lightgbm")
 
 

@@ -67,7 +67,7 @@ def _write_record(spec: ArtifactSpec, writer: ArtifactWriter, seconds: float) ->
         "bytes": {name: (scratch / name).stat().st_size for name in files},
         "report": writer.report,
         "seconds": round(seconds, 3),
-        "made": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        "made": datetime.datetime.now().astimezone().isoformat(timespec="milliseconds"),
         "peak_mib": peak_mib(),
         "commit": commit(),
         "code": code(),

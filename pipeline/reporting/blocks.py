@@ -3,9 +3,13 @@
 `kind` names the macro of a block or of a cell. Text is never markup here: the templates escape it.
 """
 
+import csv
+import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
+from urllib.parse import quote
 
 from markupsafe import Markup
 
@@ -41,12 +45,16 @@ Cell = str | int | Shaded | Bar | Verdict
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The first cell names its row; a row of one cell is a heading; row `bold` stands out."""
+    """The first cell names its row; a row of one cell is a heading; row `bold` stands out.
+
+    A click on the head of a column sorts the rows, unless a column holds quantities of many kinds.
+    """
 
     kind: ClassVar[str] = "table"
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     bold: int = -1
+    sortable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +89,7 @@ class Titled:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Side by side where there is room: about 300 pixels each, or 460."""
+    """Side by side where there is room: about 300 pixels each, or 460; none alone in a last row."""
 
     kind: ClassVar[str] = "grid"
     blocks: "Sequence[Block]"
@@ -96,11 +104,13 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A command line or a part of one, after the word that names it."""
+    """A command line, a path or an address, after the word that names it; a click copies it."""
 
     kind: ClassVar[str] = "code"
     name: str
     text: str
+    note: str = ""
+    link: str = ""  # where a click on the note leads
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +122,54 @@ class Details:
     content: Table
 
 
-Block = Table | Drawing | Figure | Titled | Grid | Note | Code | Details
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Words and what they mean."""
+
+    kind: ClassVar[str] = "terms"
+    terms: Sequence[tuple[str, str]]
+
+
+Block = Table | Drawing | Figure | Titled | Grid | Note | Code | Details | Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """What figures show, in six digits, as a CSV file to save: the page holds its text."""
+
+    name: str  # of the file, without .csv
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+    @property
+    def csv(self) -> str:
+        """The text of the file; nothing stands where a number is not known."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self.columns)
+        writer.writerows([_digits(value) for value in row] for row in self.rows)
+        return text.getvalue()
+
+    @property
+    def href(self) -> str:
+        """The file as a data: URL."""
+        return f"data:text/csv;charset=utf-8,{quote(self.csv, safe=',:;()/+')}"
+
+
+def _digits(value: object) -> object:
+    if not isinstance(value, float):  # numpy's float64 is one
+        return value
+    return "" if math.isnan(value) else f"{value:.6g}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
+    anchor: str  # of links to it: stays when sections come, go or move
     title: str
     look_for: str  # one sentence: what to look for in any run
     finding: str  # what this run shows
     blocks: Sequence[Block]
+    numbers: Sequence[Numbers] = ()  # behind its figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,5 +186,7 @@ class Headline:
     title: str
     summary: str
     tiles: Sequence[Tile]
+    made: str  # when, in words
+    codes: Sequence[Code]  # what was typed, what to upload
     meta: str
     warnings: Sequence[str]

@@ -19,6 +19,8 @@ from markupsafe import Markup
 
 from pipeline.config.paths import REPOSITORY
 from pipeline.reporting.blocks import Drawing
+from pipeline.reporting.hover import Strips, markup
+from pipeline.reporting.slim_svg import slim
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -93,8 +95,11 @@ def heading(axes: "Axes", text: str) -> None:
     axes.set_title(text, loc="left", fontsize=11, color=FAINT)
 
 
-def svg(figure: "Figure", alt: str) -> Drawing:
-    """The figure as inline SVG; `alt` describes it to those who cannot see it."""
+def svg(figure: "Figure", alt: str, *strips: Strips) -> Drawing:
+    """The figure as inline SVG; `alt` describes it to those who cannot see it.
+
+    `strips` say the values under the pointer.
+    """
     import matplotlib as mpl
 
     buffer = io.StringIO()
@@ -102,12 +107,7 @@ def svg(figure: "Figure", alt: str) -> Drawing:
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     view_box = re.search(r'viewBox="([^"]+)"', text)[1]
-    text = text[text.index(">", text.index("<svg")) + 1 : text.rindex("</svg>")]
-    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
-    text = re.sub(r'<g id="[^"]*">', "<g>", text)  # figure_1, axes_1: the same in every figure
-    text = re.sub("|".join(VARIABLES), lambda match: f"var(--{VARIABLES[match[0]]})", text)
-    text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
-    text = re.sub(r"\n\s*", "\n", text).strip()
+    text = re.sub("|".join(VARIABLES), lambda match: f"var(--{VARIABLES[match[0]]})", slim(text))
     width = float(view_box.split()[2])
-    # matplotlib has escaped the text in it: the only markup that the templates do not make
-    return Drawing(alt, view_box, round(1.25 * width), Markup(text))
+    # the text in it is escaped: the only markup that the templates do not make
+    return Drawing(alt, view_box, round(1.25 * width), Markup(text) + markup(figure, strips))

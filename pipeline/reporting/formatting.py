@@ -1,11 +1,19 @@
 """Numbers and names as people read them."""
 
+import re
 from collections.abc import Sequence
+
+NBSP = "\u00a0"  # what stands on both sides stays in one line
 
 
 def readable(identifier: str) -> str:
     """hill_climbing -> hill climbing."""
     return identifier.replace("_", " ")
+
+
+def slug(*words: str) -> str:
+    """A name that may be an anchor and a file's: sample-qin-kfold5."""
+    return re.sub(r"[^\w.-]+", "-", "-".join(words)).strip("-")
 
 
 def auc(value: float | None, digits: int = 5) -> str:
@@ -14,12 +22,15 @@ def auc(value: float | None, digits: int = 5) -> str:
 
 def cv_and_sd(row: dict) -> str:
     """CV ± sd of a row of scores.json."""
-    return "-" if row["cv"] is None else f"{row['cv']:.5f} ± {row['sd']:.5f}"
+    return "-" if row["cv"] is None else f"{row['cv']:.5f} ±{NBSP}{row['sd']:.5f}"
 
 
 def gain(values: Sequence[float] | None) -> str:
     """[difference, low, high] -> +0.00100 (+0.00050 to +0.00150)."""
-    return "-" if values is None else "{:+.5f} ({:+.5f} to {:+.5f})".format(*values)
+    if values is None:
+        return "-"
+    difference, low, high = (f"{value:+.5f}" for value in values)
+    return f"{difference} ({low}{NBSP}to{NBSP}{high})"
 
 
 def value_range(values: Sequence[int]) -> str:

@@ -4,9 +4,12 @@ A file of sections/ for each section computes what it shows as plain data (block
 makes its figures, templates/ turn all of it into HTML. A section with nothing to show is left out.
 """
 
+import base64
+import hashlib
 from pathlib import Path
 
 import jinja2
+from markupsafe import Markup
 
 from pipeline.reporting import drawing
 from pipeline.reporting.blocks import Section
@@ -15,6 +18,7 @@ from pipeline.reporting.sections import (
     blend,
     calibration,
     cost,
+    glossary,
     groups,
     headline,
     learning_curves,
@@ -39,8 +43,19 @@ def build(run: Run) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    page = environment.get_template("page.html.jinja")
-    return page.render(headline=headline.headline(run), sections=sections(run))
+    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
+    return environment.get_template("page.html.jinja").render(
+        headline=headline.headline(run),
+        sections=sections(run),
+        glossary=glossary.GLOSSARY,
+        script=Markup(script),
+        script_hash=hash_source(script),
+    )
+
+
+def hash_source(script: str) -> str:
+    """What a content security policy calls the one script that may run."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 
 def sections(run: Run) -> list[Section]:
@@ -60,4 +75,5 @@ def sections(run: Run) -> list[Section]:
             cost.section(run),
             provenance.section(run),
         ]
-    return [section for section in every if section is not None]
+    shown = [section for section in every if section is not None]
+    return [*shown, glossary.section(shown)]

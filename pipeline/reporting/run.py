@@ -3,6 +3,7 @@
 The hidden test labels are not among them: their scores reach the report in scores.json.
 """
 
+import datetime
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import polars as pl
 
 from pipeline import graph
 from pipeline.artifacts.json_files import read_json
-from pipeline.artifacts.spec import record, require
+from pipeline.artifacts.spec import RECORD, record, require
 from pipeline.blending.predictions import SUBMITTED
 from pipeline.config.settings import Settings
 from pipeline.reporting import leaderboard
@@ -44,6 +45,8 @@ class Run:
     blend: dict  # blend.json
     submission: str  # its name on the leaderboard
     manifest: dict  # the submission's
+    zip: str  # path of the file to upload
+    made: datetime.datetime  # when the submission was written
     fits: dict[tuple[str, int, int], dict]  # (model, seed, fold) -> artifact.json
     stages: dict[str, list[dict]]  # stage -> artifact.json of each artifact it published
     held_out: ScoredRows  # out of fold; official valid where there are no folds
@@ -84,6 +87,8 @@ def gather(s: Settings, scores: dict) -> Run:
         blend=blend,
         submission=leaderboard.name_of(submission),
         manifest=read_json(submission / "manifest.json"),
+        zip=str(submission / "submission.zip"),
+        made=_made(submission),
         fits={key: record(require(spec)) for key, spec in graph.fits(s).items()},
         stages=_stages(s),
         held_out=held_out,
@@ -105,6 +110,14 @@ def _scored(name: str, rows: pl.DataFrame, features: Path, models: list[str]) ->
         history=rows["h_length"].cast(pl.Int64).to_numpy(),
         shows=rows["i_shows"].fill_null(0).cast(pl.Int64).to_numpy(),  # null: never shown
     )
+
+
+def _made(folder: Path) -> datetime.datetime:
+    """When the artifact in `folder` was written; of older versions, by the file's time."""
+    made = record(folder).get("made")
+    if made is not None:
+        return datetime.datetime.fromisoformat(made)
+    return datetime.datetime.fromtimestamp((folder / RECORD).stat().st_mtime, datetime.UTC)
 
 
 def _stages(s: Settings) -> dict[str, list[dict]]:

@@ -24,6 +24,7 @@ A gain is [difference from best_single, low, high], as in pipeline/blending/eval
 from collections.abc import Iterable
 
 BEST_SINGLE = "best_single"
+SHOWN = ("cv", "sd", "cv_last", "valid", "hidden")  # figures of a row, in five digits
 NEEDS_SLATES = "It compares the rows of a slate (equal user and history): score whole slates."
 CV_BIAS = "CV is slightly optimistic: each fold also chose the epoch of its own fits."
 VALID_BIAS = (
@@ -37,6 +38,43 @@ TUNED_VALID = "Official valid also chose the settings of {}: only the test is un
 def submitted_row(scores: dict) -> dict:
     """The row of what is submitted."""
     return next(row for row in scores["rows"] if row["name"] == scores["submitted"])
+
+
+def idle_blends(scores: dict) -> dict[str, str]:
+    """{blend: network}: of a run of one network, the blends that reach just its own scores.
+
+    They are that network, or a monotone function of it: tables leave their rows out.
+    """
+    names = [row["name"] for row in scores["rows"]]
+    first = names.index(BEST_SINGLE) if BEST_SINGLE in names else 0
+    networks = [row for row in scores["rows"][:first] if ", one " not in row["name"]]
+    if len(networks) != 1:
+        return {}
+    alone, blends = networks[0], scores["rows"][first:]
+    return {row["name"]: alone["name"] for row in blends if _figures(row) == _figures(alone)}
+
+
+def _figures(row: dict) -> list[float | None]:
+    return [row[key] and round(row[key], 5) for key in SHOWN]
+
+
+def shown_rows(scores: dict) -> list[dict]:
+    """The rows of the tables."""
+    idle = idle_blends(scores)
+    return [row for row in scores["rows"] if row["name"] not in idle]
+
+
+def shown_submitted(scores: dict) -> str:
+    """The name of the shown row that has the scores of what is submitted."""
+    return idle_blends(scores).get(scores["submitted"], scores["submitted"])
+
+
+def idle_sentence(scores: dict) -> str:
+    """Which blends the tables leave out; empty where they show all."""
+    idle = idle_blends(scores)
+    if not idle:
+        return ""
+    return f"Left out, since equal to {next(iter(idle.values()))}: {', '.join(idle)}."
 
 
 def cv_gain(scores: dict) -> float | None:
@@ -109,7 +147,12 @@ def as_text(scores: dict) -> str:
     lines.append(f"* is submitted, chosen by {scores['chosen_by']}.")
     if submitted_row(scores)["slates"]:
         lines += [f"  {NEEDS_SLATES}", f"  without slates: {without_slates(scores)}"]
-    notes = (forecast_sentence(scores), epoch_bias(scores), tuning_bias(scores))
+    notes = (
+        forecast_sentence(scores),
+        epoch_bias(scores),
+        tuning_bias(scores),
+        idle_sentence(scores),
+    )
     lines += [f"  {note}" for note in notes if note]
     return "\n".join(lines)
 
@@ -121,8 +164,8 @@ def has_cv_last(scores: dict) -> bool:
 
 def by_use_of_slates(scores: dict) -> tuple[list[dict], list[dict]]:
     """The rows that are scored one by one, and those that are compared within slates."""
-    alone = [row for row in scores["rows"] if not row["slates"]]
-    return alone, [row for row in scores["rows"] if row["slates"]]
+    rows = shown_rows(scores)
+    return [row for row in rows if not row["slates"]], [row for row in rows if row["slates"]]
 
 
 def bayes_of(row: dict, scores: dict) -> float | None:
@@ -140,7 +183,7 @@ def _line(row: dict, scores: dict, columns: Iterable[str], width: int) -> str:
 
 def _gains(scores: dict, width: int) -> list[str]:
     """Gains of the blends over the best single network; no lines where there are no blends."""
-    rows = [row for row in scores["rows"] if row["valid_gain"] or row["hidden_gain"]]
+    rows = [row for row in shown_rows(scores) if row["valid_gain"] or row["hidden_gain"]]
     if not rows:
         return []
     heads = "".join(f"{name + ', 95 % interval':>30}" for name in ("valid", "hidden"))
@@ -152,7 +195,7 @@ def _gains(scores: dict, width: int) -> list[str]:
 
 
 def _star(row: dict, scores: dict) -> str:
-    return "*" if row["name"] == scores["submitted"] else " "
+    return "*" if row["name"] == shown_submitted(scores) else " "
 
 
 def _interval(gain: list[float] | None) -> str:

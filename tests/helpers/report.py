@@ -1,6 +1,7 @@
 """A hand-made run as the report reads it, and its parts."""
 
 import dataclasses
+import datetime
 
 import numpy as np
 from scipy.special import expit
@@ -65,6 +66,8 @@ def run_of(**changed) -> Run:
         "blend": {"models": models, "blenders": blenders, "chosen": "hill_climbing"},
         "submission": "sample/research-1",
         "manifest": {"commit": "abc"},
+        "zip": "submissions/sample/research-1/submission.zip",
+        "made": datetime.datetime(2026, 1, 2, 3, 4, tzinfo=datetime.UTC),
         "fits": fits,
         "stages": {"10_prepare": [fit_record()], "50_train": list(fits.values())},
         "held_out": scored(("qin", "din")),

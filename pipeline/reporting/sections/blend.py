@@ -22,6 +22,7 @@ def section(run: Run) -> Section | None:
     if importances:
         blocks.append(Titled("What the stacker looks at", [_importances(importances)]))
     return Section(
+        anchor="blend",
         title="The blend",
         look_for="networks that are strong and little correlated: they gain most from a blend.",
         finding=_finding(run, correlation),

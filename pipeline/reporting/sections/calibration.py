@@ -1,31 +1,36 @@
 """Whether scores separate the classes, and whether probabilities equal observed click rates."""
 
 import numpy as np
+from scipy.special import expit
 from scipy.special import logit as to_logit
 
 from cv.calibration import Reliability, log_loss, reliability
 from pipeline.reporting import drawing
-from pipeline.reporting.blocks import Figure, Grid, Note, Section
+from pipeline.reporting.blocks import Figure, Grid, Note, Numbers, Section
 from pipeline.reporting.formatting import short_count
+from pipeline.reporting.hover import Strips
 from pipeline.reporting.run import SUBMISSION, Run, ScoredRows
 
 BINS = 60
 TICKS = {p: f"{100 * p:g}%" for p in (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)}
 MIN_GAP = 0.14  # of the width: labels of ticks nearer to each other than that would touch
-TOLERANCE = 0.01  # a mean probability this near to the observed share counts as equal to it
+TOLERANCE = 0.01  # probabilities this near to the observed shares count as equal to them
+N_CHANCE = 1.5  # times the ECE that chance alone gives; less counts as chance
 
 
 def section(run: Run) -> Section:
-    scored = [(run.held_out, model) for model in run.models] + [(run.valid, SUBMISSION)]
+    scored = [(run.valid, SUBMISSION), *((run.held_out, model) for model in run.models)]
     tables = {m: reliability(rows.label, rows.logits[m]) for rows, m in scored}
     limits = limits_of([rows.logits[model] for rows, model in scored])
     figures = [_figure(run, rows, model, tables[model], limits) for rows, model in scored]
     return Section(
+        anchor="calibration",
         title="Distributions and calibration",
         look_for="points on the dashed diagonal: there predicted probabilities equal observed"
         " click rates.",
         finding=_finding(run, tables),
         blocks=[Grid(figures), Note(_note(run))],
+        numbers=[_distributions(scored, limits), _reliability(tables)],
     )
 
 
@@ -50,14 +55,37 @@ def limits_of(logits: list[np.ndarray]) -> tuple[float, float]:
 
 
 def tendency(bins: Reliability) -> str:
-    """What is wrong with the probabilities, if anything."""
+    """What is wrong with the probabilities, if more than chance and TOLERANCE explain."""
+    if bins.ece <= max(TOLERANCE, N_CHANCE * chance_ece(bins)):
+        return "calibrated"
     if bins.slope < 0.9:
         return "overconfident"
     if bins.slope > 1.1:
         return "underconfident"
     if abs(bins.bias) > TOLERANCE:
         return "too high" if bins.bias > 0 else "too low"
-    return "calibrated"
+    return "bent"  # around the diagonal
+
+
+def chance_ece(bins: Reliability) -> float:
+    """The ECE of perfect probabilities to expect: Σ_b n_b / N · sqrt(2 p_b (1 - p_b) / (π n_b))."""
+    p, n = bins.predicted, bins.count
+    return float(n / n.sum() @ np.sqrt(2 * p * (1 - p) / (np.pi * n)))
+
+
+def verdict(bins: Reliability) -> str:
+    """The tendency in words: how far off at worst, or what chance alone explains."""
+    text = tendency(bins)
+    if text != "calibrated":
+        gap = bins.predicted - bins.observed
+        widest = int(np.abs(gap).argmax())
+        side = "high" if gap[widest] > 0 else "low"
+        return (
+            f"{text}, at worst {abs(gap[widest]):.2f} too {side} (at {bins.predicted[widest]:.2f})"
+        )
+    if bins.ece <= TOLERANCE:
+        return text
+    return f"{text}, as far as {short_count(int(bins.count.sum()))} rows can tell"
 
 
 def _finding(run: Run, tables: dict[str, Reliability]) -> str:
@@ -78,8 +106,9 @@ def _note(run: Run) -> str:
         f"Networks: {short_count(len(run.held_out))} {run.held_out.name}; submission:"
         f" {short_count(len(run.valid))} rows of official valid. Above: distribution of the scores,"
         " as probabilities on the scale of logits; the outermost bars include what lies beyond."
-        " Below: share of clicks in 15 bins of equal counts; dashed is perfect. A slope below 1"
-        " means overconfident (too extreme), above 1 underconfident."
+        " Below: share of clicks in 15 bins of equal counts, with what chance makes of it in 95 of"
+        " 100 samples; dashed is perfect. A slope below 1 means overconfident (too extreme), above"
+        " 1 underconfident."
     )
 
 
@@ -90,13 +119,47 @@ def _figure(
     colour = drawing.INK if model == SUBMISSION else drawing.colour(run.models.index(model))
     overlap = _distribution(above, rows, model, colour, limits)
     _diagram(below, bins, colour)
+    strips = _strips(above, below, rows, model, bins, limits)
     loss = log_loss(rows.label, rows.logits[model])
     caption = (
-        f"log loss {loss:.4f}, ECE {bins.ece:.3f}, slope {bins.slope:.2f}: {tendency(bins)};"
+        f"log loss {loss:.4f}, ECE {bins.ece:.3f}, slope {bins.slope:.2f}: {verdict(bins)};"
         f" the two classes overlap by {overlap:.0%}"
     )
-    svg = drawing.svg(canvas, f"Scores of {model} by label, and reliability: {caption}")
+    svg = drawing.svg(canvas, f"Scores of {model} by label, and reliability: {caption}", *strips)
     return Figure(svg, caption, f"{model}, {rows.name}" if model == SUBMISSION else model)
+
+
+def _strips(
+    above, below, rows: ScoredRows, model: str, bins: Reliability, limits: tuple[float, float]
+) -> tuple[Strips, Strips]:
+    edges, shares = histogram(rows.label, rows.logits[model], limits)
+    middle = (edges[1:] + edges[:-1]) / 2
+    texts = [
+        f"about {p:.1%}: {no:.1%} of what was not clicked, {yes:.1%} of the clicked"
+        for p, no, yes in zip(expit(middle), *shares, strict=True)
+    ]
+    pairs = zip(bins.predicted, bins.observed, bins.count, strict=True)
+    reliable = [f"predicted {p:.4f}, clicked {o:.4f} of {n:,} rows" for p, o, n in pairs]
+    return Strips([above], middle, texts), Strips([below], bins.predicted, reliable)
+
+
+def _distributions(scored: list[tuple[ScoredRows, str]], limits: tuple[float, float]) -> Numbers:
+    columns = ["model", "logit from", "logit to", "share of not clicked", "share of clicked"]
+    lines = []
+    for rows, model in scored:
+        edges, shares = histogram(rows.label, rows.logits[model], limits)
+        lines += [[model, *line] for line in zip(edges[:-1], edges[1:], *shares, strict=True)]
+    return Numbers("distributions", columns, lines)
+
+
+def _reliability(tables: dict[str, Reliability]) -> Numbers:
+    columns = ["model", "predicted probability", "share of clicks", "rows"]
+    lines = [
+        [model, *line]
+        for model, bins in tables.items()
+        for line in zip(bins.predicted, bins.observed, bins.count, strict=True)
+    ]
+    return Numbers("reliability", columns, lines)
 
 
 def _distribution(axes, rows: ScoredRows, model: str, colour: str, limits) -> float:
@@ -107,8 +170,7 @@ def _distribution(axes, rows: ScoredRows, model: str, colour: str, limits) -> fl
     between = centres.mean()
     classes = ((drawing.FAINT, "not clicked", -4, "right"), (colour, "clicked", 4, "left"))
     for share, (ink, name, shift, side) in zip(shares, classes, strict=True):
-        axes.stairs(share, edges, fill=True, color=ink, alpha=0.3)
-        axes.stairs(share, edges, color=ink, lw=1.3)
+        axes.stairs(share, edges, fill=True, fc=(ink, 0.3), ec=ink, lw=1.3)
         axes.annotate(
             name, (between, 1.1 * top), (shift, 0), textcoords="offset points", ha=side, color=ink
         )
@@ -132,7 +194,10 @@ def _ticks(limits: tuple[float, float]) -> list[float]:
 
 def _diagram(axes, bins: Reliability, colour: str) -> None:
     axes.plot([0, 1], [0, 1], color=drawing.FAINT, lw=1, ls=(0, (4, 3)))
-    axes.plot(bins.predicted, bins.observed, "o-", color=colour, ms=4.5)
+    half = 1.96 * np.sqrt(bins.observed * (1 - bins.observed) / bins.count)
+    axes.errorbar(
+        bins.predicted, bins.observed, yerr=half, fmt="o-", color=colour, ms=4, elinewidth=0.9
+    )
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)
     quarters = ([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])

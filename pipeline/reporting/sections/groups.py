@@ -13,8 +13,9 @@ import numpy as np
 
 from cv.auc import auc
 from pipeline.reporting import drawing
-from pipeline.reporting.blocks import Figure, Grid, Section
+from pipeline.reporting.blocks import Figure, Grid, Numbers, Section
 from pipeline.reporting.formatting import enumeration, short_count
+from pipeline.reporting.hover import Strips
 from pipeline.reporting.run import Run
 
 N_GROUPS = 6
@@ -38,6 +39,7 @@ class GroupAuc(NamedTuple):
 def by_history_length(run: Run) -> Section:
     return _section(
         run,
+        anchor="history-length",
         title="AUC by history length",
         look_for="lengths at which every network is weak: a new feature can gain most there.",
         quantity="items in the history",
@@ -48,6 +50,7 @@ def by_history_length(run: Run) -> Section:
 def by_item_popularity(run: Run) -> Section:
     return _section(
         run,
+        anchor="item-popularity",
         title="AUC by item popularity",
         look_for="a network that holds up on rare items, where item ids say little.",
         quantity="train rows of other folds with the same item",
@@ -100,13 +103,21 @@ def _range(first: int, last: int) -> str:
     return f"{short_count(first)}–{short_count(last)}"
 
 
-def _section(run: Run, *, title: str, look_for: str, quantity: str, values: np.ndarray) -> Section:
+def _section(
+    run: Run, *, anchor: str, title: str, look_for: str, quantity: str, values: np.ndarray
+) -> Section:
     rows, groups = run.held_out, groups_of(values)
     aucs = {model: auc_by(groups, rows.label, logit) for model, logit in rows.logits.items()}
     share = np.bincount(groups.of_row, minlength=len(groups.names)) / len(rows)
     figures = [_figure(run, model, groups, aucs, share, quantity) for model in run.models]
-    finding = _finding(groups, aucs, quantity)
-    return Section(title=title, look_for=look_for, finding=finding, blocks=[Grid(figures)])
+    return Section(
+        anchor=anchor,
+        title=title,
+        look_for=look_for,
+        finding=_finding(groups, aucs, quantity),
+        blocks=[Grid(figures)],
+        numbers=[_numbers(anchor, groups, aucs, share, quantity)],
+    )
 
 
 def _shown(aucs: dict[str, GroupAuc]) -> np.ndarray:
@@ -129,6 +140,24 @@ def _finding(groups: Groups, aucs: dict[str, GroupAuc], quantity: str) -> str:
     if few:
         text += f" Left out for lack of rows: “{enumeration(few)}”."
     return f"{text} Below each group stands its share of the rows; bars are 95% intervals."
+
+
+def _numbers(
+    anchor: str, groups: Groups, aucs: dict[str, GroupAuc], share: np.ndarray, quantity: str
+) -> Numbers:
+    columns = ["model", quantity, "share of rows", "AUC", "95% low", "95% high"]
+    rows = [
+        [model, name, share[g], own.auc[g], own.auc[g] - own.half[g], own.auc[g] + own.half[g]]
+        for model, own in aucs.items()
+        for g, name in enumerate(groups.names)
+    ]
+    return Numbers(anchor, columns, rows)
+
+
+def _text(name: str, share: float, quantity: str, aucs: dict[str, GroupAuc], g: int) -> str:
+    """What is said of one group."""
+    lines = [f"{model}: {own.auc[g]:.4f} ± {own.half[g]:.4f}" for model, own in aucs.items()]
+    return "\n".join([f"{name} {quantity}, {share:.1%} of the rows", *lines])
 
 
 def _figure(
@@ -158,5 +187,7 @@ def _figure(
     caption = "no AUC"
     if len(shown):
         caption = f"from {own.auc[shown[0]]:.3f} to {own.auc[shown[-1]]:.3f}"
-    svg = drawing.svg(canvas, f"AUC of {model} by {quantity}: {caption}")
+    texts = [_text(groups.names[g], share[g], quantity, aucs, g) for g in shown]
+    strips = Strips([axes], x, texts)
+    svg = drawing.svg(canvas, f"AUC of {model} by {quantity}: {caption}", strips)
     return Figure(svg, caption + "; grey: the others" * (len(aucs) > 1), model)

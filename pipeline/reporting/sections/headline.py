@@ -1,6 +1,11 @@
-"""What is submitted and how good it is, before anything else."""
+"""What is submitted, how good it is, what was typed and where it goes, before anything else."""
 
-from pipeline.reporting.blocks import Headline, Tile
+import datetime
+import shlex
+
+from features.settings import ChallengeSettings
+from pipeline.config.redact import without_secrets
+from pipeline.reporting.blocks import Code, Headline, Tile
 from pipeline.reporting.formatting import auc, enumeration, readable
 from pipeline.reporting.run import Run
 from pipeline.reporting.scores import (
@@ -15,6 +20,9 @@ from pipeline.reporting.scores import (
 from pipeline.reporting.sections import learning_curves, probes
 from pipeline.reporting.selection import marks
 
+CODABENCH = "https://www.codabench.org/competitions/5372/"
+STAGE = "80_report"
+
 
 def headline(run: Run) -> Headline:
     s = run.settings
@@ -22,12 +30,38 @@ def headline(run: Run) -> Headline:
         title=f"{s.profile}: {submission_title(run)}",
         summary=_summary(run),
         tiles=_tiles(run),
+        made=_made(run),
+        codes=_codes(run),
         meta=(
             f"{len(run.fits)} fits of {enumeration(run.models)}; rules={s.rules};"
-            f" commit {run.manifest['commit']}; submission {run.submission}"
+            f" commit {run.manifest['commit']}"
         ),
         warnings=[*probes.warnings(run), *learning_curves.warnings(run)],
     )
+
+
+def _made(run: Run) -> str:
+    """sample/research-12345678, 26 November 2026, 12:57 UTC."""
+    return f"{run.submission}, {run.made.astimezone(datetime.UTC):%-d %B %Y, %H:%M} UTC"
+
+
+def typed(run: Run, *command: str) -> str:
+    """The command line with the profile and the overrides of this run, without passwords."""
+    return shlex.join([*command, *(without_secrets(word) for word in run.settings.arguments)])
+
+
+def _codes(run: Run) -> list[Code]:
+    """What was typed, the file, and for the competition's data where it goes and what follows."""
+    data = run.settings.data
+    repeat = Code("typed", typed(run, "./run_all.sh"))
+    if not (isinstance(data, ChallengeSettings) and data.published_sizes):
+        return [repeat, Code("file", run.zip, "not for the competition: these are other data")]
+    note = typed(run, "python", "-m", f"pipeline.{STAGE}")
+    return [
+        repeat,
+        Code("upload", run.zip, f"to {CODABENCH}", CODABENCH),
+        Code("then", f"{note} --public 0.", "notes the public score that Codabench shows"),
+    ]
 
 
 def submission_title(run: Run) -> str:

@@ -3,8 +3,9 @@
 import numpy as np
 
 from pipeline.reporting import drawing
-from pipeline.reporting.blocks import Figure, Grid, Section
+from pipeline.reporting.blocks import Figure, Grid, Numbers, Section
 from pipeline.reporting.formatting import enumeration, value_range
+from pipeline.reporting.hover import Strips
 from pipeline.reporting.run import Run
 from pipeline.training import health
 
@@ -15,11 +16,13 @@ def section(run: Run) -> Section:
     curves = {model: of_model(run, model) for model in run.models}
     limits = _limits(curves)
     return Section(
+        anchor="learning-curves",
         title="Learning curves",
         look_for="AUC that still rises in the last epoch (train longer) or falls after the dot"
         " (overfitting).",
         finding=_finding(run, curves, limits),
         blocks=[Grid([_figure(run, model, fits, limits) for model, fits in curves.items()])],
+        numbers=[_numbers(curves)],
     )
 
 
@@ -41,6 +44,8 @@ def of_model(run: Run, model: str) -> list[dict]:
     unlearned = {finding.fit for finding in health.findings(run.fits) if not finding.learned}
     return [
         {
+            "seed": key[1],
+            "fold": key[2],
             "score": np.array([epoch["score"] for epoch in record["report"]["epochs"]]),
             "loss": np.array([epoch["loss"] for epoch in record["report"]["epochs"]]),
             "best": record["report"]["best_epoch"],
@@ -96,6 +101,40 @@ def _limits(curves: dict[str, list[dict]]) -> tuple[float, float]:
     return low - margin, high + margin
 
 
+def _name(fit: dict, several_seeds: bool) -> str:
+    """fold 0; seed 1, fold 0; the one fit of the official split."""
+    words = [f"seed {fit['seed']}"] * several_seeds + [f"fold {fit['fold']}"] * (fit["fold"] >= 0)
+    return ", ".join(words) or "fit"
+
+
+def _strips(axes: list, fits: list[dict]) -> Strips:
+    """All fits' values of each epoch."""
+    several = len({fit["seed"] for fit in fits}) > 1
+    epochs = range(1, 1 + max(len(fit["score"]) for fit in fits))
+    texts = []
+    for epoch in epochs:
+        lines = [f"epoch {epoch}: AUC, training loss"]
+        for fit in fits:
+            if epoch <= len(fit["score"]):
+                score, loss = fit["score"][epoch - 1], fit["loss"][epoch - 1]
+                kept = ", kept" * (epoch == fit["best"])
+                lines.append(f"{_name(fit, several)}: {score:.5f}, {loss:.4f}{kept}")
+        texts.append("\n".join(lines))
+    return Strips(axes, epochs, texts)
+
+
+def _numbers(curves: dict[str, list[dict]]) -> Numbers:
+    rows = []
+    for model, fits in curves.items():
+        for fit in fits:
+            for epoch, (score, loss) in enumerate(zip(fit["score"], fit["loss"], strict=True), 1):
+                kept = "yes" if epoch == fit["best"] else "no"
+                fold = "official" if fit["fold"] < 0 else fit["fold"]
+                rows.append([model, fit["seed"], fold, epoch, score, loss, kept])
+    columns = ["model", "seed", "fold", "epoch", "AUC", "training loss", "kept"]
+    return Numbers("learning-curves", columns, rows)
+
+
 def _figure(run: Run, model: str, fits: list[dict], limits: tuple[float, float]) -> Figure:
     canvas, (above, below) = drawing.canvas(height=290, nrows=2, sharex=True, height_ratios=(3, 2))
     colour = drawing.colour(run.models.index(model))
@@ -111,4 +150,5 @@ def _figure(run: Run, model: str, fits: list[dict], limits: tuple[float, float])
     below.set_xlabel("epoch")
     below.xaxis.get_major_locator().set_params(integer=True)
     alt = f"Learning curves of {model}, one line per fit: {_caption(fits)}"
-    return Figure(drawing.svg(canvas, alt), _caption(fits), model)
+    strips = _strips([above, below], fits)
+    return Figure(drawing.svg(canvas, alt, strips), _caption(fits), model)

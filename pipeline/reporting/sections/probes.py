@@ -9,6 +9,7 @@ def section(run: Run) -> Section | None:
     if not (run.probes or run.masks):
         return None
     return Section(
+        anchor="probes",
         title="Probes",
         look_for="leaks, slates, shifts between the splits, and networks that read padding or"
         " ignore the history. A probe that found nothing has looked for its own kind only.",

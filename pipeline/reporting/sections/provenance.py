@@ -7,6 +7,7 @@ from pipeline.config.redact import without_secrets
 from pipeline.config.schema import build
 from pipeline.reporting.blocks import Code, Details, Section, Table
 from pipeline.reporting.run import Run
+from pipeline.reporting.sections.headline import typed
 
 SECTIONS = ("data", "prepare", "folds", "train", "blend")
 
@@ -16,13 +17,13 @@ def section(run: Run) -> Section:
     commits, machines = _values(records, "commit"), _values(records, "machine")
     versions = {name: v for record in records for name, v in record["versions"].items()}
     versions["python"] = ", ".join(_values(records, "python"))
-    overrides = " ".join(without_secrets(word) for word in run.settings.arguments)
     return Section(
+        anchor="provenance",
         title="Settings and versions",
         look_for="what to repeat to get this run again.",
         finding=f"{_plural('Commit', commits)}; {_plural('machine', machines)}.",
         blocks=[
-            Code("Profile and overrides", overrides),
+            Code("typed", typed(run, "./run_all.sh")),
             Details("Settings of the run", Table(["setting", "value"], _settings(run))),
             Details("Settings of the networks", Table(["setting", *run.models], _networks(run))),
             Table(["version", ""], sorted(versions.items())),

@@ -3,7 +3,8 @@
 import itertools
 
 from pipeline.reporting import drawing
-from pipeline.reporting.blocks import Figure, Grid, Section
+from pipeline.reporting.blocks import Figure, Grid, Numbers, Section
+from pipeline.reporting.hover import Strips
 from pipeline.reporting.run import Run
 
 MIN_POINTS = 2
@@ -29,13 +30,17 @@ def section(run: Run) -> Section | None:
     drawing.heading(axes, "public")
     axes.grid(axis="x")
     finding = _finding(points)
-    svg = drawing.svg(canvas, f"Public score against CV: {finding}")
+    texts = [f"{name}: CV {cv:.5f}, public {public:.5f}" for name, cv, public in points]
+    strips = Strips([axes], [cv for _, cv, _ in points], texts)
+    svg = drawing.svg(canvas, f"Public score against CV: {finding}", strips)
     caption = "A point is a submission, labelled by its hash; the large one is this run's."
     return Section(
+        anchor="public",
         title="CV against public",
         look_for="points on a rising line: then a better CV is a better public score.",
         finding=finding,
         blocks=[Grid([Figure(svg, caption)], wide=True)],
+        numbers=[Numbers("public", ["submission", "CV", "public"], points)],
     )
 
 

@@ -3,8 +3,9 @@
 import numpy as np
 
 from pipeline.reporting import drawing, scores
-from pipeline.reporting.blocks import Block, Figure, Grid, Note, Section, Table
+from pipeline.reporting.blocks import Block, Figure, Grid, Note, Numbers, Section, Table
 from pipeline.reporting.formatting import auc, cv_and_sd, gain, readable
+from pipeline.reporting.hover import Strips
 from pipeline.reporting.run import Run
 
 GAINS = {"valid_gain": "official valid", "hidden_gain": "hidden test"}
@@ -12,11 +13,13 @@ GAINS = {"valid_gain": "official valid", "hidden_gain": "hidden test"}
 
 def section(run: Run) -> Section:
     return Section(
+        anchor="scores",
         title="Scores",
         look_for="blends that lie to the right of every single network, and scores that agree on"
         " the order.",
         finding=_finding(run),
         blocks=[Grid([_figure(run), _table(run)], wide=True), *_gains(run), Note(_note(run))],
+        numbers=[_numbers(run)],
     )
 
 
@@ -36,14 +39,15 @@ def _finding(run: Run) -> str:
 
 
 def _note(run: Run) -> str:
+    idle = scores.idle_sentence(run.scores)
     if run.settings.official:
-        return scores.VALID_BIAS
-    return (
-        f"{scores.epoch_bias(run.scores)} Folds hold whole users; the CV of a blend is nested: each"
-        " fold is scored by weights that were fitted on the others. Nothing was chosen on official"
-        " valid. On valid and hidden test a network is the mean of its folds' fits; in CV one fit"
-        " scores each row."
-    ).lstrip()
+        return f"{scores.VALID_BIAS} {idle}".rstrip()
+    text = (
+        "Folds hold whole users; the CV of a blend is nested: each fold is scored by weights that"
+        " were fitted on the others. Nothing was chosen on official valid. On valid and hidden test"
+        " a network is the mean of its folds' fits; in CV one fit scores each row."
+    )
+    return " ".join(filter(None, [scores.epoch_bias(run.scores), idle, text]))
 
 
 def _table(run: Run) -> Table:
@@ -82,11 +86,12 @@ def _table(run: Run) -> Table:
 
 def _gains(run: Run) -> list[Block]:
     """What blends gain over the best single network; nothing where that was not measured."""
-    gains = {row["name"]: [_gain(run, row, key) for key in GAINS] for row in run.scores["rows"]}
+    rows = scores.shown_rows(run.scores)
+    gains = {row["name"]: [_gain(run, row, key) for key in GAINS] for row in rows}
     gains = {name: cells for name, cells in gains.items() if set(cells) != {"-"}}
     if not gains:
         return []
-    submitted = run.scores["submitted"]
+    submitted = scores.shown_submitted(run.scores)
     bold = list(gains).index(submitted) if submitted in gains else -1
     columns = ["gain over the best single network", *GAINS.values()]
     note = "In brackets: 95% interval of a paired bootstrap that draws whole users."
@@ -97,7 +102,7 @@ def _gains(run: Run) -> list[Block]:
 
 
 def _is_submitted(run: Run, row: dict) -> bool:
-    return row["name"] == run.scores["submitted"]
+    return row["name"] == scores.shown_submitted(run.scores)
 
 
 def _gain(run: Run, row: dict, key: str) -> str:
@@ -105,15 +110,41 @@ def _gain(run: Run, row: dict, key: str) -> str:
     return gain(row.get(key) or run.blend["blenders"].get(row["name"], {}).get(key))
 
 
-def _figure(run: Run) -> Figure:
-    rows = run.scores["rows"]
+def _folds(run: Run, row: dict) -> list[float]:
+    """The CV of each fold, where there are any."""
     evaluated = run.blend["models"] | run.blend["blenders"]
+    return evaluated.get(row["name"], {}).get("folds", []) if row["cv"] is not None else []
+
+
+def _text(run: Run, row: dict) -> str:
+    """What is said of one row."""
+    lines = [f"CV {cv_and_sd(row)}"] * (row["cv"] is not None)
+    folds = ", ".join(auc(score) for score in _folds(run, row))
+    lines += [f"folds {folds}"] * bool(folds)
+    named = {"official valid": row["valid"], "hidden test": row["hidden"]}
+    lines += [f"{name} {auc(score)}" for name, score in named.items() if score is not None]
+    return "\n".join([readable(row["name"]), *lines])
+
+
+def _numbers(run: Run) -> Numbers:
+    columns = ["name", "CV", "sd", "CV last", "official valid", "hidden test"]
+    n_folds = max(len(_folds(run, row)) for row in run.scores["rows"])
+    rows = []
+    for row in run.scores["rows"]:
+        figures = [row[key] for key in ("cv", "sd", "cv_last", "valid", "hidden")]
+        folds = _folds(run, row)
+        rows.append([row["name"], *figures, *folds, *[None] * (n_folds - len(folds))])
+    return Numbers("scores", [*columns, *(f"fold {i}" for i in range(n_folds))], rows)
+
+
+def _figure(run: Run) -> Figure:
+    rows = scores.shown_rows(run.scores)
     canvas, axes = drawing.canvas(height=44 + 24 * len(rows))
     for y, row in enumerate(rows):
         model = run.models.index(row["name"]) if row["name"] in run.models else None
         colour = drawing.INK if model is None else drawing.colour(model)
         if row["cv"] is not None:
-            folds = evaluated[row["name"]]["folds"] if row["name"] in evaluated else []
+            folds = _folds(run, row)
             axes.plot(folds, np.full(len(folds), y), "|", color=colour, ms=8, mew=1, alpha=0.6)
             axes.plot([row["cv"] - row["sd"], row["cv"] + row["sd"]], [y, y], color=colour, lw=1.2)
             size = 8 if _is_submitted(run, row) else 6
@@ -137,4 +168,5 @@ def _figure(run: Run) -> Figure:
     parts = ["● CV mean, ± sd", "| folds"] * scores.has_cv(run.scores) + ["□ official valid"]
     parts += ["◇ hidden test"] * (rows[0]["hidden"] is not None)
     alt = "AUC of every network and blend; the table beside it holds the figures"
-    return Figure(drawing.svg(canvas, alt), "   ".join(parts))
+    strips = Strips([axes], range(len(rows)), [_text(run, row) for row in rows], "y")
+    return Figure(drawing.svg(canvas, alt, strips), "   ".join(parts))

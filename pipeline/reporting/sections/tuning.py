@@ -3,8 +3,9 @@
 import numpy as np
 
 from pipeline.reporting import drawing
-from pipeline.reporting.blocks import Bar, Block, Figure, Grid, Section, Table, Titled
-from pipeline.reporting.formatting import auc, compact, duration
+from pipeline.reporting.blocks import Bar, Block, Figure, Grid, Numbers, Section, Table, Titled
+from pipeline.reporting.formatting import auc, compact, duration, slug
+from pipeline.reporting.hover import Strips
 from pipeline.reporting.run import Run
 
 N_BEST = 5  # trials that are listed
@@ -24,11 +25,13 @@ def section(run: Run) -> Section | None:
             " tuned network by the test."
         )
     return Section(
+        anchor="tuning",
         title="Tuning",
         look_for="a line that has become flat (more trials gain little) and best trials that agree"
         " on their settings.",
         finding=finding,
         blocks=[_study(study) for study in run.studies],
+        numbers=[_numbers(study) for study in run.studies],
     )
 
 
@@ -50,24 +53,62 @@ def _study(study: dict) -> Titled:
     return Titled(f"{study['study']}: {n} trials ({counts})", blocks)
 
 
+def _scored(study: dict) -> list[dict]:
+    """Trials with a value: complete ones, and pruned ones with that of the folds they finished."""
+    trials = [trial for trial in study["trials"] if trial["value"] is not None]
+    return sorted(trials, key=lambda trial: trial["number"])
+
+
+def lowest_shown(values: np.ndarray) -> float:
+    """Where the scale of the history begins: a tenth of the complete trials may lie below it."""
+    low, high = np.quantile(values, 0.1), values.max()
+    return float(low - 0.1 * (high - low) - 1e-4)
+
+
 def _history(study: dict, trials: list[dict]) -> Figure:
     canvas, axes = drawing.canvas(height=220)
     number = np.array([trial["number"] for trial in trials])
     value = np.array([trial["value"] for trial in trials])
-    pruned = [t for t in study["trials"] if t["state"] == "PRUNED" and t["value"] is not None]
-    best = np.maximum.accumulate(value)
-    axes.plot(
-        [t["number"] for t in pruned], [t["value"] for t in pruned], "x", ms=5, color=drawing.FAINT
-    )
-    axes.plot(number, value, "o", ms=5, color=drawing.colour(0))
+    best, bottom = np.maximum.accumulate(value), lowest_shown(value)
+    scored = _scored(study)
+    top = max(trial["value"] for trial in scored)
+    axes.set_ylim(bottom, top + 0.1 * (top - bottom))
+    below = 0
+    for trial in scored:
+        pruned = trial["state"] != "COMPLETE"
+        colour = drawing.FAINT if pruned else drawing.colour(0)
+        if trial["value"] < bottom:  # on the edge
+            below += 1
+            axes.plot(trial["number"], bottom, "v", ms=6, color=colour, clip_on=False)
+        else:
+            axes.plot(trial["number"], trial["value"], "x" if pruned else "o", ms=5, color=colour)
     axes.step(number, best, where="post", color=drawing.INK, lw=1.2)
-    low, high = np.quantile(value, 0.1), value.max()
-    axes.set_ylim(low - 0.1 * (high - low) - 1e-4, high + 0.1 * (high - low) + 1e-4)
     axes.set_xlabel("trial")
     axes.xaxis.get_major_locator().set_params(integer=True)
     gain = f"mean fold AUC {best[0]:.5f} in the first trial, {best[-1]:.5f} in the best"
-    svg = drawing.svg(canvas, f"Optuna history of {study['study']}: {gain}")
-    return Figure(svg, f"{gain}; × pruned, line: best so far", "History")
+    caption = f"{gain}; × pruned, line: best so far"
+    if below:
+        caption += f"; ▼ {below} of {len(scored)} trials lie below the scale"
+    texts = [
+        f"trial {t['number']}: {auc(t['value'])}, {t['state'].lower()}{_origin(t)}" for t in scored
+    ]
+    strips = Strips([axes], [trial["number"] for trial in scored], texts)
+    svg = drawing.svg(canvas, f"Optuna history of {study['study']}: {gain}", strips)
+    return Figure(svg, caption, "History")
+
+
+def _numbers(study: dict) -> Numbers:
+    """Every trial, with what it searched."""
+    keys = list(dict.fromkeys(key for trial in study["trials"] for key in trial["params"]))
+    rows = [
+        [
+            *(trial.get(name) for name in ("number", "state", "value", "seconds")),
+            *(trial["params"].get(key) for key in keys),
+        ]
+        for trial in study["trials"]
+    ]
+    columns = ["trial", "state", "mean fold AUC", "seconds", *keys]
+    return Numbers(slug("tuning", study["study"]), columns, rows)
 
 
 def _importances(study: dict) -> list[Figure]:
@@ -81,19 +122,21 @@ def _importances(study: dict) -> list[Figure]:
 
 
 def _best(trials: list[dict]) -> Table:
+    """A column for each of the best trials: they are few, and the settings may be many."""
     best = sorted(trials, key=lambda trial: (-trial["value"], trial["number"]))[:N_BEST]
     keys = list(dict.fromkeys(key for trial in best for key in trial["params"]))
     rows = [
-        [
-            f"{trial['number']}{_origin(trial)}",
-            auc(trial["value"]),
-            _sd(trial.get("fold_aucs")),
-            duration(trial["seconds"]) if trial.get("seconds") is not None else "-",
-            *(compact(trial["params"].get(key, "-")) for key in keys),
-        ]
-        for trial in best
+        ["mean fold AUC", *(auc(trial["value"]) for trial in best)],
+        ["sd", *(_sd(trial.get("fold_aucs")) for trial in best)],
+        ["time", *(_time(trial.get("seconds")) for trial in best)],
     ]
-    return Table(["trial", "mean fold AUC", "sd", "time", *keys], rows, bold=0)
+    rows += [[key, *(compact(trial["params"].get(key, "-")) for trial in best)] for key in keys]
+    columns = ["trial", *(f"{trial['number']}{_origin(trial)}" for trial in best)]
+    return Table(columns, rows, bold=0, sortable=False)
+
+
+def _time(seconds: float | None) -> str:
+    return "-" if seconds is None else duration(seconds)
 
 
 def _origin(trial: dict) -> str:

@@ -15,6 +15,7 @@ def section(run: Run) -> Section | None:
     if not measured:
         return None
     return Section(
+        anchor="within-slates",
         title="Within slates",
         look_for="a pooled AUC that slates raise while the order inside them stays: then the rows"
         " of different slates are compared better. AUC within users weighs users by their rows"
@@ -49,7 +50,7 @@ def _table(run: Run, key: str, figures: dict[str, dict]) -> Table:
     rows = [row for row in alone + compared if row["name"] in figures]
     lines = [_line(row, key, figures[row["name"]]) for row in rows]
     names = [row["name"] for row in rows]
-    submitted = run.scores["submitted"]
+    submitted = scores.shown_submitted(run.scores)
     return Table(COLUMNS, lines, names.index(submitted) if submitted in names else -1)
 
 

@@ -12,7 +12,7 @@ ROW |= {"slates": False, "cv_last": None}
 def table() -> dict:
     rows = [
         ROW | {"name": "qin", "cv": 0.88},
-        ROW | {"name": "best_single", "cv": 0.88},
+        ROW | {"name": "best_single", "cv": 0.87},
         ROW | {"name": "hill_climbing", "cv": 0.885, "valid_gain": [0.01, 0.002, 0.018]},
     ]
     return {
@@ -34,7 +34,7 @@ def test_a_star_marks_what_is_submitted_and_the_last_lines_say_how_to_read_it(ta
 
 
 def test_the_cv_gain_is_against_the_best_single_network(table):
-    assert scores.cv_gain(table) == pytest.approx(0.005)
+    assert scores.cv_gain(table) == pytest.approx(0.015)
     assert scores.cv_gain(table | {"submitted": "best_single"}) is None
 
 
@@ -99,3 +99,20 @@ def test_cv_on_last_events_has_a_column_where_it_is_known(table):
     head, first, *_ = lines = scores.as_text(last).splitlines()
     assert head.index("CV last") + len("CV last") == first.index("0.85120") + len("0.85120")
     assert max(map(len, lines)) <= 80
+
+
+def test_of_one_network_the_blends_that_only_repeat_it_are_left_out(table):
+    rows = [
+        ROW | {"name": "qin", "cv": 0.88},
+        ROW | {"name": "qin, one fit", "cv": None, "valid": 0.85},
+        *(ROW | {"name": name, "cv": 0.88 + 1e-9} for name in ("best_single", "logit_mean")),
+        ROW | {"name": "rank_mean", "cv": 0.88, "valid": 0.86},
+    ]
+    alone = table | {"rows": rows, "submitted": "best_single"}
+    assert [row["name"] for row in scores.shown_rows(alone)] == ["qin", "qin, one fit", "rank_mean"]
+    lines = scores.as_text(alone).splitlines()
+    assert lines[1].startswith("* qin ")
+    assert lines[-1] == "  Left out, since equal to qin: best_single, logit_mean."
+    two = alone | {"rows": [ROW | {"name": "din", "cv": 0.8}, *rows]}
+    assert scores.shown_rows(two) == two["rows"]
+    assert "Left out" not in scores.as_text(two)

@@ -4,14 +4,17 @@ import dataclasses
 
 import numpy as np
 import pytest
-from scipy.special import expit
+from scipy.special import expit, logit
 from sklearn import metrics
 
 from cv.auc import auc
 from cv.calibration import log_loss, reliability
+from pipeline.reporting import drawing, report
 from pipeline.reporting.sections import (
     blend,
     calibration,
+    cost,
+    glossary,
     groups,
     headline,
     learning_curves,
@@ -76,6 +79,30 @@ def test_the_tendency_of_probabilities_is_named(change, tendency, slope):
     bins = reliability(label, change(z))
     assert calibration.tendency(bins) == tendency
     assert bins.slope == pytest.approx(slope, rel=0.03)
+
+
+def test_a_curve_that_bends_around_the_diagonal_is_not_called_calibrated():
+    """Its slope is 1 and its mean is right: the expected calibration error sees it."""
+    p = np.tile([0.1, 0.3, 0.5, 0.7, 0.9], 4000)
+    rng = np.random.default_rng(0)
+    straight = rng.random(len(p)) < p
+    bent = rng.random(len(p)) < p + np.tile([0.03, -0.06, 0.0, 0.06, -0.03], 4000)
+    assert calibration.verdict(reliability(straight, logit(p))) == "calibrated"
+    bins = reliability(bent, logit(p))
+    assert bins.slope == pytest.approx(1, abs=0.1)
+    assert abs(bins.bias) < calibration.TOLERANCE
+    assert calibration.verdict(bins).startswith("bent, at worst 0.0")
+    few = rng.random(100) < p[:100]
+    chance = calibration.verdict(reliability(few, logit(p[:100])))
+    assert chance == "calibrated, as far as 100 rows can tell"
+
+
+def test_chance_alone_gives_this_calibration_error():
+    rng = np.random.default_rng(0)
+    z = rng.normal(0, 1.5, 3000)
+    bins = [reliability(rng.random(len(z)) < expit(z), z) for _ in range(40)]
+    expected = np.mean([calibration.chance_ece(one) for one in bins])
+    assert np.mean([one.ece for one in bins]) == pytest.approx(expected, rel=0.1)
 
 
 def test_a_histogram_loses_no_row():
@@ -155,6 +182,60 @@ def test_points_are_submissions_with_both_scores():
 
 def test_trials_that_were_pruned_or_failed_are_not_completed():
     assert [trial["number"] for trial in tuning.completed(STUDY)] == [0, 2]
+
+
+def test_trials_below_the_scale_are_marked_at_its_edge_and_counted():
+    trial = STUDY["trials"][0]
+    values = [0.86, 0.865, 0.87, *[0.5] * 7]
+    trials = [
+        trial | {"number": i, "value": value, "state": "COMPLETE" if i < 3 else "PRUNED"}
+        for i, value in enumerate(values)
+    ]
+    run = run_of(studies=[STUDY | {"trials": trials}])
+    with drawing.style():
+        history = tuning.section(run).blocks[0].blocks[0].blocks[0]
+    assert history.caption.endswith("▼ 7 of 10 trials lie below the scale")
+    assert history.content.content.count("<use ") == len(values)
+    visible = tuning.section(run_of(studies=[STUDY | {"trials": trials[:3]}]))
+    assert "below" not in visible.blocks[0].blocks[0].blocks[0].caption
+
+
+def test_the_best_trials_stand_in_columns():
+    table = tuning.section(run_of(studies=[STUDY])).blocks[0].blocks[1]
+    assert table.columns == ["trial", "2", "0"]
+    assert table.rows[0] == ["mean fold AUC", "0.87000", "0.86000"]
+    assert ["qnn.layers", "3", "-"] in [list(row) for row in table.rows]
+
+
+def test_wall_time_counts_what_ran_side_by_side_once():
+    def made(at: str, seconds: float) -> dict:
+        return {"made": f"2026-01-01T00:{at}+00:00", "seconds": seconds}
+
+    both = [made("00:10", 10), made("00:12", 8), made("01:00", 5)]
+    assert cost.wall_seconds(both) == pytest.approx(12 + 5)
+    assert cost.wall_seconds([*both, {"seconds": 1}]) is None
+    stages = {"50_train": [fit_record() | record for record in both]}
+    section = cost.section(run_of(stages=stages))
+    assert section.finding.startswith("23.0 s of work in 17.0 s on the clock")
+    assert section.blocks[0].rows[0][:3] == ["50_train", "23.0 s", "17.0 s"]
+
+
+def test_the_glossary_explains_every_column_but_names_of_networks():
+    full = run_of(
+        studies=[STUDY], probes=[PROBE], masks=[MASK], leaderboard=leaderboard_rows((0.8, 0.9)) * 2
+    )
+    sections = report.sections(full)
+    tables = [table for part in sections for table in glossary.tables_in(part.blocks)]
+    columns = {column for table in tables for column in table.columns}
+    assert columns - glossary.GLOSSARY.keys() <= {"", "qin", "din", "version", "2", "0"}
+    (terms,) = sections[-1].blocks
+    shown = [term for term, _ in terms.terms]
+    assert set(shown) == columns & glossary.GLOSSARY.keys()
+    assert list(glossary.GLOSSARY) == sorted(glossary.GLOSSARY, key=order)
+
+
+def order(word: str) -> tuple[bool, str]:
+    return word[0].isdigit(), word.lower()
 
 
 def test_the_headline_says_what_was_looked_for_and_not_that_nothing_is_there():
