@@ -32,6 +32,7 @@ from pipeline.artifacts.store import ArtifactWriter
 from pipeline.config.settings import Settings
 from pipeline.runtime import cli
 from pipeline.runtime.build import build
+from pipeline.training.tracking import trackers
 from pipeline.tuning import dashboard, results, stale_trials, workers
 from pipeline.tuning.optuna_output import silence_optuna
 from pipeline.tuning.storage import database_errors, open_existing_storage
@@ -43,6 +44,7 @@ def work(s: Settings, force: bool, n_workers: int = 0) -> None:
         raise InputError("tune.trials = 0: set the number of trials, such as tune.trials=50")
     if n_workers < 0:
         raise InputError(f"--workers {n_workers} must be at least 0 (as many as fit)")
+    trackers.require(s)
     for model in s.tune.models:
         search = Search.of(s, model)
         build(search.spec, force, functools.partial(write, search, n_workers), shared=True)

@@ -27,10 +27,13 @@ from pipeline.config.settings import Settings
 from pipeline.runtime import cli
 from pipeline.runtime.build import is_up_to_date
 from pipeline.training import fits, health, torchrun
+from pipeline.training.tracking import fit_runs
 
 
 def work(s: Settings, force: bool) -> None:
     torchrun.init_distributed(s)
+    if distributed.rank() == 0:
+        fit_runs.open_tracker(s)
     missing = [
         key
         for key, fit in graph.fits(s).items()

@@ -39,6 +39,7 @@ from pipeline.runtime import cli, processes
 from pipeline.runtime.build import is_up_to_date
 from pipeline.runtime.live import events
 from pipeline.runtime.prefixes import one_of
+from pipeline.training.tracking import trackers
 
 LAST = graph.STAGES[-1]
 DONE = "up to date"
@@ -96,6 +97,7 @@ def work(arguments) -> None:
             print(f"50_train needs a finished study: {graph.tune_command(s)}")
         return
     todo = [stage for stage in chosen if stage in again or not is_done(s, stage)]
+    trackers.require(s)  # before the stages that come before the fits
     if not todo:
         print("everything is up to date: nothing to run")
     refuse_missing_device(s, todo)

@@ -21,6 +21,7 @@ USED_BY_NAME = {
     "pytest-cov": ("pyproject.toml", "[tool.coverage.run]"),
     "pytest-timeout": ("pyproject.toml", "\ntimeout ="),
     "pytest-xdist": ("run_tests.sh", "-n auto"),
+    "tensorboard": ("pipeline/training/tracking/tensorboard.py", "torch.utils.tensorboard"),
     "ruff": ("run_tests.sh", "-m ruff"),
 }
 CUDA = re.compile(r"nvidia-|cuda-|triton$")  # torch's CUDA build needs them, its CPU build does not

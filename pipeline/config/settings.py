@@ -104,6 +104,11 @@ class TrainSettings:
         "given trains every network with the settings of this list; tuned takes the best settings"
         " that 40_tune has found for the networks of tune.models.",
     ] = "given"
+    log: Annotated[
+        Literal["off", "tensorboard", "mlflow"],
+        "Tool that keeps and draws the curves of fits and trials while they run; its package is"
+        " optional.",
+    ] = "off"
     save_every: Annotated[
         float,
         "[0, inf] seconds",

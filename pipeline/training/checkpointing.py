@@ -25,14 +25,20 @@ class FitCheckpointer:
     out         the writer of the fit's artifact, which knows the checkpoint's path
     fit_name    begins every line that is printed
     save_every  seconds between two checkpoints
+    resumed     called with the records of the epochs before, where the fit resumes
     """
 
     def __init__(
-        self, out: ArtifactWriter, fit_name: str, save_every: float, device: torch.device
+        self,
+        out: ArtifactWriter,
+        fit_name: str,
+        save_every: float,
+        device: torch.device,
+        resumed: Callable[[list[dict]], None] = lambda epochs: None,
     ) -> None:
         self.path = out.state
         self.fit_name, self.save_every = fit_name, save_every
-        self.last_saved = time.monotonic()
+        self.resumed, self.last_saved = resumed, time.monotonic()
         on_gpu, cpu = device.type == "cuda", torch.backends.cpu.get_cpu_capability()
         self.made_by = {
             "code": provenance.code(),
@@ -53,10 +59,11 @@ class FitCheckpointer:
         if others:
             return self._start_over(f"was written with other {', '.join(others)}")
         try:
-            epoch = len(checkpoint["state"]["report"]["epochs"])
+            epochs = list(checkpoint["state"]["report"]["epochs"])
         except (KeyError, TypeError):
             return self._start_over("is damaged")
-        print(f"{self.fit_name} resumes after epoch {epoch}", flush=True)
+        print(f"{self.fit_name} resumes after epoch {len(epochs)}", flush=True)
+        self.resumed(epochs)
         return checkpoint["state"]
 
     def save(self, state: Callable[[], dict]) -> None:

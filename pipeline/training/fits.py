@@ -31,6 +31,8 @@ from pipeline.training.checkpointing import FitCheckpointer
 from pipeline.training.context import FitKey, TrainedFit, TrainingContext
 from pipeline.training.executors import dispatch
 from pipeline.training.fit_line import FitLine, starting
+from pipeline.training.tracking import fit_runs
+from pipeline.training.tracking.base import UNTRACKED, TrackedRun
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def _run_distributed(fits: list[Fit]) -> None:
         with _enough_memory(fit), _live_line(fit) as line:
             context = TrainingContext.open(fit.settings, fit.store, fit.folds)
             if distributed.rank() == 0:
-                build(fit.spec, True, functools.partial(make_fit, context, fit.key, line=line))
+                build(fit.spec, True, functools.partial(_fill, fit, context, line))
             else:
                 make_fit(context, fit.key, None, line)
 
@@ -117,7 +119,7 @@ def _run_fit(fit: Fit, force: bool, parent: int | None) -> None:
     def fill(out: ArtifactWriter) -> dict:
         if force:
             out.state.unlink(missing_ok=True)
-        return make_fit(context, fit.key, out, line)
+        return _fill(fit, context, line, out)
 
     with _enough_memory(fit), _live_line(fit) as line:
         context = TrainingContext.open(fit.settings, fit.store, fit.folds)
@@ -134,6 +136,11 @@ def _live_line(fit: Fit) -> Iterator[FitLine]:
     line.end()
 
 
+def _fill(fit: Fit, context: TrainingContext, line: FitLine, out: ArtifactWriter) -> dict:
+    with fit_runs.start_run(fit.settings, fit.key, fit.spec) as run:
+        return make_fit(context, fit.key, out, line, run)
+
+
 def _enough_memory(fit: Fit) -> AbstractContextManager:
     """Within it, running out of memory is an error that names the settings to change."""
     model = fit.key[0]
@@ -142,7 +149,11 @@ def _enough_memory(fit: Fit) -> AbstractContextManager:
 
 
 def make_fit(
-    context: TrainingContext, key: FitKey, out: ArtifactWriter | None, line: FitLine
+    context: TrainingContext,
+    key: FitKey,
+    out: ArtifactWriter | None,
+    line: FitLine,
+    run: TrackedRun = UNTRACKED,
 ) -> dict:
     """Train one network, write its artifact's files, return the facts of the stage's line.
 
@@ -155,11 +166,13 @@ def make_fit(
     checkpointer = None  # of several processes, each has its own dropout state: none is saved
     if distributed.size() == 1:
         save_every = context.settings.train.save_every
-        checkpointer = FitCheckpointer(out, line_start(key), save_every, context.device)
+        resumed = functools.partial(fit_runs.log_epochs, run)
+        checkpointer = FitCheckpointer(out, line_start(key), save_every, context.device, resumed)
 
     def each_epoch(epoch: int, record: dict) -> None:
         _print_epoch(key, epoch, record)
         line.end_epoch(epoch, record)
+        run.log(epoch, fit_runs.epoch_values(record))
 
     try:
         trained = context.train(
@@ -192,6 +205,7 @@ def make_fit(
         "precision": precisions[model],  # that auto chose
         "content": context.settings.prepare.content,
     }
+    run.finish(fit_runs.final_scores(out.report))
     for warning in health.unstable(model, report.epochs, network_cfg):
         print(f"{line_start(key)}: {warning}")
     best = report.epochs[report.best_epoch - 1]

@@ -32,7 +32,8 @@ METRIC = "mean AUC"  # of a trial's folds
 
 def command(settings: Settings) -> str:
     """What to type to see the studies."""
-    where = [o for o in settings.overrides if o.partition("=")[0] in ("artifacts", "tune.storage")]
+    typed = {override.partition("=")[0]: override for override in settings.overrides}
+    where = [typed[key] for key in ("artifacts", "tune.storage") if key in typed]
     return f"{STAGE} {shlex.join([settings.profile_argument, *where])} --dashboard"
 
 

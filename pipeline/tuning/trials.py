@@ -7,6 +7,7 @@ the fit; no pruner sees it. AUCs are of the held-out rows, at the epoch that the
 """
 
 import statistics
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,12 @@ from pipeline.runtime.out_of_memory import enough_memory
 from pipeline.training.context import FitKey, TrainingContext
 from pipeline.training.executors import dispatch
 from pipeline.training.fit_line import FitLine
+from pipeline.training.tracking import fit_runs
+from pipeline.training.tracking.base import TrackedRun
 from pipeline.tuning.pruning import reported_value
 from pipeline.tuning.stale_trials import WORKER, requeue, this_worker
 from pipeline.tuning.studies import FINISHED, Search, count
+from pipeline.tuning.tracked_trials import TrialRuns
 
 CLEAR_REFS = Path("/proc/self/clear_refs")  # writing "5" to it resets the peak of resident memory
 
@@ -97,18 +101,22 @@ def mean_auc(search: Search, context: TrainingContext, trial: Trial, seed: int) 
     results, what = FoldResults(context.device), f"40_tune {search.model}, {values},"
     name = f"trial {trial.number}"
     remedy = f"narrow the space in models/{paths.SPACES}/{search.model}.toml"
+    runs = TrialRuns.of(search, trial.number)
     try:
-        with enough_memory(context.device, what, remedy):
-            fits = _fit_folds(search, network, name) if search.parallel_folds else None
+        with enough_memory(context.device, what, remedy), runs.trial(settings, values) as run:
+            fits = _fit_folds(search, network, trial.number) if search.parallel_folds else None
             for step, fold in enumerate(folds):
                 if fits:
                     results.add(fits[step])
                 else:
-                    line = FitLine(name, network.fit, (step, len(folds)))
-                    results.add(fit_fold(context, _key(search, fold), line))
+                    line, key = FitLine(name, network.fit, (step, len(folds))), _key(search, fold)
+                    results.add(fit_fold(context, key, line, runs.fit(context.settings, key)))
+                run.log(step, {"auc/held": results.aucs[-1]})
                 trial.report(reported_value(results.aucs, settings.tune.pruner), step)
                 if fold != folds[-1] and trial.should_prune():
+                    run.finish({"auc/mean": statistics.fmean(results.aucs), "pruned": 1})
                     raise optuna.TrialPruned
+            run.finish({"auc/mean": statistics.fmean(results.aucs), "pruned": 0})
     except FloatingPointError as error:  # pruned, not failed: the sampler learns how bad they are
         trial.set_user_attr("diverged", str(error))
         raise optuna.TrialPruned from None
@@ -119,8 +127,20 @@ def mean_auc(search: Search, context: TrainingContext, trial: Trial, seed: int) 
     return statistics.fmean(results.aucs)
 
 
-def fit_fold(context: TrainingContext, key: FitKey, line: FitLine) -> FoldResult:
-    trained = context.train(key, progress=line.batches, each_epoch=line.end_epoch)
+def fit_fold(
+    context: TrainingContext,
+    key: FitKey,
+    line: FitLine,
+    tracked: AbstractContextManager[TrackedRun],
+) -> FoldResult:
+    with tracked as run:
+
+        def each_epoch(epoch: int, record: dict) -> None:
+            line.end_epoch(epoch, record)
+            run.log(epoch, fit_runs.epoch_values(record))
+
+        trained = context.train(key, progress=line.batches, each_epoch=each_epoch)
+        run.finish({"auc/held": trained.auc})
     epochs = trained.report.epochs
     seconds = sum(epoch["seconds"] for epoch in epochs)
     return FoldResult(trained.auc, len(epochs), seconds, trained.n_rows, provenance.peak_mib())
@@ -130,7 +150,7 @@ def _key(search: Search, fold: int) -> FitKey:
     return search.model, search.settings.train.seeds[0], fold
 
 
-def _fit_folds(search: Search, network: NetworkSettings, trial: str) -> list[FoldResult]:
+def _fit_folds(search: Search, network: NetworkSettings, number: int) -> list[FoldResult]:
     """`fit_fold` of every fold, each in a process of its own."""
     settings = search.settings
     train_cfg = replace(settings.train, settings="given")
@@ -138,9 +158,11 @@ def _fit_folds(search: Search, network: NetworkSettings, trial: str) -> list[Fol
     specs = graph.store(settings), graph.folds(settings)
     store, folds = (require(spec).resolve() for spec in specs)
     keys = [_key(search, fold) for fold in search.folds]
-    names = [f"{trial} fold {key[2]}" for key in keys]
+    runs = TrialRuns.of(search, number)
+    names = [f"trial {number} fold {key[2]}" for key in keys]
     tasks = {
-        name: (settings, store, folds, key, name) for name, key in zip(names, keys, strict=True)
+        name: (settings, store, folds, key, name, runs)
+        for name, key in zip(names, keys, strict=True)
     }
     slots = devices.device_slots(train_cfg, len(tasks))
     results = dict(
@@ -150,12 +172,13 @@ def _fit_folds(search: Search, network: NetworkSettings, trial: str) -> list[Fol
 
 
 def _fit_fold_in_process(
-    settings: Settings, store: Path, folds: Path, key: FitKey, name: str
+    settings: Settings, store: Path, folds: Path, key: FitKey, name: str, runs: TrialRuns
 ) -> FoldResult:
     torch.set_num_threads(settings.train.threads)
     line = FitLine(name, settings.networks[key[0]].fit)
     context = TrainingContext.open(settings, store, folds)
-    result = fit_fold(context.of_users(settings.tune.users, settings.tune.seed), key, line)
+    context = context.of_users(settings.tune.users, settings.tune.seed)
+    result = fit_fold(context, key, line, runs.fit(settings, key))
     line.end()
     return result
 

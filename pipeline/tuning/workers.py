@@ -21,7 +21,7 @@ from pipeline.runtime import cli, devices, processes
 from pipeline.runtime.live import events
 from pipeline.training.context import TrainingContext
 from pipeline.training.fit_line import starting
-from pipeline.tuning import dashboard
+from pipeline.tuning import dashboard, tracked_trials
 from pipeline.tuning.optuna_output import silence_optuna
 from pipeline.tuning.stale_trials import fail_stale_trials, runs_elsewhere
 from pipeline.tuning.storage import database_errors
@@ -43,6 +43,7 @@ def run(search: Search, n_workers: int) -> Study:
     settings = search.settings
     if settings.train.backend != "dask":
         devices.pick_device(settings.train.device)  # raises where there is none
+    tracked_trials.open_tracker(search)
     study = search.create()
     dashboard.describe(study, search)
     missing = settings.tune.trials - count(study, *FINISHED)

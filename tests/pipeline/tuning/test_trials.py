@@ -91,13 +91,13 @@ def test_a_trial_that_another_worker_fails_while_it_runs_is_given_up(own, monkey
     overrides = [*own, "tune.trials=2"]
     fit_fold, failed = trials.fit_fold, []
 
-    def fit_after_it_was_failed(context, key, line):
+    def fit_after_it_was_failed(*given):
         if not failed:
             study = study_of(overrides)
             (trial,) = study.get_trials(states=[TrialState.RUNNING])
             failed.append(trial.number)
             assert stale_trials.release(study, trial)
-        return fit_fold(context, key, line)
+        return fit_fold(*given)
 
     monkeypatch.setattr(trials, "fit_fold", fit_after_it_was_failed)
     import_module("pipeline.40_tune").work(load("sample", overrides), False, 1)
