@@ -31,11 +31,17 @@ from pipeline.runtime import cli
 from pipeline.runtime.build import builds
 
 
-@builds(graph.folds)
-def work(s: Settings, out: ArtifactWriter) -> dict:
+def work(s: Settings, force: bool) -> None:
     store = open_store(require(graph.store(s)))
-    train = store.train
-    needs.check_distinct(store.test, any(n.user_id for n in s.networks.values()))
+    with_users = any(network.user_id for network in s.networks.values())
+    needs.check_ids(store, with_users)  # also where the folds are up to date
+    needs.check_distinct(store.test, with_users)
+    write(s, force)
+
+
+@builds(graph.folds)
+def write(s: Settings, out: ArtifactWriter) -> dict:
+    train = open_store(require(graph.store(s))).train
     if s.official:
         fold = np.full(len(train.user), graph.OFFICIAL, np.int8)
     else:

@@ -1,10 +1,36 @@
-"""What 60_blend and 70_submit need of the rows: 20_folds checks it, before anything is trained."""
+"""What later stages need of the rows: 20_folds checks it, before anything is trained."""
 
 import numpy as np
 
 from cv.blenders.stopping import stopping_rows
 from features.errors import InputError
-from features.store.store import Split
+from features.store.schema import SPLITS
+from features.store.store import Split, Store
+
+MOST_IDS = 10_000_000  # rows of a table of embeddings that ids with gaps may need
+MOST_GAPS = 10  # ids up to the largest, for each id that occurs
+
+
+def check_ids(store: Store, with_users: bool) -> None:
+    """Raise InputError if a table with a row for every id would be huge and nearly empty.
+
+    with_users: whether a network reads user ids. Every network reads tags.
+    """
+    tables = {"item_tags": [store.items.tags]}
+    if with_users:
+        tables["user_id"] = [getattr(store, name).user for name in SPLITS]
+    for column, arrays in tables.items():
+        n_rows = 1 + max(int(array.max()) for array in arrays)
+        if n_rows <= MOST_IDS:
+            continue
+        n_ids = len(np.unique(np.concatenate([np.unique(array) for array in arrays])))
+        if n_rows > MOST_GAPS * n_ids:
+            off = ", or let no network read users: network.user_id=false" * (column == "user_id")
+            raise InputError(
+                f"{column}: {n_ids} different ids, up to {n_rows - 1}. Networks have a row of"
+                f" numbers for every id up to the largest, {n_rows} rows here: number them without"
+                f" gaps, as docs/data.md shows under Ids{off}"
+            )
 
 
 def check_stackers(user: np.ndarray, label: np.ndarray, fold: np.ndarray) -> None:

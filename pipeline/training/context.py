@@ -35,6 +35,7 @@ from pipeline.training.checkpointing import FitCheckpointer
 from pipeline.training.item_tables import item_table
 from pipeline.training.row_placement import place_rows, splits_of
 
+DRAWS_AT_ONCE = 1 << 22  # random numbers, 32 MiB
 FitKey = tuple[str, int, int]  # model, seed, fold
 
 
@@ -129,9 +130,8 @@ class TrainingContext:
         """
         if share == 1:
             return self
-        user = np.asarray(self.store.train.user)
-        is_drawn = np.random.default_rng(seed).random(int(user.max()) + 1) < share
-        index = torch.from_numpy(is_drawn[user].nonzero()[0]).to(self.fold.device)
+        drawn = of_drawn_users(np.asarray(self.store.train.user), share, seed)
+        index = torch.from_numpy(drawn.nonzero()[0]).to(self.fold.device)
         few = replace(
             self,
             rows=self.rows | {"train": self.rows["train"].take(index)},
@@ -221,6 +221,21 @@ class TrainingContext:
         """All rows of train or valid and their labels, in memory."""
         rows = self.rows[name]
         return rows.load(), rows.labels(self.label[name])
+
+
+def of_drawn_users(user: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Bool (N,) of the rows of a random `share` of the users (N,); of user u, the draw is the u-th.
+
+    Draws are made some at a time, since ids may be large.
+    """
+    users, of_row = np.unique(user, return_inverse=True)
+    rng, drawn, first = np.random.default_rng(seed), np.zeros(len(users), bool), 0
+    while first <= users[-1]:
+        numbers = rng.random(min(DRAWS_AT_ONCE, int(users[-1]) + 1 - first))
+        inside = slice(*np.searchsorted(users, (first, first + len(numbers))))
+        drawn[inside] = numbers[users[inside] - first] < share
+        first += len(numbers)
+    return drawn[of_row]
 
 
 def finite(logits: Tensor, name: str) -> Tensor:
