@@ -25,6 +25,7 @@ from collections.abc import Iterable
 
 BEST_SINGLE = "best_single"
 SHOWN = ("cv", "sd", "cv_last", "valid", "hidden")  # figures of a row, in five digits
+TERMINAL = 80  # columns, into which the table fits
 NEEDS_SLATES = "It compares the rows of a slate (equal user and history): score whole slates."
 CV_BIAS = "CV is slightly optimistic: each fold also chose the epoch of its own fits."
 VALID_BIAS = (
@@ -134,16 +135,17 @@ def as_text(scores: dict) -> str:
     width = max(16, *(len(row["name"]) for row in scores["rows"]))
     titles = {"cv_last": "CV last"} if has_cv_last(scores) else {}
     titles |= {"valid": "valid", "hidden": "hidden", "bayes": "Bayes"}
-    heads = "".join(f"{title:>10}" for title in titles.values())
-    lines = [f"  {'':<{width}}{'CV ± sd':>19}{heads}"]
+    cell = 10 if len(titles) * 10 + width + 21 < TERMINAL else 8
+    heads = "".join(f"{title:>{cell}}" for title in titles.values())
+    lines = [f"  {'':<{width}}{'CV ± sd':>{cell + 9}}{heads}"]
     alone, compared = by_use_of_slates(scores)
-    lines += [_line(row, scores, titles, width) for row in alone]
+    lines += [_line(row, scores, titles, width, cell) for row in alone]
     lines += ["  compared within slates"] * bool(compared)
-    lines += [_line(row, scores, titles, width) for row in compared]
+    lines += [_line(row, scores, titles, width, cell) for row in compared]
     if scores["bayes_slates"] is not None:
         rows_alone, in_slates = scores["bayes"], scores["bayes_slates"]
         lines.append(f"  Bayes AUC: {rows_alone:.5f} by rows alone, {in_slates:.5f} with slates")
-    lines += _gains(scores, width)
+    lines += _gains(scores)
     lines.append(f"* is submitted, chosen by {scores['chosen_by']}.")
     if submitted_row(scores)["slates"]:
         lines += [f"  {NEEDS_SLATES}", f"  without slates: {without_slates(scores)}"]
@@ -174,18 +176,19 @@ def bayes_of(row: dict, scores: dict) -> float | None:
     return scores["bayes"] if in_slates is None else in_slates  # equal where rows are independent
 
 
-def _line(row: dict, scores: dict, columns: Iterable[str], width: int) -> str:
+def _line(row: dict, scores: dict, columns: Iterable[str], width: int, cell: int) -> str:
     cv = "-" if row["cv"] is None else f"{row['cv']:.5f} ± {row['sd']:.5f}"
     row = row | {"bayes": bayes_of(row, scores)}
-    cells = "".join(_cell(row[column]) for column in columns)
-    return f"{_star(row, scores)} {row['name']:<{width}}{cv:>19}{cells}"
+    cells = "".join(_cell(row[column], cell) for column in columns)
+    return f"{_star(row, scores)} {row['name']:<{width}}{cv:>{cell + 9}}{cells}"
 
 
-def _gains(scores: dict, width: int) -> list[str]:
+def _gains(scores: dict) -> list[str]:
     """Gains of the blends over the best single network; no lines where there are no blends."""
     rows = [row for row in shown_rows(scores) if row["valid_gain"] or row["hidden_gain"]]
     if not rows:
         return []
+    width = max(16, *(len(row["name"]) for row in rows))
     heads = "".join(f"{name + ', 95 % interval':>30}" for name in ("valid", "hidden"))
     lines = [f"  {'over best_single':<{width}}{heads}"]
     for row in rows:
@@ -204,5 +207,5 @@ def _interval(gain: list[float] | None) -> str:
     return f"{'{:+.5f} [{:+.5f}, {:+.5f}]'.format(*gain):>30}"
 
 
-def _cell(value: float | None) -> str:
-    return f"{'-':>10}" if value is None else f"{value:>10.5f}"
+def _cell(value: float | None, width: int) -> str:
+    return f"{'-':>{width}}" if value is None else f"{value:>{width}.5f}"

@@ -52,8 +52,7 @@ else
     "$python" -m pip --version >/dev/null 2>&1 || make_venv
     if [ -n "$(missing)" ]; then
         install=${install:--r requirements.txt}
-        echo "installing ${install##* } into .venv"
         # shellcheck disable=SC2086 # $install is several arguments
-        "$python" -m pip install --quiet --disable-pip-version-check $install
+        "$python" pipeline/runtime/install.py $install
     fi
 fi

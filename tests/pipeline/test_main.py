@@ -64,6 +64,30 @@ def test_a_range_that_ends_before_it_begins_is_refused(pipeline):
     assert "--from 50_train comes after --to 20_folds" in errors
 
 
+def test_a_beginning_names_a_stage(pipeline):
+    _, printed, _ = pipeline("--dry-run", "--from", "20", "--to", "30_f", "--force")
+    assert printed.splitlines()[-2:] == ["20_folds to build again", "30_features to build again"]
+    code, _, errors = pipeline("--from", "5")
+    assert code == 2
+    assert "several begin so: 50_train, 55_mask" in errors
+    code, _, errors = pipeline("--to", "train")
+    assert code == 2
+    assert "'train' is no stage" in errors
+
+
+def test_a_gpu_that_is_missing_is_refused_before_the_first_stage(pipeline, monkeypatch):
+    monkeypatch.setattr(subprocess, "Popen", None)
+    code, printed, errors = pipeline("train.device=cuda:9")
+    assert (code, printed) == (2, "")
+    assert "train.device = 'cuda:9', but torch sees" in errors
+    assert "take train.device=auto" in errors
+
+
+def test_a_gpu_that_no_stage_of_the_run_needs_is_not_looked_for(pipeline, monkeypatch):
+    monkeypatch.setattr(runner, "run", lambda *_: None)
+    assert pipeline("train.device=cuda:9", "--to", "20")[0] == 0
+
+
 def test_a_study_that_is_missing_is_named(pipeline):
     _, printed, _ = pipeline("train.settings=tuned", "tune.models=din", "--dry-run")
     assert "50_train needs a finished study: python -m pipeline.40_tune sample" in printed
@@ -86,6 +110,8 @@ def test_a_stage_that_fails_ends_the_run_with_its_exit_code(pipeline, monkeypatc
     assert started == ["pipeline.00_data", "pipeline.10_prepare"][: 1 if returned else 2]
     assert ("00_data was killed; if this machine ran out of memory" in errors) == (returned < 0)
     assert ("10_prepare done in" in printed) == (returned == 0)
+    assert "stage 1 of 10 00_data\n" in printed
+    assert ("stage 2 of 10 10_prepare\n" in printed) == (returned == 0)
 
 
 def test_the_exit_code_and_the_memory_of_a_child_are_found():

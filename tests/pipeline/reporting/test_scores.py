@@ -116,3 +116,12 @@ def test_of_one_network_the_blends_that_only_repeat_it_are_left_out(table):
     two = alone | {"rows": [ROW | {"name": "din", "cv": 0.8}, *rows]}
     assert scores.shown_rows(two) == two["rows"]
     assert "Left out" not in scores.as_text(two)
+
+
+def test_the_table_fits_a_terminal_whatever_the_networks_are_called(table):
+    rows = [row | {"cv_last": 0.8, "hidden": 0.8} for row in table["rows"]]
+    no_gains = {"valid_gain": None, "hidden_gain": None}
+    wide = [row | no_gains | {"name": "transformer_dcn, one fit"} for row in table["rows"]]
+    for known in (table | {"rows": rows}, table | {"rows": [*wide, *table["rows"]]}):
+        lines = scores.as_text(known).splitlines()
+        assert max(len(line) for line in lines if "   " in line) < scores.TERMINAL
