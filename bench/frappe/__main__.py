@@ -29,7 +29,7 @@ from bench.frappe.tables import ROWS, gains, table
 from features.errors import InputError
 from features.store.atomic import refuse_input
 from pipeline.artifacts.spec import record
-from pipeline.config.schema import near
+from pipeline.config.nearest import near
 from pipeline.runtime import cli, usage
 
 

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 
 from features.errors import InputError
+from pipeline.config.nearest import THERE_ARE, near
 from pipeline.config.networks import model_names
 from pipeline.config.redact import without_passwords
-from pipeline.config.schema import near
 from pipeline.config.settings import BLENDERS, Settings
 
 COLUMNS = (  # beside logits, in 60_blend
@@ -48,8 +48,9 @@ def _models(s: Settings) -> Iterator[str]:
                 f"models: {model!r} cannot name a network: letters, digits and _ only, and no name"
                 " of a blender or of a column"
             )
-        if model not in known:
-            yield f"models: no model {model!r}{near(model, known)}; there are {', '.join(known)}"
+    unknown = [f"{model!r}{near(model, known)}" for model in s.models if model not in known]
+    if unknown:
+        yield f"models: no model {', '.join(unknown)}{THERE_ARE}{', '.join(known)}"
 
 
 def _data(s: Settings) -> Iterator[str]:

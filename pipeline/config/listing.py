@@ -13,9 +13,10 @@ from features.errors import InputError
 from models.settings import NetworkSettings
 from pipeline.config import search_space
 from pipeline.config.load import load_with_sources
+from pipeline.config.nearest import near_key
 from pipeline.config.networks import ALL, DEFAULT, Source
 from pipeline.config.redact import without_secrets
-from pipeline.config.schema import Setting, near_key, settings_of
+from pipeline.config.schema import Setting, settings_of
 from pipeline.config.settings import DATA_SETTINGS, RunSettings, Settings
 from pipeline.config.tables import flat
 
@@ -124,7 +125,10 @@ def _unknown(prefix: str, settings: Settings, lines: list[Line]) -> str:
         return f"--settings {prefix}: not read with data.source={source}"
     known = [line.key for line in lines] + [f"{ALL}.{key}" for key in declared]
     sections = {key.rpartition(".")[0] for key in known} | {key.split(".")[0] for key in known}
-    hint = near_key(prefix, sorted({*known, *sections} - {""}))
+    offered = sorted({*known, *sections} - {""})
+    if not key:  # `network` stands for every network
+        offered = [one for one in offered if one.partition(".")[0] not in settings.networks]
+    hint = near_key(prefix, offered)
     section = prefix.rpartition(".")[0]
     if not hint and section in sections - {""}:
         start = f"{section}."

@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 from features.errors import InputError
 from models.settings import NetworkSettings
 from pipeline.config import paths
-from pipeline.config.schema import assemble, near, values_of
+from pipeline.config.nearest import near
+from pipeline.config.schema import assemble, values_of
 from pipeline.config.tables import Table, read_toml
 
 ALL = "network"  # the section whose settings hold for every network

@@ -17,7 +17,6 @@ by name.
 """
 
 import dataclasses
-import difflib
 import functools
 import math
 import re
@@ -26,6 +25,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from features.errors import InputError
+from pipeline.config.nearest import THERE_ARE, near, near_key, said_once
 from pipeline.config.redact import one_line
 
 T = TypeVar("T")
@@ -186,7 +186,7 @@ def values_of(
     for key, value in tree.items():
         name = f"{where}.{key}" if where else key
         if key not in fields:
-            hint = near_key(name, known) or f"; there are {', '.join(fields)}"
+            hint = near_key(name, known) or f"{THERE_ARE}{', '.join(fields)}"
             problems.append(f"unknown key {name!r}{hint}")
         elif key in settings:
             before = len(problems)
@@ -240,16 +240,8 @@ def checked(cls: type[T], tree: Mapping[str, Any], where: str) -> T:
     problems: list[str] = []
     built = build(cls, tree, where, problems)
     if built is None:
-        raise InputError("; ".join(problems))
+        raise InputError("; ".join(said_once(problems)))
     return built
-
-
-def near(key: str, known: Iterable[str], ask: str = "did you mean", cutoff: float = 0.6) -> str:
-    """What to add to a message about `key`: the nearest of `known`, or nothing."""
-    close = difflib.get_close_matches(key, list(known), n=1, cutoff=cutoff)
-    if not close:
-        return ""
-    return f", {ask} {close[0]!r}{'?' if ask == 'did you mean' else ''}"
 
 
 def full_keys(cls: type, where: str) -> list[str]:
@@ -257,15 +249,6 @@ def full_keys(cls: type, where: str) -> list[str]:
     settings = list(settings_of(cls))
     sections = dict.fromkeys(key.partition(".")[0] for key in settings)  # and keys of no section
     return [f"{where}.{key}" if where else key for key in dict.fromkeys((*sections, *settings))]
-
-
-def near_key(key: str, known: Iterable[str]) -> str:
-    """As `near`, by the last part of dotted keys: `qin.decay` is near `qin.fit.decay`."""
-    by_last: dict[str, list[str]] = {}
-    for full in known:
-        by_last.setdefault(full.rpartition(".")[2], []).append(full)
-    close = difflib.get_close_matches(key.rpartition(".")[2], by_last, n=1)
-    return near(key, by_last[close[0]], cutoff=0) if close else ""
 
 
 def _converted(value: Any, kind: type, in_list: bool) -> Any:

@@ -19,7 +19,8 @@ from typing import Any
 from features.errors import InputError
 from models.settings import NetworkSettings
 from pipeline.config import paths
-from pipeline.config.schema import build, checked, near
+from pipeline.config.nearest import near
+from pipeline.config.schema import build, checked
 from pipeline.config.tables import Table, flat, nested, read_toml
 
 

@@ -20,7 +20,8 @@ from models.network import Network
 from models.settings import NetworkSettings
 from pipeline.artifacts.json_files import read_json
 from pipeline.artifacts.spec import RECORD, refuse_old_record
-from pipeline.config.schema import build, near, settings_of
+from pipeline.config.nearest import near
+from pipeline.config.schema import build, settings_of
 from pipeline.config.tables import flat, nested
 from pipeline.graph import OFFICIAL
 

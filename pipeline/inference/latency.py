@@ -25,8 +25,9 @@ from models.layers.precision import has_bf16
 from models.network import Network
 from models.serving.request import Request
 from models.settings import NetworkSettings
+from pipeline.config.nearest import near
 from pipeline.config.paths import REPOSITORY
-from pipeline.config.schema import build, near
+from pipeline.config.schema import build
 from pipeline.inference import export, score_rows
 from pipeline.inference.arguments import PUBLISHED, ScoreArgs
 from pipeline.runtime.threads import one_thread

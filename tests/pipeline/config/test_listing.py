@@ -50,6 +50,7 @@ def test_a_prefix_is_a_key_or_a_section():
     ("prefix", "message"),
     [
         ("tran", "no setting of this run begins so, did you mean 'train'?"),
+        ("lr", "did you mean 'network.fit.learning_rate'?"),
         ("qin.fit.lerning_rate", "did you mean 'qin.fit.learning_rate'?"),
         ("network.fit.nope", "begins so; network.fit has batch_size, "),
         ("qin.fit.nope", "begins so; qin.fit has batch_size, "),
