@@ -21,11 +21,11 @@ def read(folder: Path, blend: dict, name: str) -> Any:
 
     folder  of 60_blend; blend  its blend.json
     """
-    figures = blend["blenders"][name]
+    figures, bases = blend["blenders"][name], BLENDERS_BY_NAME[name].bases
     if "choice" in figures:
         return WithinSlates(_base(folder, figures), ChoiceModel(**figures["choice"]))
-    if BLENDERS_BY_NAME[name].bases:
-        return tuple(read(folder, blend, base) for base in BLENDERS_BY_NAME[name].bases)
+    if bases and tuple(figures.get("weights", ())) == bases:  # their shares
+        return tuple(read(folder, blend, base) for base in bases)
     return _base(folder, figures)
 
 
