@@ -9,12 +9,14 @@ with it; the others end with the same bytes. `named` counts fits that
 pipeline.training.health says did not learn.
 
 reads   nothing: the worlds are generated
-writes  OUT/artifacts/, data, rows and folds of each world
+writes  OUT/artifacts/, data, rows and folds of each world; OUT/world<seed>.json, its fits: the same
+        command resumes after the last of them
 run     python -m bench.failed_fits [key=value ...] [--seeds 20]
         [--out artifacts/failed_fits]
 """
 
 import argparse
+import json
 import statistics
 import sys
 from collections.abc import Iterator
@@ -24,6 +26,7 @@ from pathlib import Path
 import torch
 
 from bench.output import describe_machine, machine_line, table_header, table_row
+from features.store.atomic import atomic_file
 from models.training import warm_up
 from pipeline import graph
 from pipeline.artifacts.spec import require
@@ -56,24 +59,35 @@ def run(arguments: argparse.Namespace) -> None:
     worlds: list[tuple[Fits, Fits]] = []
     for seed in range(arguments.seeds):
         own = [f"data.seed={seed}", f"train.seeds={seed}", f"artifacts={arguments.out}/artifacts"]
-        s = load("sample", [*SMALL, *arguments.overrides, *own])
-        for stage in STAGES:
-            import_module(f"pipeline.{stage}").work(s, False)
-        worlds.append(trained(s))
+        path = arguments.out / f"world{seed}.json"
+        if not path.exists():
+            fits = trained(load("sample", [*SMALL, *arguments.overrides, *own]))
+            with atomic_file(path) as scratch:
+                scratch.write_text(json.dumps(fits), encoding="utf-8")
+        worlds.append(read(path))
     print("\n".join(markdown(worlds)), flush=True)
 
 
-def trained(s: Settings) -> tuple[Fits, Fits]:
-    """All fits of `s` without a warm-up and with it."""
+def trained(s: Settings) -> list[tuple[FitKey, dict, dict | None]]:
+    """Every fit of `s` without a warm-up, and with it where that may change it."""
+    for stage in STAGES:
+        import_module(f"pipeline.{stage}").work(s, False)
     context = TrainingContext.open(s, require(graph.store(s)), require(graph.folds(s)))
-    without, with_it = {}, {}
+    fits = []
     for key in graph.fits(s):
-        without[key] = with_it[key] = one_fit(context, key, max_steps=0)
-        if waits(without[key]["report"]):
-            with_it[key] = one_fit(context, key, max_steps=warm_up.STEPS)
-        aucs = [f"{fit['report']['auc']:.5f}" for fit in (without[key], with_it[key])]
+        without, again = one_fit(context, key, max_steps=0), None
+        if waits(without["report"]):
+            again = one_fit(context, key, max_steps=warm_up.STEPS)
+        aucs = [f"{fit['report']['auc']:.5f}" for fit in (without, again or without)]
         print(f"{health.name(key)} AUC without a warm-up {aucs[0]}, with it {aucs[1]}", flush=True)
-    return without, with_it
+        fits.append((key, without, again))
+    return fits
+
+
+def read(path: Path) -> tuple[Fits, Fits]:
+    """A world's fits without a warm-up and with it; the same object where it changes nothing."""
+    fits = [(tuple(key), *pair) for key, *pair in json.loads(path.read_text(encoding="utf-8"))]
+    return {k: fit for k, fit, _ in fits}, {k: again or fit for k, fit, again in fits}
 
 
 def one_fit(context: TrainingContext, key: FitKey, max_steps: int) -> dict:

@@ -42,8 +42,7 @@ def work(s: Settings, force: bool) -> None:
     if missing:
         fits.run([(s, key) for key in missing], force)
     if distributed.rank() == 0:
-        for finding in health.of_run(s):
-            print(f"50_train warning: {finding.text}\n    {finding.remedy}", flush=True)
+        health.warn(s)
 
 
 def main(argv: list[str] | None = None) -> None:

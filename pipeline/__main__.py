@@ -39,6 +39,7 @@ from pipeline.runtime import cli, processes
 from pipeline.runtime.build import is_up_to_date
 from pipeline.runtime.live import events
 from pipeline.runtime.prefixes import one_of
+from pipeline.training import health
 from pipeline.training.tracking import trackers
 
 LAST = graph.STAGES[-1]
@@ -205,6 +206,8 @@ def run(s: Settings, stage: str, force: bool, *options: str) -> None:
     if not options and not force and stage != LAST and is_done(s, stage):
         for target in outputs(s, stage):
             is_up_to_date(target, force)
+        if stage == "50_train":
+            health.warn(s)
         return
     forced = ["--force"] if force else []
     command = [sys.executable, "-m", f"pipeline.{stage}", *s.arguments, *forced, *options]

@@ -46,6 +46,12 @@ def of_run(s: Settings) -> list[Finding]:
     return findings({key: record(fit.path) for key, fit in graph.fits(s).items() if fit.done})
 
 
+def warn(s: Settings) -> None:
+    """Print the findings on a run, as 50_train ends with them."""
+    for finding in of_run(s):
+        print(f"50_train warning: {finding.text}\n    {finding.remedy}", flush=True)
+
+
 def findings(fits: Mapping[FitKey, dict]) -> list[Finding]:
     """At most one finding per fit; `fits` holds the artifact.json of each."""
     aucs = {key: fit["report"]["auc"] for key, fit in fits.items()}

@@ -86,8 +86,9 @@ def test_fits_of_an_older_version_are_judged_without_their_noise():
     assert [found.fault for found in health.findings(fits)] == ["below its siblings"]
 
 
+@pytest.mark.parametrize("module", ["50_train", "__main__"])
 def test_50_train_ends_with_a_warning_for_each_such_fit_also_where_nothing_is_left_to_do(
-    tmp_path, monkeypatch, capsys
+    module, tmp_path, monkeypatch, capsys
 ):
     specs = {}
     for key, one in run(fit(0.81), fit(0.82), fit(0.57)).items():
@@ -95,7 +96,8 @@ def test_50_train_ends_with_a_warning_for_each_such_fit_also_where_nothing_is_le
         with write_artifact(specs[key]) as out:
             out.report = one["report"]
     monkeypatch.setattr(graph, "fits", lambda s: specs)
-    import_module("pipeline.50_train").work(load("sample", ["models=qin"]), False)
+    s, module = load("sample", ["models=qin"]), import_module(f"pipeline.{module}")
+    module.run(s, "50_train", False) if hasattr(module, "run") else module.work(s, False)
     assert capsys.readouterr().out.splitlines()[3:] == [
         "50_train warning: qin seed 0 fold 2 reached an AUC of 0.5700, its siblings 0.8150",
         "    raise qin.fit.patience and qin.fit.decay_patience",
