@@ -90,10 +90,14 @@ def logits(
     """Float64 logits (N,) of every fit, as 50_train predicts. Raises InputError."""
     columns = inputs.rows, inputs.values, inputs.offsets, len(store.items), 1
     rows, found = Rows.of_split(*columns).to(device), {}
+    reports = {key: record(path)["report"] for key, path in run.fits.items()}
+    others = {report["device"].partition(":")[0] for report in reports.values()} - {device.type}
+    if others:
+        where = f"the fits were made on {others.pop()}; on {device.type}"
+        print(f"90_score note: {where} the last digits of scores differ", flush=True)
     for key, checkpoint in progress_bar(checkpoints.items(), "score"):
         check_tables(run.store, store.items, checkpoint)
-        report = record(run.fits[key])["report"]
-        torch.set_num_threads(report.get("threads", 1))
+        torch.set_num_threads(reports[key].get("threads", 1))
         cfg = checkpoint.settings
         network = checkpoint.network(item_table(store.items, cfg, key[0]), inputs.width)
         with enough_memory(device, "90_score", "take the CPU, --device cpu, or fewer --rows"):

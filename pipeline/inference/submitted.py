@@ -5,8 +5,9 @@ recorded when each was written must be those that 60_blend read: a run of which 
 again with other bytes would score otherwise than the submission.
 """
 
+import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,10 @@ from pipeline.artifacts.json_files import read_json
 from pipeline.artifacts.spec import RECORD
 from pipeline.artifacts.verify import verify
 from pipeline.blending.predictions import FitKey
-from pipeline.runs.find import find
+from pipeline.runs.find import FinishedRun, find
 
 MANIFEST = "manifest.json"
 SUBMISSIONS = "submissions"  # where a name is looked for; elsewhere, type the path of the folder
-AGAIN = "type the run's command again, which makes what is missing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,47 +53,46 @@ def open_run(name: str, blender: str | None = None) -> SubmittedRun:
 
     Raises InputError where the run is not there, is not complete, or cannot score new rows.
     """
-    folder = folder_of(name)
-    manifest = read_json(folder / MANIFEST)
-    _refuse_external(name, manifest)
+    run = find_run(name)
+    _refuse_external(name, run.manifest)
     try:
-        places = manifest["artifacts"]
-        blend_folder = _artifact(name, folder, places["blend"])
+        places = run.manifest["artifacts"]
+        blend_folder = _artifact(run, places["blend"])
         made_from = read_json(blend_folder / RECORD)["inputs"]
         blend = read_json(blend_folder / "blend.json")
-        store = _artifact(name, folder, places["store"], made_from["store"])
-        folds = _artifact(name, folder, places["folds"], made_from["folds"])
         chosen = blender or blend["chosen"]
         models = blend["blenders"][chosen]["models"]
-        fits = {}
-        for fit in places["fits"]:
-            if fit["model"] in models:
-                digest = made_from[_spec_name(fit)]
-                place = _artifact(name, folder, fit["path"], digest)
-                fits[fit["model"], fit["seed"], fit["fold"]] = place
+        return SubmittedRun(
+            name=name,
+            folder=run.folder,
+            blend=blend,
+            chosen=chosen,
+            store=_artifact(run, places["store"], made_from["store"]),
+            folds=_artifact(run, places["folds"], made_from["folds"]),
+            blend_folder=blend_folder,
+            fits={
+                (fit["model"], fit["seed"], fit["fold"]): _artifact(
+                    run, fit["path"], made_from[_spec_name(fit)]
+                )
+                for fit in places["fits"]
+                if fit["model"] in models
+            },
+        )
     except (KeyError, TypeError) as error:
+        command = shlex.join(["python", "-m", "pipeline.70_submit", *_arguments(run), "--force"])
         raise InputError(
-            f"{folder / MANIFEST} names no artifacts to score rows with (no {error}); an earlier"
-            " version wrote it: write it again with python -m pipeline.70_submit and --force"
+            f"{run.folder / MANIFEST} does not name all artifacts (no {error}): an earlier version"
+            f" wrote it; write it again: {command}"
         ) from None
-    return SubmittedRun(
-        name=name,
-        folder=folder,
-        blend=blend,
-        chosen=chosen,
-        store=store,
-        folds=folds,
-        blend_folder=blend_folder,
-        fits=fits,
-    )
 
 
-def folder_of(name: str) -> Path:
-    """The folder of a submission: by its path, or by the name of a run. Raises InputError."""
-    folder = Path(name)
+def find_run(name: str) -> FinishedRun:
+    """A run by the path of its submission, or by its name. Raises InputError."""
+    folder = Path(name).resolve()
     if (folder / MANIFEST).is_file():
-        return folder.resolve()
-    return find(Path(SUBMISSIONS), name).folder.resolve()
+        return FinishedRun(folder, read_json(folder / RECORD), read_json(folder / MANIFEST))
+    run = find(Path(SUBMISSIONS), name)
+    return replace(run, folder=run.folder.resolve())
 
 
 def _refuse_external(name: str, manifest: Mapping[str, Any]) -> None:
@@ -105,19 +104,26 @@ def _refuse_external(name: str, manifest: Mapping[str, Any]) -> None:
         )
 
 
-def _artifact(name: str, folder: Path, place: str, digest: str | None = None) -> Path:
-    """The artifact at `place`, a path from `folder`, with the `digest` that 60_blend read."""
-    path = (folder / place).resolve()
+def _artifact(run: FinishedRun, place: str, digest: str | None = None) -> Path:
+    """The artifact at `place`, a path from the submission, with the `digest` that 60_blend read."""
+    path = (run.folder / place).resolve()
     if not (path / RECORD).is_file():
-        raise InputError(f"{path} is missing, which {name} was made from: {AGAIN}")
+        raise InputError(
+            f"{path} is missing, which {run.name} was made from; make it again: {run.typed}"
+        )
     record = read_json(path / RECORD)
     if digest is not None and record["digest"] != digest:
         raise InputError(
-            f"{path} has other bytes than when {name} was made from it: {AGAIN}, and score with"
-            " the submission that it prints"
+            f"{path} has other bytes than when {run.name} was made from it; run it again, and score"
+            f" with the run that this prints: {run.typed}"
         )
     verify(path, record)
     return path
+
+
+def _arguments(run: FinishedRun) -> list[str]:
+    """The profile and what was typed besides."""
+    return shlex.split(run.typed)[1:]
 
 
 def _spec_name(fit: Mapping[str, Any]) -> str:

@@ -72,6 +72,16 @@ def test_every_kind_of_blender_scores_the_test_rows_as_60_blend_did(
     np.testing.assert_array_equal(got, want)
 
 
+def test_another_device_than_that_of_the_fits_is_noted(submission, test_rows, monkeypatch, capsys):
+    on_gpu = {"report": {"device": "cuda:0", "threads": 1}}
+    monkeypatch.setattr(score_run, "record", lambda path: on_gpu)
+    score_run.run(arguments(submission, test_rows), "best_single")
+    assert "the fits were made on cuda; on cpu the last digits" in capsys.readouterr().out
+    monkeypatch.undo()
+    score_run.run(arguments(submission, test_rows), "best_single")
+    assert "note" not in capsys.readouterr().out
+
+
 def test_a_strict_run_is_one_fit(capsys, first_run, overrides, test_rows, tmp_path):
     strict = [word for word in overrides if not word.startswith("folds.")]
     strict += ["rules=strict", "models=din", "network.fit.max_epochs=1"]
@@ -136,10 +146,14 @@ def test_a_run_that_cannot_score_new_rows_says_why(
     edit(copied, external={"file": "theirs.csv"})
     assert "mixed theirs.csv into its scores" in refused(capsys, copied, test_rows, tmp_path)
     edit(copied, external=None, artifacts=None)
-    assert "70_submit and --force" in refused(capsys, copied, test_rows, tmp_path)
+    error = refused(capsys, copied, test_rows, tmp_path)
+    assert "write it again: python -m pipeline.70_submit sample data.users=300" in error
+    assert error.endswith("--force\n")
     artifacts = json.loads((submission / "manifest.json").read_text())["artifacts"]
     edit(copied, artifacts=artifacts | {"store": "../gone"})
-    assert "gone is missing, which" in refused(capsys, copied, test_rows, tmp_path)
+    error = refused(capsys, copied, test_rows, tmp_path)
+    assert "gone is missing, which" in error
+    assert "make it again: ./run_all.sh sample data.users=300" in error
     other = json.loads((graph.folds(settings).path / "artifact.json").read_text())
     assert other["digest"] != json.loads((graph.store(settings).path / "artifact.json").read_text())
     edit(copied, artifacts=artifacts | {"store": artifacts["folds"]})
