@@ -122,3 +122,20 @@ def test_padding_rows_of_the_tables_start_at_zero_and_get_no_gradient():
     for table in (net.item.id, net.item.tag, net.item.code, net.likes, net.views, net.user):
         assert not table.weight[0].any()
         assert not table.weight.grad[0].any()
+
+
+def test_what_the_store_holds_is_not_stored_in_every_fit_again():
+    """The tables of the items that no training changes come from the store."""
+    rich, plain = network(RICH), network(QIN)
+    for one, tables in ((rich, {"tags", "content", "codes"}), (plain, {"tags", "content"})):
+        frozen = {f"item.{name}" for name in tables}
+        frozen |= {"item_likes", "item_views"} if one is rich else set()
+        buffers = {name for name, table in one.named_buffers() if table is not None}
+        assert buffers - {*one.state_dict()} == frozen
+        learned = {name for name, _ in one.named_parameters()}
+        stored = {*one.state_dict()} - learned
+        assert {name.rpartition(".")[2] for name in stored} <= {
+            "running_mean",
+            "running_var",
+            "num_batches_tracked",
+        }
