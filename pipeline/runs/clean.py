@@ -19,10 +19,10 @@ from features.errors import InputError
 from features.store.atomic import remove_folder, remove_leftovers
 from pipeline import graph
 from pipeline.artifacts import locks
-from pipeline.artifacts.json_files import read_json
 from pipeline.artifacts.spec import OLD_RECORD, RECORD
 from pipeline.runs import listing, sizes
 from pipeline.runs.find import FinishedRun, finished_runs, made
+from pipeline.runs.results import readable_record
 
 STAGES = tuple(stage for stage in graph.STAGES if stage not in ("40_tune", "70_submit"))
 
@@ -39,7 +39,7 @@ class Plan:
 def plan(artifacts: Path, submissions: Path, keep: int, also: Sequence[FinishedRun]) -> Plan:
     """Keep the `keep` latest runs of `submissions` and those in `also`.
 
-    Raises InputError where there are no runs, or a record cannot be read.
+    Raises InputError where there are no runs, or the record of one cannot be read.
     """
     runs = finished_runs(submissions)
     if not runs:
@@ -69,7 +69,7 @@ def candidates(artifacts: Path) -> Iterator[tuple[Path, datetime.datetime]]:
             if path.is_symlink():
                 continue
             if (path / RECORD).is_file():
-                yield path, made(path, read_json(path / RECORD))
+                yield path, made(path, readable_record(path) or {})
             elif (path / OLD_RECORD).is_file() or path.name.startswith("."):
                 yield path, datetime.datetime.fromtimestamp(path.stat().st_mtime).astimezone()
 

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from features.errors import InputError
 from pipeline.artifacts.json_files import read_json
 from pipeline.artifacts.spec import RECORD
 from pipeline.runs.find import FinishedRun
 
 SUBMISSION = "70_submit"  # among the inputs of a report
+KEYS = ("settings", "inputs", "files", "digest")  # of a record that names what it was made from
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +33,20 @@ Index = Mapping[str, list[Result]]  # sha256 -> what has it: as digest, or in 00
 def results(profile: Path) -> list[Result]:
     """All finished results in artifacts/<profile>/.
 
-    Raises InputError where a record cannot be read.
+    One whose record is damaged, or of an older version, counts as missing: a run makes it again.
     """
     paths = sorted(profile.glob(f"[!.]*/[!.]*/{RECORD}"))
-    return [Result(path.parent, read_json(path)) for path in paths]
+    found = [(path.parent, readable_record(path.parent)) for path in paths]
+    return [Result(folder, record) for folder, record in found if record is not None]
+
+
+def readable_record(folder: Path) -> dict[str, Any] | None:
+    """The record of the result in `folder`; None where it is damaged, or of an older version."""
+    try:
+        record = read_json(folder / RECORD)
+    except InputError:
+        return None
+    return record if all(name in record for name in KEYS) else None
 
 
 def index(found: Iterable[Result]) -> Index:

@@ -94,10 +94,13 @@ def test_results_of_earlier_settings_and_states_that_were_given_up_go(world, run
     old = world.artifacts / "sample" / "50_train"
     damaged = shutil.copytree(next(old.glob("din*")), old / "din-seed0-fold0-00000000")
     (damaged / spec.RECORD).rename(damaged / spec.OLD_RECORD)
+    broken = shutil.copytree(damaged, old / "din-seed0-fold0-33333333")
+    (broken / spec.OLD_RECORD).rename(broken / spec.RECORD)
+    (broken / spec.RECORD).write_text("{")
     state, newer = old / ".din-seed0-fold0-11111111.state", old / ".din-seed0-fold1-2.state"
     leftover = old / f".din-seed0-fold0-3.{atomic.HOST}.{2**22 + 1}.old"
     leftover.mkdir()
-    for path in (damaged / spec.OLD_RECORD, state, newer):
+    for path in (damaged / spec.OLD_RECORD, broken / spec.RECORD, state, newer):
         path.touch()
         os.utime(path, (10**9, 10**9))
     os.utime(damaged, (10**9, 10**9))
@@ -105,7 +108,7 @@ def test_results_of_earlier_settings_and_states_that_were_given_up_go(world, run
     keep_name = of_run(world, "latest")
     assert runs("clean", "--keep", "1")[0] == 0
     assert results_in(world) == keep_name
-    assert not any(path.exists() for path in (damaged, state, leftover))
+    assert not any(path.exists() for path in (damaged, broken, state, leftover))
     assert newer.exists()
 
 
