@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from features.store.schema import SPLITS
 from pipeline import graph
 from pipeline.config.load import load
 from tests.helpers.worlds import lists
@@ -29,6 +30,8 @@ class TinyWorld:
     rows       of each user, one of them clicked where there are two or more
     items      real ones, from id 1; histories and targets are drawn from them
     width      of the history lists
+    padded     whether they are padded to it, or as long as the histories
+    first_user id of the first user of train
     histories  which users have one: all, none, or every other one; by split where it is a tuple
     tags       drawn, one (every item has this one) or none
     levels     drawn, or the one level of every row and item
@@ -40,6 +43,8 @@ class TinyWorld:
     rows: int = 4
     items: int = 12
     width: int = 4
+    padded: bool = True
+    first_user: int = 1
     histories: tuple[str, str, str] = ("all", "all", "all")
     tags: str = "drawn"
     levels: int | None = None
@@ -51,8 +56,8 @@ class TinyWorld:
         """Write the challenge's files of this world."""
         rng = np.random.default_rng(self.seed)
         folder.mkdir(parents=True)
-        splits, first_user = ("train", "valid", "test"), 1
-        for name, users, histories in zip(splits, self.users, self.histories, strict=True):
+        first_user = self.first_user
+        for name, users, histories in zip(SPLITS, self.users, self.histories, strict=True):
             table = self._split(rng, first_user, users, histories)
             if name == "test":
                 del table["label"]
@@ -69,12 +74,14 @@ class TinyWorld:
         if histories != "all":
             seen[:: 1 if histories == "none" else 2] = 0
         user = np.repeat(np.arange(users), self.rows)
+        padded = lists(seen[user], pa.int32())
+        real = pa.array([row[row > 0] for row in seen[user]], pa.list_(pa.int32()))
         n = len(user)
         row = np.arange(n)
         clicked = row % self.rows == user % self.rows if self.rows > 1 else row % 3 == 0
         return {
             "user_id": pa.array(first + user),
-            "item_seq": lists(seen[user], pa.int32()),
+            "item_seq": padded if self.padded else real,
             "item_id": pa.array(rng.integers(1, self.items + 1, n)),
             "likes_level": pa.array(self._levels(rng, n)),
             "views_level": pa.array(self._levels(rng, n)),

@@ -1,6 +1,7 @@
 """Whatever is wrong with a release's files is named with file and line."""
 
 import numpy as np
+import polars as pl
 import pytest
 
 from features.errors import InputError
@@ -121,3 +122,11 @@ def test_what_a_folder_holds_instead_is_named(source):
     (source / "Tiny_titles.csv").rename(source / "Tiny_captions.csv")
     with pytest.raises(InputError, match=r"\*_title_en\.csv, found none; the .*Tiny_captions.csv"):
         convert(source)
+
+
+def test_a_release_without_a_hashtag_has_no_tags(source):
+    path = source / "Tiny_titles.csv"
+    path.write_text(path.read_text().replace("#", ""))
+    out, _ = convert(source)
+    tags = pl.read_parquet(out / "challenge" / "item_info.parquet")["item_tags"]
+    assert tags.list.sum().sum() == 0
