@@ -27,7 +27,7 @@ make_venv() { # again, if an earlier run left it incomplete
     for candidate in python3.12 python3.11 python3; do
         if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
             echo "making .venv with $("$candidate" --version)"
-            "$candidate" -m venv --clear .venv && return
+            "$candidate" pipeline/runtime/clock.py "$candidate" -m venv --clear .venv && return
             echo "error: $candidate cannot make a virtual environment; on Debian and Ubuntu:" >&2
             echo "apt install $candidate-venv" >&2
             exit 2
@@ -52,7 +52,13 @@ else
     "$python" -m pip --version >/dev/null 2>&1 || make_venv
     if [ -n "$(missing)" ]; then
         install=${install:--r requirements.txt}
+        echo "installing ${install##* } into .venv, 80 packages:"
+        echo "  2 GB and a minute with torch's CPU build, several GB and minutes with CUDA's"
+        quiet=--quiet
+        if [ -t 1 ]; then quiet=--progress-bar=on; fi
         # shellcheck disable=SC2086 # $install is several arguments
-        "$python" pipeline/runtime/install.py $install
+        "$python" pipeline/runtime/clock.py \
+            "$python" -m pip install "$quiet" --disable-pip-version-check $install
+        echo "installed: $(du -sh .venv | cut -f1) in .venv"
     fi
 fi
