@@ -102,12 +102,14 @@ def with_external(s: Settings, test: pl.DataFrame) -> tuple[dict, pl.DataFrame]:
     submitted, ids = test[predictions.SUBMITTED].to_numpy(), test["ID"].to_numpy()
     mixed = pl.Series(predictions.SUBMITTED, external.mix(submitted, ids, s.blend))
     print(
-        f"60_blend {s.blend.external} weighs {s.blend.external_weight:g}: {external.NOT_VALIDATED}",
+        f"60_blend {s.blend.external_task} of {s.blend.external} weighs"
+        f" {s.blend.external_weight:g}: {external.NOT_VALIDATED}",
         flush=True,
     )
     entry = {
         "file": Path(s.blend.external).name,
         "sha256": sha256(Path(s.blend.external)),
+        "task": s.blend.external_task,
         "mean": s.blend.external_mean,
         "weight": s.blend.external_weight,
         "evaluated_by": f"nothing: {external.NOT_VALIDATED}",

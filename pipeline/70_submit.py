@@ -36,7 +36,7 @@ from pipeline.config.settings import Settings
 from pipeline.runtime import cli
 from pipeline.runtime.build import builds
 from pipeline.training import health
-from submissions.check import ID, SCORE
+from submissions.table import ID, SCORE
 from submissions.write import write_submission
 
 WHOLE_SLATES = (

@@ -190,6 +190,7 @@ def blend(s: Settings) -> ArtifactSpec:
     if s.blend.external:
         inputs["external"] = sha256(_external(s.blend.external))
         settings |= {
+            "external_task": s.blend.external_task,
             "external_weight": s.blend.external_weight,
             "external_mean": s.blend.external_mean,
         }

@@ -1,20 +1,22 @@
-"""Is this file a valid submission? A zip with prediction.csv at its root, or that csv itself.
+"""Is this file a valid submission? A zip with prediction.csv at its root, or
+that csv itself.
 
     ID,Task2
     0,0.8731...
 
-ID as in test.parquet and in its order, Task2 the click score in [0, 1]. The challenge's scorer
-gives 0 for a column that it cannot find, so whatever differs from the above is refused here.
+ID as in test.parquet and in its order, Task2 the click score in [0, 1]. The
+columns Task1 and Task1&2 may stand beside it: the challenge's scorer takes each
+of the three, gives 0 for one that it cannot find, and shows the best. Whatever
+else differs from the above is refused here.
 
-run     python -m submissions.check FILE --ids test.parquet
+run     python -m submissions.check FILE --ids test.parquet [--task 'Task1&2']
 exit    0 fine (warnings included), 2 refused; one line a problem
 """
 
 import argparse
 import io
-import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -25,54 +27,61 @@ from pyarrow import csv
 
 from features.errors import InputError
 from submissions import archive
+from submissions.table import CHOOSE, FIRST, ID, SCORE, TASKS, parse
 
-ID, SCORE = "ID", "Task2"
-HEADER = f"{ID},{SCORE}"
+A_NUMBER = "a number in every row"
 MAX_TIED = 0.05  # share of rows; ties throw away order, which is all that AUC sees
-FIRST = 2  # line number of the first data row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckReport:
-    """The problems of one file: `errors` refuse it, `warnings` do not."""
+    """The problems of one file: `errors` refuse it, `warnings` and `notes` do not."""
 
     errors: list[str]
     warnings: list[str]
+    notes: list[str] = field(default_factory=list)  # what the columns beside the task's hold
     rows: int = 0
     tied: float = 0.0  # share of rows whose score equals another row's
 
 
-def check(path: Path, ids: np.ndarray | None = None) -> CheckReport:
+def check(path: Path, ids: np.ndarray | None = None, task: str = SCORE) -> CheckReport:
     """Every problem of one file.
 
-    ids  (N,) int64: the IDs of the test rows in their order; None: IDs must only be distinct
+    ids   (N,) int64: the IDs of the test rows in their order; None: IDs must only be distinct
+    task  one of TASKS: the column that is meant as the score
     Raises InputError when the file cannot be opened; everything else is in the report.
     """
     data = _bytes(path)
     try:
-        table = _table(path.name, data)
+        table = _table(path.name, data, task)
     except InputError as error:
         return CheckReport(errors=str(error).splitlines(), warnings=[])
-    score = table[SCORE].cast(pl.Float64, strict=False)
+    score = table[task].cast(pl.Float64, strict=False)
+    others = table.drop(ID, task)
     tied = int(score.is_duplicated().sum()) / len(score)
     warning = f"{tied:.1%} of the scores are tied; expected at most {MAX_TIED:.0%}"
     return CheckReport(
-        errors=_id_errors(table[ID], ids) + _score_errors(table[SCORE], score),
+        errors=[
+            *_id_errors(table[ID], ids),
+            *_score_errors(table[task], score, others),
+            *(error for text in others for error in _first(~_is_number(text), text, A_NUMBER)),
+        ],
         warnings=[f"{warning}: do they saturate?"] if tied > MAX_TIED else [],
+        notes=[_holds(text, score) for text in others],
         rows=len(table),
         tied=tied,
     )
 
 
-def read_scores(path: Path, ids: np.ndarray) -> np.ndarray:
-    """Scores (N,) float64 of a submission for the test rows `ids` (N,) int64.
+def read_scores(path: Path, ids: np.ndarray, task: str = SCORE) -> np.ndarray:
+    """Scores (N,) float64 in the column `task` of a submission, for the test rows `ids` (N,) int64.
 
     Raises InputError with every problem that `check` finds.
     """
-    errors = check(path, ids).errors
+    errors = check(path, ids, task).errors
     if errors:
         raise InputError(f"{path} is no submission for this test set: " + "; ".join(errors))
-    return _table(path.name, _bytes(path))[SCORE].cast(pl.Float64).to_numpy()
+    return _table(path.name, _bytes(path), task)[task].cast(pl.Float64).to_numpy()
 
 
 def read_ids(path: Path) -> np.ndarray:
@@ -106,75 +115,9 @@ def _bytes(path: Path) -> bytes:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _table(name: str, data: bytes) -> pl.DataFrame:
+def _table(name: str, data: bytes, task: str) -> pl.DataFrame:
     """The rows of a csv, or of the csv in a zip. Raises InputError, one line a problem."""
-    return _parse(archive.extract(data) if archive.is_zip(name, data) else data)
-
-
-def _parse(data: bytes) -> pl.DataFrame:
-    """The cells as text, columns ID and Task2, at least one row; row i stands on line i + FIRST."""
-    header, _, body = data.partition(b"\n")
-    _check_text(data)
-    _check_header(header.decode().rstrip("\r"))
-    if not body:
-        raise InputError("the file has no rows below its header")
-    ragged: list[csv.InvalidRow] = []
-
-    def skip(row: csv.InvalidRow) -> str:
-        ragged.append(row)
-        return "skip"
-
-    try:
-        table = csv.read_csv(
-            pa.BufferReader(data),
-            read_options=csv.ReadOptions(use_threads=False),  # threads would lose the line numbers
-            parse_options=csv.ParseOptions(
-                quote_char=False,
-                ignore_empty_lines=False,
-                invalid_row_handler=skip,
-            ),
-            convert_options=csv.ConvertOptions(
-                column_types={ID: pa.string(), SCORE: pa.string()}, strings_can_be_null=False
-            ),
-        )
-    except pa.ArrowInvalid as error:
-        raise InputError(f"not a csv: {error}") from error
-    if ragged:
-        first = ragged[0]
-        raise InputError(
-            f"line {first.number}: got {first.text[:200]!r}, expected 2 cells in every row"
-            f" ({len(ragged)} such rows)"
-        )
-    return pl.DataFrame({name: pl.Series(table[name]) for name in (ID, SCORE)})
-
-
-def _check_text(data: bytes) -> None:
-    if not data.strip():
-        raise InputError(f"the file is empty; expected the header {HEADER} and a row per test ID")
-    if data.startswith(b"\xef\xbb\xbf"):
-        raise InputError("the file starts with a byte order mark; save it as UTF-8 without one")
-    try:
-        data.decode()
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise InputError(f"line {line} is not UTF-8; save the file as UTF-8") from error
-    lone_return = re.search(rb"\r(?!\n)", data)
-    if lone_return:
-        line = data.count(b"\n", 0, lone_return.start()) + 1
-        raise InputError(f"line {line} holds a carriage return alone; end lines with a newline")
-
-
-def _check_header(header: str) -> None:
-    if header == HEADER:
-        return
-    names = header.split(",")
-    missing = [name for name in (ID, SCORE) if name not in names]
-    extra = [name for i, name in enumerate(names) if name not in (ID, SCORE) or name in names[:i]]
-    parts = [f"missing: {', '.join(missing)}"] * bool(missing)
-    shown = [name if name.isprintable() else repr(name)[1:-1] for name in extra[:10]]
-    parts += [f"not expected: {', '.join(shown)[:200]}"] * bool(extra)
-    detail = "; ".join(parts) or "in another order"
-    raise InputError(f"line 1: got the columns {header[:200]!r}; expected {HEADER} ({detail})")
+    return parse(archive.extract(data) if archive.is_zip(name, data) else data, task)
 
 
 def _id_errors(text: pl.Series, ids: np.ndarray | None) -> list[str]:
@@ -198,14 +141,33 @@ def _id_errors(text: pl.Series, ids: np.ndarray | None) -> list[str]:
     return _first(got != want, text, "the order of the test set, sort rows by it")
 
 
-def _score_errors(text: pl.Series, score: pl.Series) -> list[str]:
-    number = score.is_not_nan().fill_null(False)
-    errors = _first(~number, text, "a number in every row")
+def _score_errors(text: pl.Series, score: pl.Series, others: pl.DataFrame) -> list[str]:
+    number = _is_number(text)
+    errors = _first(~number, text, A_NUMBER)
     outside = number & ~score.is_between(0, 1)
     errors += _first(outside, text, "values in [0, 1], write probabilities")
     if score.n_unique() == 1 and not errors:
-        errors.append(f"all {len(score)} scores are {text[0]}; expected scores that rank the rows")
+        ranks = [name for name in others.columns if others[name].n_unique() > 1]
+        errors.append(
+            f"all {len(score)} scores are {text[0]}; expected scores that rank the rows"
+            + f"; {', '.join(ranks)} does: {CHOOSE}" * bool(ranks)
+        )
     return errors
+
+
+def _is_number(text: pl.Series) -> pl.Series:
+    return text.cast(pl.Float64, strict=False).is_not_nan().fill_null(False)
+
+
+def _holds(text: pl.Series, score: pl.Series) -> str:
+    """What a column beside the task's holds."""
+    values = text.cast(pl.Float64, strict=False)
+    if values.n_unique() == 1:
+        return f"{text.name} holds {text[0][:80]} in every row"
+    if (values == score).all():
+        return f"{text.name} holds the same scores"
+    found = values.to_numpy()
+    return f"{text.name} holds other scores, from {found.min():.5g} to {found.max():.5g}"
 
 
 def _first(bad: pl.Series, text: pl.Series, expected: str) -> list[str]:
@@ -225,11 +187,12 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("file", type=Path, help="a zip that holds prediction.csv, or the csv")
     parser.add_argument("--ids", type=Path, help="test.parquet, or a csv with column ID")
+    parser.add_argument("--task", choices=TASKS, default=SCORE, help=f"the score; {SCORE}")
     options = parser.parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name that the terminal's encoding lacks
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        report = check(options.file, read_ids(options.ids) if options.ids else None)
+        report = check(options.file, read_ids(options.ids) if options.ids else None, options.task)
     except InputError as error:
         report = CheckReport(errors=[str(error)], warnings=[])
     for kind, lines in (("error", report.errors), ("warning", report.warnings)):
@@ -238,6 +201,9 @@ def main(arguments: list[str] | None = None) -> int:
     if report.errors:
         print(f"refused: {options.file}")
         return 2
+    if report.notes:
+        print(f"{options.task} is checked as the score; the leaderboard shows the best column:")
+        print("\n".join(f"  {note}" for note in report.notes))
     compared = "" if options.ids else "; IDs not compared with the test set (--ids)"
     print(f"ok: {report.rows} rows, {report.tied:.1%} tied".replace("%", " %") + compared)
     return 0

@@ -9,7 +9,8 @@ import polars as pl
 from features.errors import InputError
 from features.store.atomic import atomic_file, refuse_input
 from submissions.archive import NAME
-from submissions.check import ID, SCORE, CheckReport, check, read_ids
+from submissions.check import CheckReport, check, read_ids
+from submissions.table import ID, SCORE
 
 ARCHIVE = "submission.zip"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the zip's earliest date: equal scores give equal bytes

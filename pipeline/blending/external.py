@@ -2,6 +2,7 @@
 
 Such a file scores the test rows and nothing else: it has no out-of-fold rows and none of official
 valid. So only the leaderboard evaluates the mixture, and its weight is a guess.
+`blend.external_task` is the column with its scores: Task2, Task1 or Task1&2.
 
     rank    (1 - w) rank(ours) + w rank(theirs), (rank - 1/2) / n with mid-ranks on ties
     logit   sigmoid((1 - w) logit(ours) + w logit(theirs))
@@ -25,7 +26,7 @@ def mix(ours: np.ndarray, ids: np.ndarray, cfg: BlendSettings) -> np.ndarray:
 
     Raises InputError where the file is no submission for these rows.
     """
-    theirs = read_scores(Path(cfg.external), ids)
+    theirs = read_scores(Path(cfg.external), ids, cfg.external_task)
     w = cfg.external_weight
     if cfg.external_mean == "rank":
         return (1 - w) * _ranks(ours) + w * _ranks(theirs)

@@ -102,7 +102,8 @@ def _blending(s: Settings) -> Iterator[str]:
     if s.blend.slates == "off" and s.blend.method.startswith("slate_"):
         yield f"blend.method={s.blend.method} uses slates, and blend.slates=off forbids them"
     if not s.blend.external:
-        for override in _typed(s, "blend.external_weight", "blend.external_mean"):
+        keys = ("external_task", "external_weight", "external_mean")
+        for override in _typed(s, *(f"blend.{key}" for key in keys)):
             yield f"{override}: not read without blend.external=FILE"
 
 

@@ -164,6 +164,9 @@ class BlendSettings:
     external: Annotated[
         str, "File (csv or zip) of somebody else's submission, mixed into the test scores."
     ] = ""
+    external_task: Annotated[
+        Literal["Task1", "Task2", "Task1&2"], "Column of the external submission that is mixed in."
+    ] = "Task2"
     external_weight: Annotated[
         float, "(0, 1)", "Share of the external submission; no data at hand can validate it."
     ] = 0.5

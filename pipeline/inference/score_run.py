@@ -37,7 +37,7 @@ from pipeline.runtime.devices import pick_device
 from pipeline.runtime.out_of_memory import enough_memory
 from pipeline.runtime.progress import RowBars, progress_bar
 from pipeline.training.item_tables import item_table
-from submissions.check import ID, SCORE
+from submissions.table import ID, SCORE
 
 
 def run(args: ScoreArgs, blender: str | None = None) -> pl.DataFrame:

@@ -11,8 +11,10 @@ from features.errors import InputError
 from submissions.check import check, main, read_ids
 from tests.helpers.submission_files import GOOD, IDS, csv, zipped
 
+GOOD_THREE = b"ID,Task1,Task2,Task1&2\n0,0,0.1,0.2\n1,0,0.25,0.3\n2,0,1,0.9\n3,0,0,0.4\n"
 
-@pytest.mark.parametrize("data", [GOOD, GOOD.replace(b"\n", b"\r\n"), GOOD.rstrip()])
+
+@pytest.mark.parametrize("data", [GOOD, GOOD.replace(b"\n", b"\r\n"), GOOD.rstrip(), GOOD_THREE])
 def test_a_good_file_passes_bare_and_zipped(tmp_path, data):
     for path in (csv(tmp_path, data), zipped(tmp_path, ("prediction.csv", data))):
         report = check(path, IDS)
@@ -29,8 +31,16 @@ def test_a_good_file_passes_bare_and_zipped(tmp_path, data):
         (b"\xef\xbb\xbf" + GOOD, "byte order mark"),
         (GOOD.replace(b"0.25", b"0.2\xff"), "line 3 is not UTF-8"),
         (GOOD.decode().encode("utf-16"), "line 1 is not UTF-8"),
-        (b"ID,Task1\n0,0.1\n", "missing: Task2; not expected: Task1"),
-        (b"ID,Task2,Task1\n0,0.1,0\n", "not expected: Task1"),
+        (b"ID,Task1\n0,0.1\n", "missing: Task2; Task1 is there: choose it with --task"),
+        (b"ID,Task2,Task3\n0,0.1,0\n", "not expected: Task3"),
+        (b"ID,Task2,task1\n0,0.1,0\n", "not expected: task1"),
+        (b"Task1,ID,Task2\n0,0,0.1\n", "in another order"),
+        (GOOD_THREE.replace(b"0.3", b""), "line 3: got Task1&2 '', expected a number"),
+        (GOOD_THREE.replace(b"1,0,0.25", b"1,0.25"), "got '1,0.25,0.3', expected 4 cells"),
+        (
+            b"ID,Task1&2,Task2\n0,0.1,0\n1,0.2,0\n2,0.3,0\n3,0.4,0\n",
+            "all 4 scores are 0; expected scores that rank the rows; Task1&2 does: choose it with",
+        ),
         (b"ID,Task2,Task2\n0,0.1,0\n", "not expected: Task2"),
         (b"Task2\n0.1\n", "missing: ID"),
         (b"Task2,ID\n0.1,0\n", "in another order"),
@@ -84,6 +94,30 @@ def test_command_line_passes(tmp_path, ids_file, capsys):
     path = zipped(tmp_path, ("prediction.csv", GOOD))
     assert main([str(path), "--ids", str(ids_file)]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "ok: 4 rows, 0.0 % tied"
+
+
+def test_any_task_may_be_the_score_and_the_others_are_described(tmp_path, ids_file, capsys):
+    path = str(zipped(tmp_path, ("prediction.csv", GOOD_THREE)))
+    assert main([path, "--ids", str(ids_file), "--task", "Task1&2"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "Task1&2 is checked as the score; the leaderboard shows the best column:",
+        "  Task1 holds 0 in every row",
+        "  Task2 holds other scores, from 0 to 1",
+        "ok: 4 rows, 0.0 % tied",
+    ]
+    assert main([path, "--task", "Task1"]) == 2
+    assert "all 4 scores are 0;" in capsys.readouterr().out
+    same = csv(tmp_path, GOOD_THREE.replace(b"Task1,Task2", b"Task2,Task1").replace(b",0,", b",1,"))
+    assert main([str(same), "--task", "Task1"]) == 0
+    only_first = csv(tmp_path, GOOD.replace(b"Task2", b"Task1"))
+    assert main([str(only_first), "--ids", str(ids_file), "--task", "Task1"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "ok: 4 rows, 0.0 % tied"
+
+
+def test_equal_columns_are_said_to_be_equal(tmp_path):
+    data = GOOD.replace(b"Task2", b"Task2,Task1").replace(b"0.25", b"0.25,0.250")
+    data = data.replace(b"0,0.1", b"0,0.1,.1").replace(b"2,1", b"2,1,1").replace(b"3,0", b"3,0,0")
+    assert check(csv(tmp_path, data), IDS).notes == ["Task1 holds the same scores"]
 
 
 def test_command_line_says_when_ids_were_not_compared(tmp_path, capsys):

@@ -37,7 +37,10 @@ def test_external_scores_have_the_weight_of_the_settings(tmp_path, method):
         (lambda t: t.with_columns(ID=pl.col("ID") + 1), "first 0"),
         (lambda t: t.with_columns(Task2=pl.col("Task2") * 9), "values in [0, 1]"),
         (lambda t: t.with_columns(Task2=pl.lit(float("nan"))), "expected a number"),
-        (lambda t: t.rename({"Task2": "Task1"}), "missing: Task2"),
+        (
+            lambda t: t.rename({"Task2": "Task1"}),
+            "missing: Task2; Task1 is there: choose it with --task, or blend.external_task",
+        ),
         (lambda t: t.reverse(), "the order of the test set"),
     ],
 )
@@ -50,6 +53,17 @@ def test_an_external_file_that_does_not_fit_is_refused(tmp_path, change, message
         external.mix(np.linspace(0.1, 0.9, 4), np.arange(4), cfg)
     assert message in str(error.value)
     assert "theirs.csv" in str(error.value)
+
+
+def test_another_column_of_the_file_may_be_mixed_in(tmp_path):
+    path, ours = tmp_path / "theirs.csv", np.linspace(0.1, 0.9, 4)
+    scores = {"Task1": [0] * 4, "Task2": [0] * 4, "Task1&2": [0.4, 0.1, 0.3, 0.2]}
+    pl.DataFrame({"ID": np.arange(4)} | scores).write_csv(path)
+    with pytest.raises(InputError, match=r"Task1&2 does: choose it with .* blend\.external_task"):
+        external.mix(ours, np.arange(4), BlendSettings(external=str(path)))
+    cfg = BlendSettings(external=str(path), external_task="Task1&2")
+    got = external.mix(ours, np.arange(4), cfg)
+    np.testing.assert_allclose(got, [0.5, 0.25, 0.625, 0.625])
 
 
 def test_scores_of_0_or_1_have_no_logit(tmp_path):
