@@ -1,5 +1,6 @@
 """The host in this process, at a terminal of its own: what it draws and logs, and when it ends."""
 
+import contextlib
 import fcntl
 import functools
 import os
@@ -28,8 +29,12 @@ def terminal():
 
 
 def drawn(master: int) -> list[str]:
-    screen = Screen(40, 6)
-    screen.feed(os.read(master, 1 << 16).decode())
+    screen, text = Screen(40, 6), b""
+    os.set_blocking(master, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:  # a terminal gives 4 kB at a time
+            text += os.read(master, 1 << 16)
+    screen.feed(text.decode())
     return [line for line in screen.lines() if line]
 
 
