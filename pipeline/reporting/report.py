@@ -22,6 +22,7 @@ from pipeline.reporting.sections import (
     groups,
     headline,
     learning_curves,
+    previous,
     probes,
     provenance,
     public,
@@ -64,6 +65,7 @@ def sections(run: Run) -> list[Section]:
         every = [
             score_table.section(run),
             within_slates.section(run),
+            previous.section(run),
             public.section(run),
             learning_curves.section(run),
             calibration.section(run),

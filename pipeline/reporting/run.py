@@ -12,12 +12,14 @@ import polars as pl
 
 from pipeline import graph
 from pipeline.artifacts.json_files import read_json
-from pipeline.artifacts.spec import RECORD, record, require
+from pipeline.artifacts.spec import record, require
 from pipeline.blending.predictions import SUBMITTED
 from pipeline.config.settings import Settings
 from pipeline.reporting import leaderboard
+from pipeline.reporting.previous import Previous, previous
 from pipeline.reporting.within_slates import log_odds
 from pipeline.runs import board
+from pipeline.runs.find import made
 
 SUBMISSION = "submission"  # the "model" whose logits are those of the submitted probabilities
 
@@ -47,6 +49,7 @@ class Run:
     manifest: dict  # the submission's
     zip: str  # path of the file to upload
     made: datetime.datetime  # when the submission was written
+    previous: Previous | None  # the run before this one on the same data
     fits: dict[tuple[str, int, int], dict]  # (model, seed, fold) -> artifact.json
     stages: dict[str, list[dict]]  # stage -> artifact.json of each artifact it published
     held_out: ScoredRows  # out of fold; official valid where there are no folds
@@ -88,7 +91,8 @@ def gather(s: Settings, scores: dict) -> Run:
         submission=leaderboard.name_of(submission),
         manifest=read_json(submission / "manifest.json"),
         zip=str(submission / "submission.zip"),
-        made=_made(submission),
+        made=made(submission, record(submission)),
+        previous=previous(s, submission),
         fits={key: record(require(spec)) for key, spec in graph.fits(s).items()},
         stages=_stages(s),
         held_out=held_out,
@@ -110,14 +114,6 @@ def _scored(name: str, rows: pl.DataFrame, features: Path, models: list[str]) ->
         history=rows["h_length"].cast(pl.Int64).to_numpy(),
         shows=rows["i_shows"].fill_null(0).cast(pl.Int64).to_numpy(),  # null: never shown
     )
-
-
-def _made(folder: Path) -> datetime.datetime:
-    """When the artifact in `folder` was written; of older versions, by the file's time."""
-    made = record(folder).get("made")
-    if made is not None:
-        return datetime.datetime.fromisoformat(made)
-    return datetime.datetime.fromtimestamp((folder / RECORD).stat().st_mtime, datetime.UTC)
 
 
 def _stages(s: Settings) -> dict[str, list[dict]]:

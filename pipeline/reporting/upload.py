@@ -15,8 +15,13 @@ def as_text(s: Settings) -> str:
     return "\n".join([f"upload: {path}", *(f"  {line}" for line in where(s))])
 
 
+def counts(s: Settings) -> bool:
+    """Whether the run is on the competition's data."""
+    return isinstance(s.data, ChallengeSettings) and s.data.published_sizes
+
+
 def where(s: Settings) -> list[str]:
     """Where a run's zip is uploaded; of other data than the competition's: that it is not."""
-    if isinstance(s.data, ChallengeSettings) and s.data.published_sizes:
+    if counts(s):
         return [f"to {COMPETITION} (at most five a day)", f"the challenge's page: {PAGE}"]
     return [f"for practice: {COMPETITION}", f"scores runs of profile {PROFILE} alone"]

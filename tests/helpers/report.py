@@ -72,6 +72,7 @@ def run_of(**changed) -> Run:
         "stages": {"10_prepare": [fit_record()], "50_train": list(fits.values())},
         "held_out": scored(("qin", "din")),
         "valid": scored((SUBMISSION,), seed=1),
+        "previous": None,
         "leaderboard": [], "studies": [], "probes": [], "masks": [],
     }  # fmt: skip
     return Run(**fields | changed)

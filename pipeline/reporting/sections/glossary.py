@@ -38,6 +38,7 @@ GLOSSARY: Mapping[str, str] = {
     "rows per slate": "How many rows a slate has, and the share of slates with that many.",
     "sd": "Standard deviation over folds.",
     "setting": "Its name in the TOML files and on the command line.",
+    "setting that differs": "Its name on the command line.",
     "share of gain": "Share of what the trees' splits on this column gain in total.",
     "slates": "Sets of rows with equal user and history: what one user chose from.",
     "stage": "A step of the pipeline, named as in `python -m pipeline.STAGE`.",

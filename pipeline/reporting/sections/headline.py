@@ -3,8 +3,8 @@
 import datetime
 import shlex
 
-from features.settings import ChallengeSettings
 from pipeline.config.redact import without_secrets
+from pipeline.reporting import upload
 from pipeline.reporting.blocks import Code, Headline, Tile
 from pipeline.reporting.formatting import auc, enumeration, readable
 from pipeline.reporting.run import Run
@@ -20,7 +20,6 @@ from pipeline.reporting.scores import (
 from pipeline.reporting.sections import learning_curves, probes
 from pipeline.reporting.selection import marks
 
-CODABENCH = "https://www.codabench.org/competitions/5372/"
 STAGE = "80_report"
 
 
@@ -52,14 +51,13 @@ def typed(run: Run, *command: str) -> str:
 
 def _codes(run: Run) -> list[Code]:
     """What was typed, the file, and for the competition's data where it goes and what follows."""
-    data = run.settings.data
     repeat = Code("typed", typed(run, "./run_all.sh"))
-    if not (isinstance(data, ChallengeSettings) and data.published_sizes):
+    if not upload.counts(run.settings):
         return [repeat, Code("file", run.zip, "not for the competition: these are other data")]
     note = typed(run, "python", "-m", f"pipeline.{STAGE}")
     return [
         repeat,
-        Code("upload", run.zip, f"to {CODABENCH}", CODABENCH),
+        Code("upload", run.zip, f"to {upload.COMPETITION}", upload.COMPETITION),
         Code("then", f"{note} --public 0.", "notes the public score that Codabench shows"),
     ]
 
