@@ -22,14 +22,14 @@ def settings(stages: Mapping[str, list[Result]]) -> dict[str, Any]:
             found |= flat(result.record["settings"], start)
             if stage == "00_data":
                 found["data.source"] = result.path.name.rpartition("-")[0]
-    seeds: set[int] = set()
+    seeds: set[int | None] = set()
     for fit in stages.get("50_train", []):
         model = fit.path.name.partition("-seed")[0]
         written = dict(fit.record["settings"])
-        seeds.add(written.pop("seed"))
-        del written["fold"]
-        found |= flat(written.pop("network"), f"{model}.") | flat(written, "train.")
-    found["train.seeds"] = sorted(seeds)
+        seeds.add(written.pop("seed", None))
+        written.pop("fold", None)
+        found |= flat(written.pop("network", {}), f"{model}.") | flat(written, "train.")
+    found["train.seeds"] = sorted(seed for seed in seeds if seed is not None)
     for blend in stages.get("60_blend", []):
         for name, value in blend.record["settings"].items():
             found[name if name in RUN_WIDE else f"blend.{name}"] = value
@@ -42,7 +42,8 @@ def made_by(stages: Mapping[str, list[Result]]) -> dict[str, Any]:
     """Code, machine and versions that made the fits and the blend; several where they differ."""
     records = [result.record for stage in ("50_train", "60_blend") for result in stages[stage]]
     flat_records = [
-        {name: record[name] for name in MADE_BY} | flat(record["versions"], "versions.")
+        {name: record.get(name, "-") for name in MADE_BY}
+        | flat(record.get("versions", {}), "versions.")
         for record in records
     ]
     names = {name: None for record in flat_records for name in record}
