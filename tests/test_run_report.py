@@ -2,10 +2,12 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
+from matplotlib import pyplot
 
 from pipeline import graph
 from pipeline.artifacts import spec, store
@@ -13,7 +15,10 @@ from pipeline.artifacts.json_files import read_json
 from pipeline.config import load as load_config
 from pipeline.reporting import compute_scores, leaderboard, report
 from pipeline.reporting.run import gather
-from tests.helpers.tiny_runs import last_line, run
+from tests.helpers.notebook import code_cells, execute
+from tests.helpers.tiny_runs import ROOT, last_line, run
+
+NOTEBOOK = ROOT / "notebooks" / "explore.ipynb"
 
 
 def test_an_external_file_is_mixed_in_and_not_validated(first_run, overrides, tmp_path):
@@ -84,3 +89,30 @@ def test_a_study_of_this_run_enters_the_report_and_one_of_other_rows_does_not(fi
         shutil.rmtree(folder)
     assert "study mine" in report
     assert "study other" not in report
+
+
+def test_the_notebook_explores_a_finished_run(first_run, overrides, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.chdir(NOTEBOOK.parent)  # as Jupyter does
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    typed = f'PROFILE, OVERRIDES = "sample", {overrides}'
+    with pl.Config():
+        shown = execute(NOTEBOOK, {'PROFILE, OVERRIDES = "sample", []': typed})
+    pyplot.close("all")
+    _, rows, _, histories, popularity, fits, _, scores, segments, worst = shown
+    s = load_config.load("sample", overrides)
+    assert rows["n"].to_list() == [1200, 240, 320]
+    assert histories["histories"] > 400
+    assert popularity["rows"].sum() == 1200
+    assert len(fits) == len(graph.fits(s))
+    assert dict(zip(scores["name"], scores["valid"], strict=True))["qin"] < 1
+    assert segments["rows"].sum() == 2 * 240  # by history length, by popularity
+    assert len(worst) == 10
+
+
+def test_the_notebook_is_small_and_holds_no_output():
+    cells = code_cells(NOTEBOOK)
+    assert len(cells) == 10
+    assert [cell["outputs"] for cell in cells] == [[]] * 10
+    assert {cell["execution_count"] for cell in cells} == {None}
+    assert NOTEBOOK.stat().st_size < 20_000
