@@ -30,7 +30,7 @@ class HistoryLists:
 
     def read(self, array: pa.Array, start: int, report: ViolationCallback) -> RowValues:
         """The row of each list (K,), and the number of its history, int32 (K,)."""
-        column, width = self._column, self._column.width
+        column, width, array = self._column, self._column.width, parquet.as_integers(array)
         lengths = pc.fill_null(pc.list_value_length(array), -1).to_numpy(zero_copy_only=False)
         if (lengths == width).all():
             rows, values = parquet.read_column(column, array, start, report)

@@ -85,8 +85,15 @@ def is_kind(kind: str, dtype: pa.DataType) -> bool:
         return types.is_integer(dtype) or types.is_boolean(dtype) or types.is_floating(dtype)
     if not (types.is_list(dtype) or types.is_large_list(dtype) or types.is_fixed_size_list(dtype)):
         return False
-    element = types.is_integer if kind == challenge.INTEGERS else types.is_floating
-    return element(dtype.value_type)
+    if kind == challenge.FLOATS:
+        return types.is_floating(dtype.value_type)
+    return types.is_integer(dtype.value_type) or types.is_null(dtype.value_type)  # all are empty
+
+
+def as_integers(array: pa.Array) -> pa.Array:
+    """A list column; of type int32 where it has no type, as writers leave it of empty lists."""
+    untyped = pa.types.is_null(array.type.value_type)
+    return array.cast(pa.list_(pa.int32())) if untyped else array
 
 
 KIND_TEXT = {
@@ -182,11 +189,12 @@ def list_width(
     if elements(file, column) > MAX_ELEMENTS or fixed_size(dtype) > MAX_WIDTH:
         return NO_LISTS  # usable_columns reports it
     for _, batch in read_batches(f"{name}.parquet", file, [column], violations):
-        width = commonest_length(batch[column])
+        lists = as_integers(batch[column])
+        width = commonest_length(lists)
         if width > MAX_WIDTH:
             expected = f"lists of at most {MAX_WIDTH} elements"
             violations.add(f"{name}.parquet", column, expected, f"lists of {width} elements")
-        padded = bool(pc.any(pc.equal(batch[column].flatten(), 0)).as_py())
+        padded = bool(pc.any(pc.equal(lists.flatten(), 0)).as_py())
         return width, padded
     return NO_LISTS
 

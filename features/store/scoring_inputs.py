@@ -164,7 +164,7 @@ def read_recent(
 
     A 0 is padding. It is allowed only in front, and only in lists of the full column.width.
     """
-    rows = np.arange(start, start + len(array))
+    rows, array = np.arange(start, start + len(array)), parquet.as_integers(array)
     valid = array.is_valid().to_numpy(zero_copy_only=False)
     report("no nulls", rows[~valid], ["null"] * validators.EXAMPLES)
     rows, array = rows[valid], array.drop_null()

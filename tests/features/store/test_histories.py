@@ -80,10 +80,12 @@ def test_lists_longer_than_the_padded_ones_of_other_files_are_kept_whole(tmp_pat
     assert histories_of(store, store.test) == longer
 
 
-def test_empty_lists_are_users_without_a_history(tmp_path):
+@pytest.mark.parametrize("element", [pa.int64(), pa.null()])
+def test_empty_lists_are_users_without_a_history(tmp_path, element):
     folder = tiny_challenge(tmp_path / "data")
     for name in schema.SPLITS:
-        unpadded(folder, name, lambda real: [])
+        n_rows = len(unpadded(folder, name))
+        replace_column(folder, name, "item_seq", pa.array([[]] * n_rows, pa.list_(element)))
     found, store = store_of(folder)
     assert len(store.values) == 0
     assert found["splits"]["test"]["empty_histories"] == 60

@@ -146,6 +146,16 @@ def test_histories_may_come_without_padding(capsys, folder, qin):
         assert scores_of(capsys, folder, arguments) == before
 
 
+def test_rows_without_any_history_are_scored(capsys, folder, qin):
+    arguments, _ = qin
+    n_rows = len(sequences(folder))
+    put(folder, "test", "item_seq", [[0] * WIDTH] * n_rows)
+    before = scores_of(capsys, folder, arguments)
+    for element in (pa.int64(), pa.null()):  # writers leave empty lists without a type
+        put(folder, "test", "item_seq", pa.array([[]] * n_rows, pa.list_(element)))
+        assert scores_of(capsys, folder, arguments) == before
+
+
 def test_only_the_last_max_len_items_reach_the_network(capsys, folder, qin):
     arguments, _ = qin
     before, histories = scores_of(capsys, folder, arguments), sequences(folder)
