@@ -28,6 +28,7 @@ from cv.blenders.within_slates import WithinSlates
 from cv.bootstrap import paired_bootstrap
 from cv.nested import BlenderScore, compare
 from pipeline.blending.predictions import Fits, fit_column, models_of, single_seeds
+from pipeline.runtime.live import events
 
 BASE = BEST_SINGLE.name
 
@@ -56,7 +57,9 @@ def nested(
     label, fold, user = (oof[name].to_numpy() for name in ("label", "fold", "user_id"))
     tried = [b for b in BLENDERS_BY_NAME.values() if slates or not b.uses_slates]
     scores = []
-    for score in compare(tried, inputs, label, fold, user):
+    events.total("blenders", 0, len(tried))
+    for done, score in enumerate(compare(tried, inputs, label, fold, user), start=1):
+        events.total("blenders", done, len(tried))
         print(f"60_blend {score.name} cv={score.mean:.5f}", flush=True)
         scores.append(score)
     blenders = {score.name: _of_folds(oof, pl.Series(score.scores)) for score in scores}

@@ -42,7 +42,7 @@ def send(**event: object) -> None:
 
 def say(short: str, whole: str) -> None:
     """Print a line: `whole`; on a terminal `short`, with the whole line in the log."""
-    if is_live():
+    if is_live() and os.path.sameopenfile(1, 2):  # else stdout is a file
         send(say=short, whole=whole)
     else:
         print(whole, flush=True)

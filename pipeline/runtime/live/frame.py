@@ -12,6 +12,7 @@ from tqdm.utils import disp_len, disp_trim
 
 CLEAR_LINE, CLEAR_BELOW = "\x1b[K", "\x1b[J"
 CUT = "..."
+COMMAND, GOES_ON = "python -m", " \\"
 WHOLE = ("error: ", "|")  # a command in it can be copied; a table's rows stay rows
 
 
@@ -34,13 +35,16 @@ def folded(line: str, width: int) -> list[str]:
     """`line` as lines of at most `width`, broken between words and indented.
 
     Errors stay whole, and so do tables, which have runs of spaces: a terminal wraps them. So does a
-    word that is wider, such as a path.
+    word that is wider, such as a path. A command goes on behind backslashes, as it can be typed.
     """
     words = line.strip()
     if disp_len(line) <= width or line.startswith(WHOLE) or "   " in words:
         return [line]
     indent = line[: len(line) - len(line.lstrip())]
-    return textwrap.wrap(
-        words, width, initial_indent=indent, subsequent_indent=f"{indent}  ",
-        break_long_words=False, break_on_hyphens=False,
+    lines = textwrap.wrap(
+        words, width - len(GOES_ON) * (COMMAND in words), initial_indent=indent,
+        subsequent_indent=f"{indent}  ", break_long_words=False, break_on_hyphens=False,
     )  # fmt: skip
+    *most, last = lines
+    begins = next((i for i, part in enumerate(most) if COMMAND in part), len(most))
+    return [*most[:begins], *(f"{part}{GOES_ON}" for part in most[begins:]), last]

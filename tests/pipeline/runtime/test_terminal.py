@@ -69,6 +69,9 @@ def test_nothing_is_sent_where_nobody_draws(monkeypatch, capfd):
     assert capfd.readouterr() == ("the whole line\n", "")
     monkeypatch.setenv("MMCTR_LIVE", "1")
     events.say("short", "the whole line")
+    assert capfd.readouterr() == ("the whole line\n", "")  # stdout is a file of its own
+    monkeypatch.setattr(os.path, "sameopenfile", lambda one, two: True)
+    events.say("short", "the whole line")
     out, sent = capfd.readouterr()
     assert out == ""
     assert sent == '\x1b_mmctr{"say": "short", "whole": "the whole line"}\x1b\\'

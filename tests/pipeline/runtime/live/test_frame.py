@@ -47,6 +47,15 @@ def test_prose_is_folded_at_words_and_tables_and_errors_are_not():
     assert folded(f"report: {'p' * 20}", 12) == ["report:", f"  {'p' * 20}"]
 
 
+def test_a_command_that_is_folded_can_still_be_copied():
+    assert folded("watch it: python -m pipeline.40_tune a b", 24) == [
+        "watch it: python -m \\", "  pipeline.40_tune a b",
+    ]  # fmt: skip
+    assert folded("words before: python -m one two", 17) == [
+        "words before:", "  python -m one \\", "  two",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("width", [1, 2, 3, 4])
 def test_a_terminal_of_hardly_any_width_is_no_error(width):
     assert len(cut("a longer line", width)) <= width
