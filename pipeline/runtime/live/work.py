@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from tqdm import tqdm
 
+WHEEL = "|/-\\"  # turns once a second
 MORE = "and {} more"
 
 
@@ -76,12 +77,13 @@ class Work:
         return [*lines, self.total_line(now, width)]
 
     def total_line(self, now: float, width: int) -> str:
-        """Stage, count, time since it began and time left."""
+        """A wheel that turns, stage, count, time since it began and time left."""
         count = [f"{self.done} of {self.of} {self.unit}"] if self.of else []
         times = [f"{interval(now - self.began)} elapsed", *self._left(now)]
         line = f"{self.stage}  {', '.join([*count, *times, *filter(None, [self.note])])}"
         numbered = f"{self.number} {line}".strip()
-        return numbered if len(numbered) <= width else line
+        wheel = WHEEL[int(len(WHEEL) * (now - self.began)) % len(WHEEL)]
+        return f"{wheel} {numbered if len(numbered) <= width - 2 else line}"
 
     def _left(self, now: float) -> list[str]:
         seconds = self.seconds_left(now)
