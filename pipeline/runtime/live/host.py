@@ -52,6 +52,8 @@ class Host:
                 self.unlogged.append(item["whole"])
             elif "log" in item:
                 self.log = self.log or Path(item["log"])
+            elif "stage" in item:
+                self.work = Work(item["stage"], time.monotonic(), item["number"])
             else:
                 self.work.apply(item, time.monotonic())
         live = self.work.lines(time.monotonic(), width - 1, height - 1)

@@ -39,9 +39,7 @@ class Work:
 
     def apply(self, event: dict, now: float) -> None:
         """Take an event at the time `now`."""
-        if "stage" in event:
-            self.__init__(event["stage"], now, event.get("number", ""))
-        elif "total" in event:
+        if "total" in event:
             self._count(event, now)
         elif "gone" in event:
             pid = event["gone"]

@@ -53,6 +53,16 @@ def test_messages_are_drawn_and_logged_whole_once_the_folder_is_there(terminal, 
     assert log.read_text().splitlines() == ["x" * 60, long, "an unfinished last line"]
 
 
+def test_a_new_stage_begins_without_lines_and_counts(terminal):
+    master, slave = terminal
+    drawer = host.Host("", slave)
+    fit = {"task": "a", "pid": 1, "fields": ["  a"], "share": 0, "at_most": True}
+    drawer.take([{"total": "fits", "done": 1, "of": 2, "at_once": 1, "note": ""}, fit])
+    assert drawn(master) == ["  a", "| 1 of 2 fits, 00:00 elapsed"]
+    drawer.take([{"stage": "60_blend", "number": "stage 8 of 10"}])
+    assert drawn(master) == ["| stage 8 of 10 60_blend  00:00 elapsed"]
+
+
 def test_a_terminal_that_knows_no_size_counts_as_80_columns(terminal):
     _, slave = terminal
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 0, 0, 0, 0))

@@ -23,7 +23,8 @@ def total(done: int, of: int, at_once: int = 1, note: str = "") -> dict:
 
 
 def test_the_total_names_stage_count_and_time():
-    state = work((10, {"stage": "50_train", "number": "stage 5 of 11"}), (11, total(0, 3)))
+    state = Work("50_train", 10, "stage 5 of 11")
+    state.apply(total(0, 3), 11)
     assert state.total_line(75, 79) == "| stage 5 of 11 50_train  0 of 3 fits, 01:05 elapsed"
     assert state.total_line(75, 40) == "| 50_train  0 of 3 fits, 01:05 elapsed"
 
@@ -32,11 +33,6 @@ def test_the_screen_changes_four_times_a_second():
     lines = [work().total_line(quarter / 4, 79) for quarter in range(40)]
     assert len(set(lines)) == 40
     assert lines[:4] == [f"{turn} 00:00 elapsed" for turn in "|/-\\"]
-
-
-def test_a_new_stage_begins_without_lines_and_counts():
-    state = work((0, task("a", 0.5)), (1, total(1, 2)), (2, {"stage": "60_blend"}))
-    assert state.lines(3, 79, 23) == ["| 60_blend  00:01 elapsed"]
 
 
 def test_before_a_fit_has_ended_the_time_left_is_a_bound():
