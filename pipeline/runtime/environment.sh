@@ -1,23 +1,41 @@
 # Sourced by run_all.sh and run_tests.sh: sets $python to an interpreter that has requirements.txt.
 # An active environment (virtualenv, conda) is used as it is; otherwise .venv is made, and kept up
 # to date with requirements.txt. .ci/run sets $install, pip's arguments, to install the lock file.
+# Only torch may differ from its pin: that of an active environment, or, where .venv was made with
+# --system-site-packages, that of the machine (docs/notebooks.md).
 unset PYTHONSAFEPATH # `python -m pipeline` is found from this folder
 
 missing() { # prints the pins of requirements.txt that $python does not have
-    "$python" - <<'PYTHON'
+    "$python" - "$active" <<'PYTHON'
 import re
 import signal
-from importlib.metadata import PackageNotFoundError, version
+import sys
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+OLDEST_TORCH = 2, 11  # that was tested
+
+
+def may_stand_in(torch):
+    """Whether a torch that is not the pin is used: it is not ours to replace, and not too old."""
+    in_venv = torch.locate_file("").resolve().is_relative_to(Path(sys.prefix).resolve())
+    release = tuple(map(int, re.findall(r"[0-9]+", torch.version)[:2]))
+    return (sys.argv[1] or not in_venv) and release >= OLDEST_TORCH
+
 
 signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a traceback
 for line in open("requirements.txt"):
     pin = re.match(r"([\w.-]+)==(\S+)", line)
     if pin:
         try:
-            found = version(pin[1]).split("+")[0]
+            package = distribution(pin[1])
+            found = package.version.split("+")[0]
         except PackageNotFoundError:
             found = "none"
-        if found != pin[2]:
+        if pin[1] == "torch" and found not in ("none", pin[2]) and may_stand_in(package):
+            used = f"torch {package.version} is used as it is"
+            print(f"{used}; {pin[2]} rounds results differently", file=sys.stderr)
+        elif found != pin[2]:
             print(f"{pin[1]}=={pin[2]} (found {found})")
 PYTHON
 }
@@ -48,12 +66,16 @@ if [ -n "$active" ] && [ -x "$active/bin/python" ]; then
         exit 2
     fi
 else
+    active=
     python=.venv/bin/python
     "$python" -m pip --version >/dev/null 2>&1 || make_venv
-    if [ -n "$(missing)" ]; then
-        install=${install:--r requirements.txt}
-        echo "installing ${install##* } into .venv, 80 packages:"
-        echo "  2 GB and a minute with torch's CPU build, several GB and minutes with CUDA's"
+    lacking=$(missing)
+    if [ -n "$lacking" ]; then
+        install=${install:-$(cut -d" " -f1 <<<"$lacking")} # not -r: torch may be the machine's
+        echo "installing $(wc -l <<<"$lacking") packages, and what they need, into .venv"
+        if grep -q "^torch==" <<<"$lacking"; then
+            echo "  2 GB and a minute with torch's CPU build, several GB and minutes with CUDA's"
+        fi
         quiet=--quiet
         if [ -t 1 ]; then quiet=--progress-bar=on; fi
         # shellcheck disable=SC2086 # $install is several arguments
