@@ -88,7 +88,7 @@ def _at_chance(key: FitKey, fit: dict) -> Finding | None:
     report = fit["report"]
     if report["auc"] > 0.5 + ERRORS * report.get("chance_error", 0):
         return None
-    text = f"{name(key)} ranks no better than chance, its AUC is {report['auc']:.4f}"
+    text = f"{name(key)} ranks no better than chance: AUC {report['auc']:.4f}"
     epochs_are_used_up = len(report["epochs"]) >= _max_epochs(fit)
     remedy = (
         f"raise {key[0]}.fit.max_epochs"

@@ -62,7 +62,7 @@ def test_other_seeds_are_siblings_too():
 
 def test_a_fit_at_chance_says_which_setting_ended_it():
     (found,) = health.findings(run(fit(0.52, scores=(0.51, 0.53, 0.5))))
-    assert found.text == "qin seed 0 fold 0 ranks no better than chance, its AUC is 0.5200"
+    assert found.text == "qin seed 0 fold 0 ranks no better than chance: AUC 0.5200"
     assert found.remedy == "try another qin.fit.learning_rate"
     (found,) = health.findings(run(fit(0.52, scores=(0.51, 0.53, 0.5), max_epochs=3)))
     assert found.remedy == "raise qin.fit.max_epochs"
