@@ -26,7 +26,8 @@ def grouped_folds(user: np.ndarray, label: np.ndarray, n_folds: int, seed: int) 
     n_users, label = len(np.unique(user)), np.asarray(label)
     if n_users < n_folds:
         raise InputError(
-            f"{n_folds} folds need at least {n_folds} users; got {n_users}: use fewer folds"
+            f"{n_folds} folds need at least {n_folds} users; got {n_users}: use fewer folds,"
+            " folds.n, or folds.mode=official"
         )
     fold = _dealt(user, label, n_folds, np.random.default_rng(seed))
     _check_classes(fold, label, n_folds)
@@ -109,7 +110,7 @@ def _check_classes(fold: np.ndarray, label: np.ndarray, n_folds: int) -> None:
         k = int(bad[0])
         raise InputError(
             f"every fold needs positives and negatives; fold {k} of {n_folds} has {counts[k, 1]}"
-            f" positives and {counts[k, 0]} negatives: use fewer folds or more users"
+            f" positives and {counts[k, 0]} negatives: use fewer folds, folds.n, or more users"
         )
 
 

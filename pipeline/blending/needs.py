@@ -8,6 +8,7 @@ from features.store.schema import SPLITS
 from features.store.store import Split, Store
 
 MOST_IDS = 10_000_000  # rows of a table of embeddings that ids with gaps may need
+MANY_USERS = 100  # with a label, who make parts that all have it; fewer are tried
 MOST_GAPS = 10  # ids up to the largest, for each id that occurs
 
 
@@ -38,7 +39,13 @@ def check_stackers(user: np.ndarray, label: np.ndarray, fold: np.ndarray) -> Non
 
     user, label, fold (N,), of the rows of train.
     """
+    of_fold = []  # the folds of the users with each label
+    for rows in (label == 0, label == 1):
+        _, first = np.unique(user[rows], return_index=True)
+        of_fold.append(fold[rows][first])
     for k in np.unique(fold):
+        if min(np.count_nonzero(of != k) for of in of_fold) >= MANY_USERS:
+            continue
         outside = fold != k
         if stopping_rows(user[outside], label[outside]) is None:
             n_users = len(np.unique(user[outside]))
