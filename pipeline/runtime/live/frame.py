@@ -31,6 +31,13 @@ def cut(line: str, width: int) -> str:
     return disp_trim(line, max(width - len(CUT), 0)) + CUT[:width]
 
 
+def shortened(line: str, width: int) -> str:
+    """`line`, or its first words and three dots where it is too wide."""
+    if disp_len(line) <= width:
+        return line
+    return cut(textwrap.shorten(line, width, placeholder=f" {CUT}"), width)
+
+
 def folded(line: str, width: int) -> list[str]:
     """`line` as lines of at most `width`, broken between words and indented.
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from pipeline.runtime.live.events import FORWARDED
-from pipeline.runtime.live.frame import cut, folded, frame
+from pipeline.runtime.live.frame import folded, frame, shortened
 from pipeline.runtime.live.stream import Parser
 from pipeline.runtime.live.work import Work
 
@@ -48,7 +48,7 @@ class Host:
                 messages += folded(item, width)
                 self.unlogged.append(item)
             elif "say" in item:
-                messages.append(cut(item["say"], width))
+                messages.append(shortened(item["say"], width))
                 self.unlogged.append(item["whole"])
             elif "log" in item:
                 self.log = self.log or Path(item["log"])

@@ -122,6 +122,10 @@ def rate(per_second: float) -> str:
 
 
 def _joined(fields: list[str], width: int) -> str:
-    """The fields two spaces apart, or one where they would be too wide."""
+    """The fields two spaces apart; one where that is too wide, and without the last ones."""
     wide = "  ".join(fields)
-    return wide if len(wide) <= width else " ".join(fields)
+    if len(wide) <= width:
+        return wide
+    while len(fields) > 1 and len(" ".join(fields)) > width:
+        fields = fields[:-1]
+    return " ".join(fields)

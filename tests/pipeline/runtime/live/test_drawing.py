@@ -43,8 +43,8 @@ def test_messages_are_drawn_and_logged_whole_once_the_folder_is_there(terminal, 
     drawer = host.Host("50_train", slave)
     log = tmp_path / "sample" / "run.log"
     long = "50_train warning: a sentence that is too long for it"
-    drawer.take([{"log": str(log)}, {"say": "x" * 50, "whole": "x" * 60}, long])
-    expected = ["x" * 37 + "...", "50_train warning: a sentence that is too", "  long for it"]
+    drawer.take([{"log": str(log)}, {"say": "x " * 50, "whole": "x" * 60}, long])
+    expected = ["x " * 18 + "...", "50_train warning: a sentence that is too", "  long for it"]
     assert drawn(master) == [*expected, "| 50_train  00:00 elapsed"]
     log.parent.mkdir()
     drawer.parser.feed(b"an unfinished last line")

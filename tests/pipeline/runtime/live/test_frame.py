@@ -3,7 +3,7 @@
 import pytest
 
 from bench.terminal import Screen
-from pipeline.runtime.live.frame import cut, folded, frame
+from pipeline.runtime.live.frame import cut, folded, frame, shortened
 
 
 def test_messages_stand_above_live_lines_that_are_drawn_again_in_place():
@@ -45,6 +45,12 @@ def test_prose_is_folded_at_words_and_tables_and_errors_are_not():
     for line in ("error: run python -m x", "| a | table of markdown |", "qin      0.86 ± 0.01"):
         assert folded(line, 12) == [line]
     assert folded(f"report: {'p' * 20}", 12) == ["report:", f"  {'p' * 20}"]
+
+
+def test_a_line_about_an_artifact_ends_at_a_word():
+    assert shortened("50_train qin auc=0.8 rows/s=12", 27) == "50_train qin auc=0.8 ..."
+    assert shortened("50_train qin", 12) == "50_train qin"
+    assert shortened("x" * 30, 12) == "..."
 
 
 def test_a_command_that_is_folded_can_still_be_copied():

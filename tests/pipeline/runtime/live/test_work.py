@@ -70,6 +70,6 @@ def test_more_lines_than_the_terminal_has_are_counted():
     assert state.lines(1, 79, 5)[3] == "  and 6 more"
 
 
-@pytest.mark.parametrize(("width", "line"), [(79, "  a  45%"), (7, "  a 45%")])
-def test_fields_come_together_where_the_terminal_is_narrow(width, line):
+@pytest.mark.parametrize(("width", "line"), [(79, "  a  45%"), (7, "  a 45%"), (6, "  a")])
+def test_fields_come_together_or_are_left_out_where_the_terminal_is_narrow(width, line):
     assert work((0, task("a", 0.5))).lines(1, width, 23)[0] == line
