@@ -224,8 +224,10 @@ def report(s: Settings, public_scores: Mapping[str, str]) -> ArtifactSpec:
 def optional_results(s: Settings) -> dict[str, list[Path]]:
     """The results about this run of stages that a run may leave out, by file name.
 
-    A file counts if its artifact was made from artifacts of this run alone.
+    A file counts if its artifact was made from artifacts of this run alone; of probe.json and
+    mask.json this run's own, not one of a run with fewer networks.
     """
+    own = {"probe.json": probe(s).path, "mask.json": mask(s).path}
     inputs = _rows(s) | {
         spec.name: digest(spec) for spec in (*fits(s).values(), features(s), blend(s))
     }
@@ -234,7 +236,7 @@ def optional_results(s: Settings) -> dict[str, list[Path]]:
         name: [
             path
             for path in sorted(profile.glob(f"*/[!.]*/{name}"))
-            if _made_from(path.parent, inputs)
+            if path.parent == own.get(name, path.parent) and _made_from(path.parent, inputs)
         ]
         for name in OPTIONAL_RESULTS
     }

@@ -30,7 +30,7 @@ def gain(values: Sequence[float] | None) -> str:
     if values is None:
         return "-"
     difference, low, high = (f"{value:+.5f}" for value in values)
-    return f"{difference} ({low}{NBSP}to{NBSP}{high})"
+    return f"{difference} ({low} to{NBSP}{high})"
 
 
 def value_range(values: Sequence[int]) -> str:

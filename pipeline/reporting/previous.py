@@ -46,8 +46,15 @@ def previous(s: Settings, submission: Path) -> Previous | None:
         run=other,
         scores=scores,
         valid=list(paired.differences(*blends)),
-        settings=differences.differing(*map(differences.settings, (ours, theirs))),
+        settings=_changed(differences.settings(ours), differences.settings(theirs)),
     )
+
+
+def _changed(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """The settings that differ; of a network that one run alone has, `models` says enough."""
+    alone = {*ours.get("models", ())} ^ {*theirs.get("models", ())}
+    found = differences.differing(ours, theirs)
+    return {key: pair for key, pair in found.items() if key.partition(".")[0] not in alone}
 
 
 def _stages(run: FinishedRun, artifacts: Path) -> dict[str, list[Result]]:

@@ -47,9 +47,12 @@ def _clean(element: ElementTree.Element, used: set[str | None]) -> None:
     for name in GEOMETRY:
         if name in attributes:
             attributes[name] = NUMBER.sub(_rounded, " ".join(attributes[name].split()))
+    if "C" not in attributes.get("d", "C"):  # coordinates after those of M or L are of a line, too
+        attributes["d"] = attributes["d"].replace(" L ", " ")
     if "style" in attributes:
         parts = [part.strip() for part in attributes["style"].split(";")]
-        attributes["style"] = "; ".join(part for part in parts if part not in DEFAULTS)
+        short = [part.replace(": ", ":") for part in parts if part not in DEFAULTS]
+        attributes["style"] = ";".join(short)
     element.tail = None
     if element.tag != "text":
         element.text = None
@@ -73,4 +76,5 @@ def _prune(parent: ElementTree.Element) -> None:
 def _draws_nothing(element: ElementTree.Element) -> bool:
     if element.tag in ("g", "defs"):
         return not len(element)
-    return element.tag == "path" and element.get("style") == "fill: none"
+    unseen = element.get("style") == "fill:none" and "id" not in element.attrib
+    return element.tag == "path" and unseen

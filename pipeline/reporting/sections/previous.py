@@ -19,7 +19,7 @@ def section(run: Run) -> Section | None:
     if previous is None:
         return None
     blocks: list[Block] = [
-        Code("then", without_secrets(previous.run.typed)),
+        Code("other run", without_secrets(previous.run.typed)),
         Table(COLUMNS, _rows(run, previous), sortable=False),
         Note(_note(previous)),
     ]

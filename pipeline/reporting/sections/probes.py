@@ -1,7 +1,7 @@
 """What the probes found: leaks and shifts in the data, networks that read padding or no history."""
 
 from pipeline.reporting.blocks import Cell, Details, Section, Table, Verdict
-from pipeline.reporting.formatting import auc, compact, gain, readable
+from pipeline.reporting.formatting import NBSP, auc, compact, gain, readable
 from pipeline.reporting.run import Run
 
 
@@ -64,7 +64,7 @@ def _slates(probe: dict) -> Table:
 def _percent(share: dict[str, float] | None) -> str:
     if share is None:
         return "-"
-    return ", ".join(f"{value} ({100 * part:.1f} %)" for value, part in share.items())
+    return ", ".join(f"{value}{NBSP}({part:.1%})" for value, part in share.items())
 
 
 def _probe(probe: dict) -> Details:

@@ -8,7 +8,7 @@ from pipeline.reporting.formatting import auc, compact, duration, slug
 from pipeline.reporting.hover import Strips
 from pipeline.reporting.run import Run
 
-N_BEST = 5  # trials that are listed
+N_BEST = 4  # trials that are listed
 N_IMPORTANCES = 10
 
 

@@ -24,10 +24,10 @@ def line(label: str = "a point", alt: str = "a line") -> Drawing:
 
 def test_a_drawing_takes_every_colour_and_font_from_the_page_and_keeps_text():
     text = line().content
-    assert not re.search(r"(fill|stroke): (?!none|var\()", text)
+    assert not re.search(r"(fill|stroke):(?!none|var\()", text)
     styles = re.findall(r'<text style="([^"]*)"', text)
     assert "a point" in text
-    assert all("fill: var(--" in style for style in styles)  # without one it would be black
+    assert all("fill:var(--" in style for style in styles)  # without one it would be black
     assert "var(--c1)" in text  # the ninth colour is the first again, the tenth the second
     assert ">epoch</text>" in text
 

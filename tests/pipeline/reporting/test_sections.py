@@ -263,8 +263,8 @@ def test_figures_within_slates_stand_beside_the_pooled_auc_of_their_rows():
 def test_slates_are_shown_by_split():
     slates, _ = probes.section(run_of(probes=[PROBE])).blocks
     assert slates.rows == [
-        ["train", "3,000", "4 (97.5 %), 5 (2.5 %)", "1 (100.0 %)"],
-        ["test", "10", "4 (100.0 %)", "-"],
+        ["train", "3,000", "4\u00a0(97.5%), 5\u00a0(2.5%)", "1\u00a0(100.0%)"],
+        ["test", "10", "4\u00a0(100.0%)", "-"],
     ]
     earlier = {key: PROBE[key] for key in ("findings", "measured")}
     assert len(probes.section(run_of(probes=[earlier])).blocks) == 1
