@@ -68,7 +68,7 @@ def of_run(world: SmallRuns, name: str) -> set[str]:
 def results_in(world: SmallRuns) -> set[str]:
     return {
         str(path.parent.relative_to(world.artifacts))
-        for path in world.artifacts.glob(f"*/*/*/{spec.RECORD}")
+        for path in world.artifacts.glob(f"*/*/[!.]*/{spec.RECORD}")
     }
 
 
@@ -193,19 +193,20 @@ def test_a_number_of_runs_must_be_given_and_runs_must_be_there(world, runs, tmp_
         clean.plan(world.artifacts, tmp_path / "none", 1, [])
 
 
-@pytest.mark.parametrize("stop_at", ["rename", "rmtree"])
-def test_killed_half_way_what_is_seen_is_complete_and_the_next_time_ends_it(world, runs, stop_at):
-    """The process is killed before, or right after, the rename of the third result."""
+@pytest.mark.parametrize(("name", "call"), [("rename", 3), ("unlink", 2)])
+def test_killed_half_way_what_is_seen_is_complete_and_the_next_time_ends_it(
+    world, runs, name, call
+):
+    """Killed before the third result is hidden, or between the two files of the first."""
     kept = of_run(world, "latest")
     code = (
-        "import os, shutil, signal, sys\n"
-        "from pathlib import Path; from pipeline.runs import command\n"
-        "whole, calls = (Path.rename, shutil.rmtree), []\n"
-        "def stop(*arguments):\n"
+        "import os, signal, sys; from pipeline.runs import command\n"
+        f"whole, calls = os.{name}, []\n"
+        "def stop(*arguments, **options):\n"
         "    calls.append(1)\n"
-        "    if len(calls) == 3: os.kill(os.getpid(), signal.SIGKILL)\n"
-        f"    return whole[{['rename', 'rmtree'].index(stop_at)}](*arguments)\n"
-        f"{'Path.rename' if stop_at == 'rename' else 'shutil.rmtree'} = stop\n"
+        f"    if len(calls) == {call}: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return whole(*arguments, **options)\n"
+        f"os.{name} = stop\n"
         "command.main(sys.argv[1:])"
     )
     folders = [f"artifacts={world.artifacts}", f"submissions={world.submissions}"]
@@ -214,7 +215,7 @@ def test_killed_half_way_what_is_seen_is_complete_and_the_next_time_ends_it(worl
     assert kept < results_in(world)
     for path in results_in(world):
         record = spec.record(world.artifacts / path)
-        assert all((world.artifacts / path / name).is_file() for name in record["files"])
+        assert all((world.artifacts / path / file).is_file() for file in record["files"])
     assert runs("clean", "--keep", "1")[::2] == (0, "")
     assert results_in(world) == kept
     assert not list(world.artifacts.rglob(".*"))
