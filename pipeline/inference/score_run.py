@@ -30,7 +30,7 @@ from pipeline.blending import blenders, fitted, predictions
 from pipeline.blending.predictions import SUBMITTED, FitKey
 from pipeline.inference import whole_slates
 from pipeline.inference.arguments import ScoreArgs
-from pipeline.inference.checkpoints import Checkpoint, open_ours
+from pipeline.inference.checkpoints import open_ours
 from pipeline.inference.items import check_tables
 from pipeline.inference.submitted import SubmittedRun, open_run
 from pipeline.runtime.devices import pick_device
@@ -50,13 +50,12 @@ def run(args: ScoreArgs, blender: str | None = None) -> pl.DataFrame:
         refuse_input(args.out, run.folders)
     make_deterministic(device)
     store = open_store(run.store)
-    checkpoints = {key: open_ours(path) for key, path in run.fits.items()}
-    inputs = read(args, store, list(checkpoints.values()))
+    inputs = read(args, run, store)
     if BLENDERS_BY_NAME[run.chosen].uses_slates:
         whole_slates.check(args.rows, run.name, inputs.rows, inputs.values, inputs.offsets, store)
     if run.chosen == RANK_MEAN.name:
         print(f"90_score {run.chosen}: a score is a rank among the rows of {args.rows}", flush=True)
-    single = logits(run, store, checkpoints, inputs, device)
+    single = logits(run, store, inputs, device)
     rows = pl.DataFrame({ID: inputs.rows.id, **predictions.decisions(inputs.rows)})
     rows = predictions.with_logits(rows, single)
     weights = fitted.read(run.blend_folder, run.blend, run.chosen)
@@ -66,13 +65,15 @@ def run(args: ScoreArgs, blender: str | None = None) -> pl.DataFrame:
     return rows.select(ID, pl.col(SUBMITTED).alias(SCORE))
 
 
-def read(args: ScoreArgs, store: Store, checkpoints: list[Checkpoint]) -> ScoringInputs:
-    """The rows, checked against the run's item table and the networks' users."""
-    of_users = [c.vocab.n_users for c in checkpoints if c.vocab.n_users]
+def read(args: ScoreArgs, run: SubmittedRun, store: Store) -> ScoringInputs:
+    """The rows, checked against the run's item table and, where they are read, its users."""
+    n_users = INT32 + 1
+    if any(record(path)["settings"]["network"].get("user_id") for path in run.fits.values()):
+        n_users = 1 + max(int(split.user.max()) for split in (store.train, store.valid, store.test))
     vocab = ModelVocab(
         n_items=len(store.items),
         n_tags=0,
-        n_users=min(of_users, default=INT32 + 1),
+        n_users=n_users,
         content_width=store.items.content.shape[1],
         item_levels=False,
         max_len=store.manifest["found"]["width"],
@@ -81,11 +82,7 @@ def read(args: ScoreArgs, store: Store, checkpoints: list[Checkpoint]) -> Scorin
 
 
 def logits(
-    run: SubmittedRun,
-    store: Store,
-    checkpoints: dict[FitKey, Checkpoint],
-    inputs: ScoringInputs,
-    device: torch.device,
+    run: SubmittedRun, store: Store, inputs: ScoringInputs, device: torch.device
 ) -> dict[FitKey, pl.Series]:
     """Float64 logits (N,) of every fit, as 50_train predicts. Raises InputError."""
     columns = inputs.rows, inputs.values, inputs.offsets, len(store.items), 1
@@ -95,7 +92,8 @@ def logits(
     if others:
         where = f"the fits were made on {others.pop()}; on {device.type}"
         print(f"90_score note: {where} the last digits of scores differ", flush=True)
-    for key, checkpoint in progress_bar(checkpoints.items(), "score"):
+    for key, path in progress_bar(run.fits.items(), "score"):  # one network at a time
+        checkpoint = open_ours(path)
         check_tables(run.store, store.items, checkpoint)
         torch.set_num_threads(reports[key].get("threads", 1))
         cfg = checkpoint.settings

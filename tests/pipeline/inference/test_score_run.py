@@ -73,13 +73,25 @@ def test_every_kind_of_blender_scores_the_test_rows_as_60_blend_did(
 
 
 def test_another_device_than_that_of_the_fits_is_noted(submission, test_rows, monkeypatch, capsys):
-    on_gpu = {"report": {"device": "cuda:0", "threads": 1}}
+    on_gpu = {"report": {"device": "cuda:0", "threads": 1}, "settings": {"network": {}}}
     monkeypatch.setattr(score_run, "record", lambda path: on_gpu)
     score_run.run(arguments(submission, test_rows), "best_single")
     assert "the fits were made on cuda; on cpu the last digits" in capsys.readouterr().out
     monkeypatch.undo()
     score_run.run(arguments(submission, test_rows), "best_single")
     assert "note" not in capsys.readouterr().out
+
+
+def test_users_that_networks_have_no_place_for_are_refused(
+    submission, test_rows, monkeypatch, tmp_path
+):
+    path = tmp_path / "rows.parquet"
+    pl.read_parquet(test_rows).with_columns(user_id=pl.lit(2**30)).write_parquet(path)
+    score_run.run(arguments(submission, path), "best_single")
+    reads_users = {"report": {"device": "cpu"}, "settings": {"network": {"user_id": True}}}
+    monkeypatch.setattr(score_run, "record", lambda path: reads_users)
+    with pytest.raises(InputError, match=r"user_id: found 1073741824 in row 0, .* expected 0\.\."):
+        score_run.run(arguments(submission, path), "best_single")
 
 
 def test_a_strict_run_is_one_fit(capsys, first_run, overrides, test_rows, tmp_path):
