@@ -21,8 +21,10 @@ QUICK = {
         TinyWorld(**BARE, users=(3, 2, 2), padded=False),
         ["models=din", "folds.n=3", "folds.stop_users=0"],
     ),
-    "one item, no tags": (TinyWorld(items=1, tags="none"), ["models=qin", "rules=strict"]),
-    "one user": (TinyWorld(users=(1, 1, 1), width=1), ["models=final", "rules=strict"]),
+    "one user, one item, no tags": (
+        TinyWorld(users=(1, 1, 1), items=1, width=1, tags="none"),
+        ["models=qin", "rules=strict"],
+    ),
     "one row each": (
         TinyWorld(rows=1, users=(40, 8, 8), histories=("half", "none", "all")),
         ["models=transformer_dcn", "folds.n=2", "folds.stop_users=0"],
