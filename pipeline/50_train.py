@@ -27,11 +27,12 @@ from pipeline.config.settings import Settings
 from pipeline.runtime import cli
 from pipeline.runtime.build import is_up_to_date
 from pipeline.training import fits, health, torchrun
-from pipeline.training.tracking import fit_runs
+from pipeline.training.tracking import fit_runs, trackers
 
 
 def work(s: Settings, force: bool) -> None:
     torchrun.init_distributed(s)
+    trackers.require(s)  # in every process, or the others would wait for the first one
     if distributed.rank() == 0:
         fit_runs.open_tracker(s)
     missing = [

@@ -52,9 +52,12 @@ def lines(output: str, start: str) -> list[str]:
 
 def test_the_fits_of_two_processes_are_those_of_one(overrides, prepared):
     """float32: 24 steps of Adam keep logits of size 1 within a thousandth."""
-    output, errors = (process := torchrun(*overrides)).communicate()
+    logged = [*overrides, "train.log=tensorboard"]
+    output, errors = (process := torchrun(*logged)).communicate()
     assert process.returncode == 0, errors
     fits = graph.fits(load("sample", overrides))
+    events = list(Path(load("sample", overrides).artifacts).rglob("events.out.tfevents.*"))
+    assert sorted(path.parent.name for path in events) == sorted(f.path.name for f in fits.values())
     assert output.count(" epochs=") == len(fits) == 4
     fits_of_one = graph.fits(load("sample", [*PLAIN, f"artifacts={prepared}"]))
     for key, spec in fits.items():
