@@ -155,7 +155,7 @@ def test_a_fit_that_did_not_learn_is_named_beside_the_scores_and_not_called_over
     del fits["din", 0, 0], fits["din", 0, 1]
     run = run_of(fits=fits | {("din", 0, 0): fit_record(auc=0.5, **flat)})
     section = learning_curves.section(run)
-    name = "qin seed 0 fold 0 reached an AUC of 0.5400, its siblings 0.7800"
+    name = "qin seed 0 fold 0 reached an AUC of 0.5400, a sibling 0.7800"
     assert name in section.finding
     assert "After it qin overfits" in section.finding  # its other fit
     assert "din overfit" not in section.finding
