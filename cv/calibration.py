@@ -15,6 +15,8 @@ import numpy as np
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
+ROUNDED = float(np.finfo(np.float64).eps)
+
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
@@ -36,10 +38,13 @@ class Reliability:
 
     @property
     def slope(self) -> float:
-        """Cox's slope, over bins; NaN for a single bin."""
+        """Cox's slope, over bins; NaN for a single bin.
+
+        Mean probabilities are cut off `ROUNDED` from 0 and 1, which extreme logits round to.
+        """
         if len(self.count) < 2:
             return float("nan")
-        z = np.tile(logit(self.predicted), 2)[:, None]
+        z = np.tile(logit(self.predicted.clip(ROUNDED, 1 - ROUNDED)), 2)[:, None]
         label = np.repeat([0, 1], len(self.count))
         weight = np.r_[self.count * (1 - self.observed), self.count * self.observed]
         return float(LogisticRegression(C=np.inf).fit(z, label, weight).coef_[0, 0])
