@@ -119,7 +119,9 @@ def test_55_mask_says_that_it_opened_a_fit_that_did_not_learn(capsys):
     entry = {"padding": passed, "history": passed, "shuffled": shuffled}
     import_module("pipeline.55_mask").print_result("qin", entry, fault)
     warning = capsys.readouterr().out.splitlines()[1]
-    assert warning.startswith("55_mask warning: qin seed 0 fold 0 reached an AUC of 0.5700, a sibling")
+    assert warning.startswith(
+        "55_mask warning: qin seed 0 fold 0 reached an AUC of 0.5700, a sibling"
+    )
 
 
 def test_a_rising_training_loss_is_found_and_noise_is_not():
