@@ -1,5 +1,7 @@
 """Tiny valid worlds pass every stage, or are refused before training: no traceback, no warning.
 
+What was submitted scores the test rows again, with the same bytes (90_score --run).
+
 ./run_tests.sh --long -k tiny_worlds
 """
 

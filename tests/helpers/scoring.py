@@ -2,7 +2,7 @@
 
 import importlib
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ from models.settings import (
 from pipeline.artifacts import spec
 from pipeline.artifacts import store as artifacts
 from pipeline.artifacts.spec import ArtifactSpec
+from pipeline.inference.arguments import ScoreArgs
 from tests.helpers.checkpoints import randomised, saved
 from tests.helpers.worlds import lists
 
@@ -103,6 +104,12 @@ def fuxictr(folder: Path, network: Network, names: list[str], settings: dict) ->
     arguments = ["--checkpoint", folder / "any.model", "--format", "fuxictr"]
     arguments += ["--settings", folder / "settings.json", "--rows", folder / "test.parquet"]
     return [*arguments, "--items", folder / "item_info.parquet"]
+
+
+def of_run(submission: Path, rows: Path) -> ScoreArgs:
+    """The arguments of 90_score that score `rows` with a whole run."""
+    others = dict.fromkeys(field.name for field in fields(ScoreArgs))
+    return ScoreArgs(**others | {"run": str(submission), "rows": rows, "device": "cpu"})
 
 
 def put(folder: Path, file: str, column: str, values: pa.Array | list) -> None:

@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 from features.store.schema import SPLITS
 from pipeline import graph
 from pipeline.config.load import load
+from pipeline.inference import score_rows, score_run
+from tests.helpers.scoring import of_run
 from tests.helpers.worlds import lists
 
 STAGES_BEFORE_TRAINING = graph.STAGES.index("50_train")
@@ -115,7 +117,10 @@ class TinyWorld:
 
 
 def run_all(folder: Path, files: Path, overrides: list[str], tally: Counter) -> None:
-    """Run every stage on the files; a warning of a library is an error. Stages are counted."""
+    """Run every stage on the files; a warning of a library is an error. Stages are counted.
+
+    Then 90_score --run must write the bytes of the submission.
+    """
     settings = load(
         "challenge",
         [
@@ -131,3 +136,6 @@ def run_all(folder: Path, files: Path, overrides: list[str], tally: Counter) -> 
         for stage in graph.stages(settings):
             import_module(f"pipeline.{stage}").work(settings, False)
             tally["stages"] += 1
+        submission, again = graph.submission(settings).path, folder / "again.csv"
+        score_rows.write(score_run.run(of_run(submission, files / "test.parquet")), again)
+        assert again.read_bytes() == (submission / "prediction.csv").read_bytes()

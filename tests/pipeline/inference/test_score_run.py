@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +13,7 @@ from features.errors import InputError
 from pipeline import graph
 from pipeline.config import load as load_config
 from pipeline.inference import score_run
-from pipeline.inference.arguments import ScoreArgs
-from tests.helpers.scoring import run
+from tests.helpers.scoring import of_run, run
 from tests.helpers.tiny_runs import run_stages
 
 
@@ -54,20 +52,13 @@ def test_the_test_rows_get_the_bytes_of_the_submission(capsys, submission, test_
     assert written == (submission / "prediction.csv").read_bytes()
 
 
-def arguments(submission, rows) -> ScoreArgs:
-    others = (field.name for field in fields(ScoreArgs))
-    return ScoreArgs(
-        **dict.fromkeys(others) | {"run": str(submission), "rows": rows, "device": "cpu"}
-    )
-
-
 @pytest.mark.parametrize("name", ["rank_mean", "slate_logistic", "slate_mean"])
 def test_every_kind_of_blender_scores_the_test_rows_as_60_blend_did(
     settings, submission, test_rows, name
 ):
     """A submission is the score of one blender; test.parquet has those of all."""
     blended = pl.read_parquet(graph.blend(settings).path / "test.parquet", glob=False)[name]
-    got = score_run.run(arguments(submission, test_rows), name)["Task2"].to_numpy()
+    got = score_run.run(of_run(submission, test_rows), name)["Task2"].to_numpy()
     want = BLENDERS_BY_NAME[name].to_probability(blended.to_numpy())
     np.testing.assert_array_equal(got, want)
 
@@ -75,10 +66,10 @@ def test_every_kind_of_blender_scores_the_test_rows_as_60_blend_did(
 def test_another_device_than_that_of_the_fits_is_noted(submission, test_rows, monkeypatch, capsys):
     on_gpu = {"report": {"device": "cuda:0", "threads": 1}, "settings": {"network": {}}}
     monkeypatch.setattr(score_run, "record", lambda path: on_gpu)
-    score_run.run(arguments(submission, test_rows), "best_single")
+    score_run.run(of_run(submission, test_rows), "best_single")
     assert "the fits were made on cuda; on cpu the last digits" in capsys.readouterr().out
     monkeypatch.undo()
-    score_run.run(arguments(submission, test_rows), "best_single")
+    score_run.run(of_run(submission, test_rows), "best_single")
     assert "note" not in capsys.readouterr().out
 
 
@@ -87,11 +78,11 @@ def test_users_that_networks_have_no_place_for_are_refused(
 ):
     path = tmp_path / "rows.parquet"
     pl.read_parquet(test_rows).with_columns(user_id=pl.lit(2**30)).write_parquet(path)
-    score_run.run(arguments(submission, path), "best_single")
+    score_run.run(of_run(submission, path), "best_single")
     reads_users = {"report": {"device": "cpu"}, "settings": {"network": {"user_id": True}}}
     monkeypatch.setattr(score_run, "record", lambda path: reads_users)
     with pytest.raises(InputError, match=r"user_id: found 1073741824 in row 0, .* expected 0\.\."):
-        score_run.run(arguments(submission, path), "best_single")
+        score_run.run(of_run(submission, path), "best_single")
 
 
 def test_a_strict_run_is_one_fit(capsys, first_run, overrides, test_rows, tmp_path):
@@ -127,15 +118,15 @@ def test_slates_that_lack_rows_are_refused_where_rows_are_compared(submission, t
     rows[1:].write_parquet(path)
     user, n = rows["user_id"][0], (rows["user_id"] == rows["user_id"][0]).sum()
     with pytest.raises(InputError) as refused:
-        score_run.run(arguments(submission, path), "slate_logistic")
+        score_run.run(of_run(submission, path), "slate_logistic")
     first = f"1 of {rows['user_id'].n_unique()} slates are not whole, such as that of"
     assert f"{first} user {user}: {n - 1} of the {n} rows" in str(refused.value)
-    score_run.run(arguments(submission, path), "logistic")  # scores each row by itself
+    score_run.run(of_run(submission, path), "logistic")  # scores each row by itself
     alone = rows.unique("user_id", keep="first", maintain_order=True)
     new_users = alone.with_columns(pl.col("user_id") + 10_000_000)
     new_users.write_parquet(path)
     with pytest.raises(InputError, match="1 rows, and no train slate of the run less than"):
-        score_run.run(arguments(submission, path), "slate_logistic")
+        score_run.run(of_run(submission, path), "slate_logistic")
 
 
 def refused(capsys, folder, rows, tmp_path) -> str:
