@@ -23,19 +23,25 @@ function number(text) {
   return match ? Number(match[1].replaceAll(",", "")) * (UNITS[match[2]] ?? 1) : NaN;
 }
 
-// Rows in the order of a column; those without a value stay last. Numbers: the highest first.
-function sorted(rows, column, reverse) {
-  const value = (row) => row.cells[column].textContent.trim();
-  const known = rows.filter((row) => value(row) !== "-");
-  const numeric = known.every((row) => !Number.isNaN(number(value(row))));
-  known.sort((a, b) => numeric
-    ? number(value(b)) - number(value(a))
-    : value(a).localeCompare(value(b), "en", { numeric: true }));
-  if (reverse) known.reverse();
-  return [...known, ...rows.filter((row) => value(row) === "-")];
+const value = (row, column) => row.cells[column].textContent.trim();
+
+function isNumeric(rows, column) {
+  return rows.every(
+    (row) => value(row, column) === "-" || !Number.isNaN(number(value(row, column))));
 }
 
-// A click on a head sorts, another one the other way round, a third restores the order.
+// Rows in the order of a column, the lowest or the highest first; those without a value stay last.
+function sorted(rows, column, numeric, falling) {
+  const known = rows.filter((row) => value(row, column) !== "-");
+  known.sort((a, b) => numeric
+    ? number(value(a, column)) - number(value(b, column))
+    : value(a, column).localeCompare(value(b, column), "en", { numeric: true }));
+  if (falling) known.reverse();
+  return [...known, ...rows.filter((row) => value(row, column) === "-")];
+}
+
+// A click on a head sorts, numbers from the highest and words from A; another one sorts the other
+// way round, a third restores the order.
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];
   const blocks = [[]]; // a heading inside the table keeps its rows
@@ -55,9 +61,11 @@ for (const table of document.querySelectorAll("table.sortable")) {
       clicks = clicked === column ? (clicks + 1) % 3 : 1;
       clicked = column;
       for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
-      if (clicks) head.setAttribute("aria-sort", clicks === 1 ? "descending" : "ascending");
+      const numeric = isNumeric(blocks.filter((rows) => rows[0]?.cells.length > 1).flat(), column);
+      const falling = numeric === (clicks === 1);
+      if (clicks) head.setAttribute("aria-sort", falling ? "descending" : "ascending");
       body.replaceChildren(...blocks.flatMap(
-        (rows) => (clicks && rows.length > 1 ? sorted(rows, column, clicks === 2) : rows)));
+        (rows) => (clicks && rows.length > 1 ? sorted(rows, column, numeric, falling) : rows)));
     });
   }
 }
