@@ -42,7 +42,7 @@ PYTHON
 
 make_venv() { # again, if an earlier run left it incomplete
     local candidate
-    for candidate in python3.12 python3.11 python3; do
+    for candidate in python3.12 python3.11 python3.13 python3; do
         if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
             echo "making .venv with $("$candidate" --version)"
             "$candidate" pipeline/runtime/clock.py "$candidate" -m venv --clear .venv && return
@@ -51,7 +51,7 @@ make_venv() { # again, if an earlier run left it incomplete
             exit 2
         fi
     done
-    echo "error: no Python 3.11 or 3.12 found; install one and run this again" >&2
+    echo "error: no Python 3.11, 3.12 or 3.13 found; install one and run this again" >&2
     exit 2
 }
 
