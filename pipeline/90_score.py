@@ -35,6 +35,7 @@ if __name__ == "__main__":
     terminal.start()
 
 import argparse
+import shlex
 import time
 from pathlib import Path
 
@@ -54,6 +55,7 @@ def work(args: ScoreArgs) -> None:
     elif args.export is not None:
         difference = export.run(args)
         result = f"-> {args.export} difference={difference:.1e}"
+        print(f"try it: python {shlex.quote(str(args.export / export.EXAMPLE))}", flush=True)
     else:
         scores = (score_rows if args.run is None else score_run).run(args)
         score_rows.write(scores, args.out)

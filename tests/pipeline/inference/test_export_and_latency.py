@@ -41,6 +41,7 @@ def test_a_published_checkpoint_is_exported(capsys, folder, qin):
     arguments, network = replaced(qin[0], rows=None), qin[1]
     code, output, _ = run(capsys, *arguments, "--export", folder / "serving")
     assert code == 0
+    assert f"try it: python {folder}/serving/example.py\n" in output
     assert re.search(rf"90_score -> {folder}/serving difference=\d\.\de-\d\d \(", output)
     np.testing.assert_allclose(
         exported_scores(folder), directly(network, folder / "test.parquet"), rtol=0, atol=1e-5
