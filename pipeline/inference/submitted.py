@@ -79,7 +79,7 @@ def open_run(name: str, blender: str | None = None) -> SubmittedRun:
             },
         )
     except (KeyError, TypeError) as error:
-        command = shlex.join(["python", "-m", "pipeline.70_submit", *_arguments(run), "--force"])
+        command = f"python -m pipeline.70_submit {shlex.join([*_arguments(run), '--force'])}"
         raise InputError(
             f"{run.folder / MANIFEST} does not name all artifacts (no {error}): an earlier version"
             f" wrote it; write it again: {command}"
