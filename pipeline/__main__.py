@@ -83,7 +83,9 @@ def work(arguments) -> None:
         print(listing.text(s, arguments.settings, studied(s), width))
         return
     note_old_results(Path(s.artifacts))
-    if arguments.download:
+    if arguments.download:  # hours, after which a GPU that is missing should not be news
+        stages = graph.stages(s)
+        refuse_missing_device(s, [n for n in stages if arguments.first <= n <= arguments.last])
         run(s, "00_data", False, "--download")
     chosen = selected(s, arguments.first, arguments.last)
     if LAST in chosen:

@@ -92,7 +92,7 @@ def logits(
     if others:
         where = f"the fits were made on {others.pop()}; on {device.type}"
         print(f"90_score note: {where} the last digits of scores differ", flush=True)
-    for key, path in progress_bar(run.fits.items(), "score"):  # one network at a time
+    for key, path in progress_bar(list(run.fits.items()), "networks"):  # one network at a time
         checkpoint = open_ours(path)
         check_tables(run.store, store.items, checkpoint)
         torch.set_num_threads(reports[key].get("threads", 1))
