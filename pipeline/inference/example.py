@@ -107,8 +107,10 @@ class ExportedNetwork:
             columns = {
                 name: [of[name][row] for row in at] for name in ("candidates", "likes", "views")
             }
-            history = [item for item in history if item != 0]
             try:
+                if np.ndim(history) != 1:
+                    raise Refused(f"history: expected a list of item ids, got {history}")
+                history = [item for item in history if item != 0]
                 history = history[-longest:] if cut else history
                 scores.append(self.probabilities(history, **columns, user=user))
             except Refused as refused:
@@ -164,8 +166,11 @@ def main():
     arguments = parser.parse_args()
     try:
         print(score(HERE, arguments.rows, arguments.out, arguments.cut))
-    except (Refused, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except ImportError as error:
+        print(f"error: {error}; pip install numpy onnxruntime pyarrow", file=sys.stderr)
+        sys.exit(2)
+    except (ValueError, OSError) as error:  # Refused; a file that is no parquet, or cannot be read
+        print(f"error: {str(error).splitlines()[0]}", file=sys.stderr)
         sys.exit(2)
 
 

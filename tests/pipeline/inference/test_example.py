@@ -124,21 +124,38 @@ def test_long_histories_of_a_file_are_refused_or_cut(folder, tmp_path):
         (lambda rows: rows[:0], "has no rows"),
         (lambda rows: rows.with_columns(item_seq=None), "has nulls in item_seq, expected none"),
         (lambda rows: rows.with_columns(item_id=99), "row 0 (from 0): candidates: got 99"),
+        (lambda rows: rows.with_columns(item_seq=7), "history: expected a list of item ids, got 7"),
     ],
 )
 def test_files_that_do_not_fit_end_with_one_line(
     folder, tmp_path, monkeypatch, capsys, change, message
 ):
     path = write(tmp_path, change(rows_of(folder)))
+    assert message in fails(folder, monkeypatch, capsys, "--rows", path)
+
+
+def fails(folder, monkeypatch, capsys, *arguments) -> str:
     monkeypatch.setattr(example, "HERE", folder)
-    monkeypatch.setattr(sys, "argv", ["example.py", "--rows", str(path)])
+    monkeypatch.setattr(sys, "argv", ["example.py", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
         example.main()
     error = capsys.readouterr().err
     assert ended.value.code == 2
     assert error.startswith("error: ")
-    assert message in error
     assert error.count("\n") == 1
+    return error
+
+
+def test_a_file_that_is_no_parquet_and_a_package_that_is_missing_are_one_line(
+    folder, tmp_path, monkeypatch, capsys
+):
+    text = tmp_path / "rows.parquet"
+    text.write_text("no parquet", encoding="utf-8")
+    assert "arquet" in fails(folder, monkeypatch, capsys, "--rows", text)
+    assert "none.parquet" in fails(folder, monkeypatch, capsys, "--rows", tmp_path / "none.parquet")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    error = fails(folder, monkeypatch, capsys, "--rows", folder / "rows.parquet")
+    assert "pip install numpy onnxruntime pyarrow" in error
 
 
 def test_its_output_is_never_its_input(folder, tmp_path):
