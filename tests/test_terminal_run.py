@@ -1,6 +1,7 @@
 """Whole runs and a study in a terminal, looked at each second: see bench/terminal.py."""
 
 import os
+import re
 import sys
 
 import pytest
@@ -58,5 +59,5 @@ def test_a_study_is_alive(see, tmp_path, columns, rows):
     assert_alive(seen, tmp_path)
     screens = "\n".join(line for _, lines in seen.looks for line in lines)
     assert "of 4 trials" in screens
-    assert "  trial 1 fold 1 of 2  epoch" in screens
+    assert re.search(r"  trial \d fold [12] of 2 +epoch \d+ of <=20", screens)
     assert "best 0." in screens
