@@ -5,6 +5,7 @@ optional; it lies in the folder or in its parent, as in the organisers' archive.
 as published for the WWW 2025 MMCTR challenge (https://recsys.westlake.edu.cn/MicroLens_1M_MMCTR).
 """
 
+import json
 import os
 import shlex
 from dataclasses import dataclass
@@ -86,8 +87,8 @@ def refuse_folder(path: Path) -> None:
     if not path.is_dir():
         return
     parts = path.with_suffix(".parts")
-    files = str(parts / "**" / "*.parquet")
-    code = f"import polars; polars.scan_parquet({files!r}).sink_parquet({str(path)!r})"
+    source, target = (json.dumps(str(p)) for p in (parts / "**" / "*.parquet", path))
+    code = f"import polars; polars.scan_parquet({source}).sink_parquet({target})"
     command = f"mv {shlex.quote(str(path))} {shlex.quote(str(parts))}"
     command += f" && python -c {shlex.quote(code)}"
     raise InputError(

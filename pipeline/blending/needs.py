@@ -51,8 +51,8 @@ def check_stackers(user: np.ndarray, label: np.ndarray, fold: np.ndarray) -> Non
             n_users = len(np.unique(user[outside]))
             raise InputError(
                 "60_blend fits trees on the users outside each fold, and some of these users choose"
-                f" the number of trees. Outside fold {k} there are {n_users} users, who do not make"
-                " two parts with both labels each: use more users, a larger folds.n, or"
+                f" the number of trees. Those outside fold {k} (users: {n_users}) do not make two"
+                " parts with both labels each: use more users, a larger folds.n, or"
                 " folds.mode=official, which has neither folds nor trees"
             )
 

@@ -13,7 +13,7 @@ from tests.helpers.worlds import tiny_store
 
 def test_too_few_users_outside_a_fold_are_named_with_the_stage_and_a_remedy():
     user, label = np.repeat([1, 2, 3], 2), np.tile([0, 1], 3)
-    with pytest.raises(InputError, match=r"^60_blend .*fold 0 there are 1 users.*larger folds\.n"):
+    with pytest.raises(InputError, match=r"^60_blend .*fold 0 \(users: 1\).*larger folds\.n"):
         needs.check_stackers(user, label, np.repeat([0, 0, 1], 2))
     needs.check_stackers(user, label, np.repeat([0, 1, 2], 2))
 
