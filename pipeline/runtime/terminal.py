@@ -23,7 +23,7 @@ def start() -> None:
     """
     if wanted(sys.argv[1:]):
         _host()
-    if LIVE in os.environ:
+    if LIVE in os.environ and sys.stdout is not None:
         sys.stdout.reconfigure(line_buffering=True)
 
 
@@ -57,7 +57,7 @@ def wanted(arguments: Sequence[str]) -> bool:
     """
     draws_already = LIVE in os.environ or os.environ.get("RANK", "0") != "0"
     cannot_draw = NOTEBOOK in os.environ or os.environ.get("TERM", "dumb") == "dumb"
-    if draws_already or cannot_draw or set(BRIEF) & set(arguments):
+    if draws_already or cannot_draw or sys.stdout is None or set(BRIEF) & set(arguments):
         return False
     mode = os.fstat(1).st_mode
     return os.isatty(2) and not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode))

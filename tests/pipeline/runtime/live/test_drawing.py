@@ -63,6 +63,18 @@ def test_a_new_stage_begins_without_lines_and_counts(terminal):
     assert drawn(master) == ["| stage 8 of 10 60_blend  00:00 elapsed"]
 
 
+def test_lines_fit_a_terminal_that_was_made_narrower(terminal):
+    master, slave = terminal
+    drawer = host.Host("50_train", slave)
+    fields = ["  qin seed 0 fold 1", "epoch 2 of <=20", "45%"]
+    fit = {"task": "a", "pid": 1, "fields": fields, "share": 0, "at_most": True}
+    drawer.take([fit])
+    assert drawn(master) == ["  qin seed 0 fold 1 epoch 2 of <=20 45%", "| 50_train  00:00 elapsed"]
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 6, 26, 0, 0))
+    drawer.take([])
+    assert drawn(master) == ["  qin seed 0 fold 1", "| 50_train  00:00 elapsed"]
+
+
 def test_a_terminal_that_knows_no_size_counts_as_80_columns(terminal):
     _, slave = terminal
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 0, 0, 0, 0))
