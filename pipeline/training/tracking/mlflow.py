@@ -28,8 +28,8 @@ class MLflow:
         self.folder, self.profile = folder.resolve(), profile
         self.uri = os.environ.get(URI) or f"sqlite:///{self.folder}/runs.db"
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # it would call its makers
-        logging.getLogger("mlflow").setLevel(logging.WARNING)
         mlflow = importlib.import_module("mlflow")
+        logging.getLogger("mlflow").setLevel(logging.WARNING)  # which importing it sets otherwise
         self.entities, self.error = mlflow.entities, mlflow.exceptions.MlflowException
         self.client = mlflow.MlflowClient(tracking_uri=self.uri)
 
