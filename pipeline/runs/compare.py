@@ -24,7 +24,8 @@ def lines(a: FinishedRun, b: FinishedRun, artifacts: Path) -> Iterator[str]:
     other = differences.differing(*(differences.files(one) for one in stages))
     same = ", ".join(name for name in differences.files(stages[0]) if name not in other)
     yield f"data    {_differ(list(other))}; equal: {same or 'no file'}"
-    yield from _table("settings", *(differences.settings(one) for one in stages))
+    found = (differences.settings(one) for one in stages)
+    yield from _table("settings", *differences.of_both(*found))
     yield from _table("made by", *(differences.made_by(one) for one in stages))
     if "valid" in other:
         yield "scores  not compared row by row: official valid differs"

@@ -38,6 +38,16 @@ def settings(stages: Mapping[str, list[Result]]) -> dict[str, Any]:
     return found
 
 
+def of_both(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings of both, without those of networks that one of them lacks: see `models`."""
+    alone = {*a.get("models", ())} ^ {*b.get("models", ())}
+    first, second = (
+        {key: value for key, value in one.items() if key.partition(".")[0] not in alone}
+        for one in (a, b)
+    )
+    return first, second
+
+
 def made_by(stages: Mapping[str, list[Result]]) -> dict[str, Any]:
     """Code, machine and versions that made the fits and the blend; several where they differ."""
     records = [result.record for stage in ("50_train", "60_blend") for result in stages[stage]]

@@ -58,3 +58,14 @@ def test_records_of_older_versions_are_read_as_far_as_they_go():
     old = stages(0.1) | {"50_train": [result("50_train/din-seed0-fold0-1", {"lr": 0.1})]}
     found = differences.settings(old)
     assert (found["train.lr"], found["train.seeds"]) == (0.1, [])
+
+
+def test_settings_of_a_network_that_one_run_lacks_are_left_out():
+    a = {"models": ["din", "qin"], "qin.max_len": 8, "din.max_len": 8, "folds.n": 2}
+    b = {"models": ["din"], "din.max_len": 9}
+    found = differences.differing(*differences.of_both(a, b))
+    assert found == {
+        "models": (["din", "qin"], ["din"]),
+        "din.max_len": (8, 9),
+        "folds.n": (2, "-"),
+    }
