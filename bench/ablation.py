@@ -199,8 +199,8 @@ def fits_of(
     typed = [override for override in arguments.overrides if applies_to(override, row.model)]
     overrides = [*typed, *row.overrides, f"models={row.model}", f"train.seeds={arguments.seeds}"]
     s = load_config.load(arguments.profile, overrides)
-    build_folds(s)
     folds = chosen_folds(arguments.folds, s)
+    build_folds(s)
     return s, {key: fit for key, fit in graph.fits(s).items() if key[2] in folds}
 
 

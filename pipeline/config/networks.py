@@ -12,6 +12,7 @@ above that, then the profile's section of its own name, then what was typed. `ne
 refused where the extending network's own TOML sets the key, since that is what tells the two apart.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,8 +74,12 @@ class Changes:
 
 def model_paths() -> dict[str, Path]:
     """The TOML of every network that can be trained, the papers' ablations among them."""
-    found = [*paths.MODELS.glob("*.toml"), *paths.MODELS.glob("*/*.toml")]
-    return {path.stem: path for path in sorted(found) if path.parent.name != paths.SPACES}
+    with os.scandir(paths.MODELS) as entries:  # a glob takes four times as long, often in a run
+        inner = [one.path for one in entries if one.is_dir() and one.name != paths.SPACES]
+    folders = [str(paths.MODELS), *inner]
+    found = [f"{folder}/{name}" for folder in folders for name in os.listdir(folder)]
+    tomls = [Path(name) for name in sorted(found) if name.endswith(".toml")]
+    return {path.stem: path for path in tomls}
 
 
 def model_names() -> list[str]:

@@ -30,8 +30,8 @@ def last_line(output: str) -> dict:
     return json.loads(output.strip().splitlines()[-1])
 
 
-def run_stages(overrides: list[str], *stages: str) -> None:
-    """Run stages of the sample in this process."""
-    settings = load("sample", overrides)
+def run_stages(overrides: list[str], *stages: str, profile: str = "sample") -> None:
+    """Run stages in this process, which has imported what they import; fits run here as well."""
+    settings = load(profile, [*overrides, "train.workers=1"])
     for stage in stages:
         import_module(f"pipeline.{stage}").work(settings, False)

@@ -1,5 +1,6 @@
 """Which level's value counts: default < network < profile < typed < study, without exception."""
 
+import functools
 from dataclasses import asdict
 from itertools import combinations
 
@@ -133,12 +134,18 @@ def as_read(setting: Setting, text: str):
     return setting.read(value, setting.key, [])
 
 
-def breaks_a_rule(profile: str, model: str, key: str, value) -> bool:
-    """Whether this value stands against another setting of the network, or lacks prepare.codes."""
+@functools.cache
+def values_of(profile: str, model: str) -> dict:
+    """The network's settings that are no defaults, by key."""
     _, values = load_with_sources(profile, [f"models={model}"])
     start = f"{model}."
-    own = {k.removeprefix(start): v.value for k, v in values.items() if k.startswith(start)}
-    return key == "item_codes" or assemble(NetworkSettings, own | {key: value}, "", []) is None
+    return {k.removeprefix(start): v.value for k, v in values.items() if k.startswith(start)}
+
+
+def breaks_a_rule(profile: str, model: str, key: str, value) -> bool:
+    """Whether this value stands against another setting of the network, or lacks prepare.codes."""
+    changed = values_of(profile, model) | {key: value}
+    return key == "item_codes" or assemble(NetworkSettings, changed, "", []) is None
 
 
 def attempt(profile: str, model: str, override: str):
