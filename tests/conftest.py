@@ -43,5 +43,5 @@ def first_run(overrides, tmp_path_factory, worker_id):
             text = run("sample", *TINY, *folders)
             output.write_text(text, encoding="utf-8")
     for name in FOLDERS:
-        shutil.copytree(shared / name, own / name, symlinks=True)
+        shutil.copytree(shared / name, own / name, symlinks=True, dirs_exist_ok=True)
     return output.read_text(encoding="utf-8").replace(str(shared), str(own))
