@@ -107,6 +107,10 @@ def leaderboard_rows(*scores: tuple[float | None, float | None]) -> list[dict]:
     ]
 
 
+def two_points() -> list[dict]:
+    return leaderboard_rows((0.88, 0.9), (0.89, 0.8))
+
+
 STUDY = {
     "study": "qin",
     "users": 0.2,

@@ -1,20 +1,15 @@
 """report.html as a page: what it shows, leaves out, and never lets through."""
 
-import base64
 import dataclasses
-import hashlib
-import re
-from html.parser import HTMLParser
 
 import pytest
 
 from pipeline.config import load as load_config
 from pipeline.config.redact import without_secrets
 from pipeline.reporting import report
-from pipeline.reporting.blocks import Drawing, Figure, Grid, Titled
-from pipeline.reporting.formatting import NBSP
 from pipeline.reporting.run import Run
 from pipeline.reporting.sections.headline import headline
+from tests.helpers.page import Page, build
 from tests.helpers.report import (
     HOSTILE,
     MASK,
@@ -27,80 +22,8 @@ from tests.helpers.report import (
     run_of,
     run_with_slates,
     scored,
+    two_points,
 )
-
-
-class Page(HTMLParser):
-    """A parsed document. Raises where tags do not nest, or a browser would fetch or run something.
-
-    Allowed are the page's own script, links within the page, files in the page to save, and links
-    to other pages, which a browser follows on a click alone.
-    """
-
-    EMPTY = ("meta", "br", "img", "link", "input", "hr")
-    ADDRESSES = ("src", "srcset", "href", "xlink:href", "data", "poster", "action", "background")
-    RUN_OR_FETCH = ("fetch", "XMLHttpRequest", "WebSocket", "EventSource", "import", "sendBeacon")
-
-    def __init__(self, document: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.active: list[str] = []
-        self.texts: list[str] = []  # as a browser shows or reads them out
-        self.ids: list[str] = []
-        self.policy = ""
-        self.script = ""
-        self.feed(document)
-        self.close()
-        assert self.open == []
-        assert self.active == []
-        assert "@import" not in document
-        assert not re.search(r"url\((?!#)", document)
-        assert not re.search("|".join(self.RUN_OR_FETCH), self.script)
-        assert self.policy.startswith("default-src 'none';")
-        digest = base64.b64encode(hashlib.sha256(self.script.encode()).digest()).decode()
-        assert f"script-src 'sha256-{digest}'" in self.policy
-        assert len(set(self.ids)) == len(self.ids)
-
-    def handle_starttag(self, tag, attrs):
-        attributes = dict(attrs)
-        if tag in ("link", "iframe", "img", "object", "embed", "base", "form", "video", "audio"):
-            self.active.append(tag)
-        if tag == "script" and (attributes or self.script):
-            self.active.append(tag)
-        if attributes.get("http-equiv") == "Content-Security-Policy":
-            self.policy = attributes["content"]
-        links = [v for k, v in attributes.items() if k in self.ADDRESSES]
-        self.active += [link for link in links if not self.is_harmless(tag, attributes, link)]
-        self.ids += [attributes["id"]] if "id" in attributes else []
-        self.active += [k for k in attributes if k.startswith("on")]
-        self.texts += [v for k, v in attributes.items() if k == "aria-label"]
-        if tag not in self.EMPTY:
-            self.open.append(tag)
-
-    @staticmethod
-    def is_harmless(tag: str, attributes: dict, link: str) -> bool:
-        saved = link.startswith("data:text/csv;charset=utf-8,") and "download" in attributes
-        return link.startswith("#") or (tag == "a" and (saved or link.startswith("https://")))
-
-    def handle_startendtag(self, tag, attrs):
-        self.handle_starttag(tag, attrs)
-        if tag not in self.EMPTY:
-            self.open.pop()
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] == "script":
-            self.script += data
-        else:
-            self.texts.append(data)
-
-
-def build(run: Run) -> str:
-    document = report.build(run)
-    Page(document)
-    return document.replace(NBSP, " ")
 
 
 def titles(run: Run) -> list[str]:
@@ -136,76 +59,6 @@ def test_a_section_without_data_is_left_out():
     assert "item id alone reaches 0.7" in document
     assert "2 of 3 pairs" in document
     assert 'class="bad">FAIL' in document
-
-
-def test_anchors_stay_when_sections_come_and_go():
-    """They stand in links that people keep."""
-    full = run_of(studies=[STUDY], probes=[PROBE], masks=[MASK], leaderboard=two_points())
-    anchors = [section.anchor for section in report.sections(full)]
-    assert anchors == [
-        "scores", "public", "learning-curves", "calibration", "history-length",
-        "item-popularity", "blend", "tuning", "probes", "cost", "provenance", "glossary",
-    ]  # fmt: skip
-    fewer = [section.anchor for section in report.sections(run_of())]
-    assert fewer == [a for a in anchors if a not in ("public", "tuning", "probes")]
-    document = build(full)
-    assert all(f'<section id="{anchor}">' in document for anchor in anchors)
-    assert all(f'<a href="#{anchor}">' in document for anchor in anchors)
-
-
-def test_the_numbers_behind_every_figure_can_be_saved():
-    full = run_of(studies=[STUDY], probes=[PROBE], masks=[MASK], leaderboard=two_points())
-    document = build(full)
-    for section in report.sections(full):
-        assert bool(section.numbers) == has_drawing(section.blocks), section.title
-        for numbers in section.numbers:
-            assert all(len(row) == len(numbers.columns) for row in numbers.rows), numbers.name
-            assert f'download="{numbers.name}.csv"' in document
-    files = [numbers.name for section in report.sections(full) for numbers in section.numbers]
-    assert len(set(files)) == len(files)
-
-
-def has_drawing(blocks) -> bool:
-    inner = [b.blocks if isinstance(b, Grid | Titled) else [] for b in blocks]
-    return any(
-        isinstance(b.content, Drawing) if isinstance(b, Figure) else has_drawing(deeper)
-        for b, deeper in zip(blocks, inner, strict=True)
-    )
-
-
-def test_figures_say_their_values_under_the_pointer():
-    document = build(run_of(studies=[STUDY], leaderboard=two_points()))
-    for text in (
-        "hill climbing\nCV 0.88500 ± 0.01000\nfolds 0.87000, 0.89000\nofficial valid 0.87000",
-        "epoch 2: AUC, training loss\nfold 0: 0.80000, 0.5000, kept",
-        "trial 1: 0.80000, pruned",
-        "sample/research-1: CV 0.89000, public 0.80000",
-    ):
-        assert f"<title>{text}" in document
-
-
-def test_what_was_typed_and_the_file_stand_on_the_first_screen_to_be_copied():
-    document = build(run_of())
-    first = document[: document.index("<nav>")]
-    assert "sample/research-1, 2 January 2026, 03:04 UTC" in first
-    assert "<code>./run_all.sh sample models=qin,din folds.n=2</code>" in first
-    assert "<code>submissions/sample/research-1/submission.zip</code>" in first
-    assert "not for the competition" in first
-    assert "codabench" not in document
-
-
-def test_a_submission_for_the_competition_says_where_it_is_uploaded_and_what_follows():
-    settings = load_config.load("microlens_1m", ["models=qin,din", "folds.n=2"])
-    document = build(run_of(settings=settings))
-    first = document[: document.index("<nav>")]
-    assert "<span>upload</span> <span><code>submissions/sample/" in first
-    assert 'href="https://www.codabench.org/competitions/5372/"' in first
-    note = "python -m pipeline.80_report microlens_1m models=qin,din folds.n=2 --public 0."
-    assert f"<code>{note}</code>" in first
-
-
-def two_points() -> list[dict]:
-    return leaderboard_rows((0.88, 0.9), (0.89, 0.8))
 
 
 def hostile_run() -> Run:
