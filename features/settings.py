@@ -119,7 +119,7 @@ class ChallengeSettings:
         bool, "Whether the published row counts and vocabularies of MicroLens-1M are enforced."
     ] = False
     url: Annotated[
-        str, "Address of such a folder on a web server, for 00_data --download; empty: none."
+        str, "Address of such a folder on a web server, for ./run_all.sh --download; empty: none."
     ] = ""
 
     def __post_init__(self) -> None:

@@ -180,7 +180,7 @@ def test_a_test_set_in_any_order_is_submitted_in_that_order(first_run, overrides
 def test_a_stage_alone_names_the_stage_that_must_run_before(overrides, tmp_path):
     elsewhere = [*TINY, f"artifacts={tmp_path}"]
     output = run("pipeline.20_folds", "sample", *elsewhere, code=2, shell=False)
-    assert "it is written by pipeline.00_data" in output
+    assert "it is written by: python -m pipeline.00_data, with" in output
     assert not any(tmp_path.iterdir())
 
 

@@ -63,7 +63,7 @@ def files(folder: Path, url: str = "") -> dict[str, Path]:
         raise InputError(
             f"{folder} {what} {', '.join(missing)}; place the challenge's files there,"
             " or name the folder that holds them: data.dir=FOLDER"
-            + f"; 00_data --download fetches them from {url}"
+            + f"; ./run_all.sh PROFILE --download fetches them from {url}"
             * bool(url)
         )
     return existing

@@ -70,7 +70,10 @@ def finished(spec: ArtifactSpec) -> Path:
     """The folder of a finished artifact. Raises MissingArtifact, which names the stage to run."""
     if spec.done:
         return spec.path
-    raise MissingArtifact(f"{spec.path} is missing; it is written by pipeline.{spec.stage}")
+    raise MissingArtifact(
+        f"{spec.path} is missing; it is written by: python -m pipeline.{spec.stage}, with the"
+        " PROFILE and the key=value of this command"
+    )
 
 
 def require(spec: ArtifactSpec) -> Path:

@@ -26,7 +26,9 @@ def fill(target, text="x"):
 
 
 def test_an_artifact_appears_whole_with_its_record(target):
-    with pytest.raises(MissingArtifact, match=r"is missing; it is written by pipeline\.20_folds"):
+    with pytest.raises(
+        MissingArtifact, match=r"is missing; it is written by: python -m pipeline\.20_folds"
+    ):
         require(target)
     fill(target)
     record = spec.record(require(target))
