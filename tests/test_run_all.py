@@ -28,9 +28,9 @@ def test_the_last_line_is_a_summary_for_scripts(first_run, overrides):
     s = load_config.load("sample", overrides)
     report = Path(first_run.strip().splitlines()[-2].removeprefix("report: "))
     assert report.name == "report.html"
-    zipped, where = first_run.partition("upload: ")[2].splitlines()[:2]
+    zipped, _, where = first_run.partition("upload: ")[2].splitlines()[:3]
     assert zipped == summary["submission"]
-    assert where == "  for practice: https://www.codabench.org/competitions/5372/"
+    assert where == "  https://www.codabench.org/competitions/5372/"
     assert first_run.index("upload: ") < first_run.index("CV ± sd")
     assert "stage 10 of 10 80_report\n" in first_run
     assert report.stat().st_size < 2_000_000

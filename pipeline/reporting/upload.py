@@ -24,4 +24,4 @@ def where(s: Settings) -> list[str]:
     """Where a run's zip is uploaded; of other data than the competition's: that it is not."""
     if counts(s):
         return [f"to {COMPETITION} (at most five a day)", f"the challenge's page: {PAGE}"]
-    return [f"for practice: {COMPETITION}", f"scores runs of profile {PROFILE} alone"]
+    return [f"for practice only: runs of profile {PROFILE} go to", COMPETITION]

@@ -8,7 +8,9 @@ from pipeline.reporting import upload
 def test_runs_of_the_competitions_data_are_uploaded_and_others_are_practice():
     assert upload.where(load("microlens_1m", []))[0].startswith(f"to {upload.COMPETITION}")
     for s in (load("sample", []), load("challenge", ["data.dir=elsewhere"])):
-        assert upload.where(s)[0] == f"for practice: {upload.COMPETITION}"
+        practice, address = upload.where(s)
+        assert practice == "for practice only: runs of profile microlens_1m go to"
+        assert address == upload.COMPETITION
 
 
 def test_the_zip_comes_first(monkeypatch, tmp_path):
