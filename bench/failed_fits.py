@@ -9,8 +9,9 @@ with it; the others end with the same bytes. `named` counts fits that
 pipeline.training.health says did not learn.
 
 reads   nothing: the worlds are generated
-writes  OUT/artifacts/, data, rows and folds of each world; OUT/world<seed>.json, its fits: the same
-        command resumes after the last of them
+writes  OUT/artifacts/, data, rows and folds of each world;
+        OUT/world<seed>.json, its fits: the same command resumes after the last
+        of them
 run     python -m bench.failed_fits [key=value ...] [--seeds 20]
         [--out artifacts/failed_fits]
 """
