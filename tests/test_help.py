@@ -35,6 +35,7 @@ def test_help_fits_80_columns_and_names_the_command(name, monkeypatch, capsys):
     text = capsys.readouterr().out
     assert end.value.code == 0
     assert text.startswith(f"usage: python -m {name} ")
+    assert text.isascii()  # in any locale
     assert [line for line in text.splitlines() if len(line) > 80] == []
     assert module.__doc__.partition("\n")[0] in text or name == "submissions.check"
 
