@@ -206,7 +206,7 @@ def make_fit(
         "content": context.settings.prepare.content,
     }
     run.finish(fit_runs.final_scores(out.report))
-    for warning in health.unstable(model, report.epochs, network_cfg):
+    if warning := health.unstable(model, report.epochs, network_cfg):
         print(f"{line_start(key)}: {warning}")
     best = report.epochs[report.best_epoch - 1]
     return {

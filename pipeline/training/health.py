@@ -15,7 +15,7 @@ from pipeline import graph
 from pipeline.artifacts.spec import record
 from pipeline.config.settings import Settings
 
-LOSS_RISE = 1.02  # of mean training losses of two epochs: a larger ratio is no noise
+LOSS_RISE = 0.02  # of the first epoch's mean loss, from one epoch to the next: more is no noise
 LEARNED = 2 / 3  # of what the best sibling learned, the least: see bench.failed_fits
 NOISE = 3  # standard errors of a difference of two AUCs: less is noise
 CHANCE = 7  # standard errors of an AUC at chance: with less, no warm-up has ended before its time
@@ -89,12 +89,8 @@ def _at_chance(key: FitKey, fit: dict) -> Finding | None:
     if report["auc"] > 0.5 + CHANCE * report.get("chance_error", 0):
         return None
     text = f"{name(key)} hardly ranks better than chance: AUC {report['auc']:.4f}"
-    epochs_are_used_up = len(report["epochs"]) >= _max_epochs(fit)
-    remedy = (
-        f"raise {key[0]}.fit.max_epochs"
-        if epochs_are_used_up
-        else f"try another {key[0]}.fit.learning_rate"
-    )
+    rising = _still_rising(key, fit)
+    remedy = rising.remedy if rising else f"try another {key[0]}.fit.learning_rate, or more users"
     return Finding(key, "at chance", text, remedy)
 
 
@@ -117,22 +113,25 @@ def name(key: FitKey) -> str:
 
 
 def loss_rises(epochs: Sequence[dict]) -> list[tuple[int, float, float]]:
-    """(epoch, loss before, loss) of each epoch whose mean training loss rose by more than 2 %.
+    """(epoch, loss before, loss) of each epoch whose mean training loss rose.
 
-    The mean over an epoch hardly varies by chance, and falls as long as training is stable.
+    Counted are rises of more than LOSS_RISE of the first epoch's loss. The mean over an epoch hardly
+    varies by chance, and falls as long as training is stable; near zero it may double by chance.
     """
     losses = [epoch["loss"] for epoch in epochs]
     pairs = enumerate(itertools.pairwise(losses), start=2)
-    return [(epoch, old, new) for epoch, (old, new) in pairs if new > LOSS_RISE * old]
+    return [(epoch, old, new) for epoch, (old, new) in pairs if new - old > LOSS_RISE * losses[0]]
 
 
-def unstable(model: str, epochs: Sequence[dict], network_cfg: NetworkSettings) -> list[str]:
-    """What to say of a fit whose training loss rose: a sentence for each such epoch."""
+def unstable(model: str, epochs: Sequence[dict], network_cfg: NetworkSettings) -> str | None:
+    """What to say of a fit whose training loss rose; None of others."""
+    rises = loss_rises(epochs)
+    if not rises:
+        return None
     remedy = f"{model}.fit.learning_rate"
     if network_cfg.interaction == "qnn":  # its authors saw unstable training with four rows
         remedy += f" or {model}.qnn.rows"
-    return [
-        f"unstable, the training loss rose from {before:.4f} to {after:.4f} in epoch {epoch};"
-        f" lower {remedy}"
-        for epoch, before, after in loss_rises(epochs)
-    ]
+    epoch, before, after = max(rises, key=lambda rise: rise[2] - rise[1])
+    most = f"from {before:.4f} to {after:.4f} in epoch {epoch}"
+    more = f" and in {len(rises) - 1} more" if len(rises) > 1 else ""
+    return f"unstable, the training loss rose {most}{more}; lower {remedy}"

@@ -137,7 +137,8 @@ def test_where_official_valid_chose_networks_and_epochs_the_forecast_knows(submi
     want = forecast(*columns, n_test_users=N, choices=[[0.7, 0.696], [0.7, 0.68]])
     assert found == want._asdict()
     assert manifest["warnings"] == [
-        "qin seed 0 hardly ranks better than chance: AUC 0.6000; try another qin.fit.learning_rate"
+        "qin seed 0 hardly ranks better than chance: AUC 0.6000;"
+        " try another qin.fit.learning_rate, or more users"
     ]
 
 

@@ -64,8 +64,8 @@ def test_other_seeds_are_siblings_too():
 def test_a_fit_at_chance_says_which_setting_ended_it():
     (found,) = health.findings(run(fit(0.52, scores=(0.51, 0.53, 0.5))))
     assert found.text == "qin seed 0 fold 0 hardly ranks better than chance: AUC 0.5200"
-    assert found.remedy == "try another qin.fit.learning_rate"
-    (found,) = health.findings(run(fit(0.52, scores=(0.51, 0.53, 0.5), max_epochs=3)))
+    assert found.remedy == "try another qin.fit.learning_rate, or more users"
+    (found,) = health.findings(run(fit(0.52, scores=(0.51, 0.5, 0.53), max_epochs=3)))
     assert found.remedy == "raise qin.fit.max_epochs"
 
 
@@ -126,13 +126,16 @@ def test_55_mask_says_that_it_opened_a_fit_that_did_not_learn(capsys):
 
 def test_a_rising_training_loss_is_found_and_noise_is_not():
     assert health.loss_rises(of_losses(0.6, 0.5, 0.505, 0.4)) == []
+    assert health.loss_rises(of_losses(0.6, 0.05, 0.06, 0.05)) == []  # learned by heart
     assert health.loss_rises(of_losses(0.6137, 0.5397, 0.5818)) == [(3, 0.5397, 0.5818)]
 
 
 def test_an_unstable_fit_says_where_and_what_to_lower():
-    assert health.unstable("qin", of_losses(0.5, 0.6), PLAIN) == [
+    assert health.unstable("qin", of_losses(0.5, 0.6), PLAIN) == (
         "unstable, the training loss rose from 0.5000 to 0.6000 in epoch 2;"
         " lower qin.fit.learning_rate or qin.qnn.rows"
-    ]
-    [without_rows] = health.unstable("din", of_losses(0.5, 0.6), replace(PLAIN, interaction="mlp"))
+    )
+    twice = of_losses(0.5, 0.52, 0.4, 0.5)
+    without_rows = health.unstable("din", twice, replace(PLAIN, interaction="mlp"))
+    assert "from 0.4000 to 0.5000 in epoch 4 and in 1 more" in without_rows
     assert without_rows.endswith("lower din.fit.learning_rate")
