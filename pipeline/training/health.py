@@ -115,8 +115,8 @@ def name(key: FitKey) -> str:
 def loss_rises(epochs: Sequence[dict]) -> list[tuple[int, float, float]]:
     """(epoch, loss before, loss) of each epoch whose mean training loss rose.
 
-    Counted are rises of more than LOSS_RISE of the first epoch's loss. The mean over an epoch hardly
-    varies by chance, and falls as long as training is stable; near zero it may double by chance.
+    Counted are rises by more than LOSS_RISE of the first epoch's loss. An epoch's mean hardly
+    varies by chance and falls as long as training is stable; near zero it may double by chance.
     """
     losses = [epoch["loss"] for epoch in epochs]
     pairs = enumerate(itertools.pairwise(losses), start=2)
