@@ -62,7 +62,9 @@ if [ -n "$active" ] && [ -x "$active/bin/python" ]; then
     if [ -n "$lacking" ]; then
         echo "error: the active environment $active lacks:" >&2
         echo "$lacking" >&2
-        echo "run: python -m pip install -r requirements.txt   (or deactivate it to get .venv)" >&2
+        wanted=$(cut -d" " -f1 <<<"$lacking")
+        case $wanted in *torch==*) wanted="-r requirements.txt" ;; esac # else its torch stays
+        echo "run: python -m pip install $(echo $wanted)   (or deactivate it to get .venv)" >&2
         exit 2
     fi
 else

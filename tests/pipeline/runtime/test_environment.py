@@ -90,6 +90,7 @@ def test_an_active_environment_keeps_its_torch_and_is_refused_for_other_pins(mac
     assert (code, installed) == (2, "")
     assert "numpy==2.4.6 (found none)" in output
     assert "torch==" not in output
+    assert "run: python -m pip install numpy==2.4.6   (or" in output
     pretend(own, "numpy", "2.4.6")
     code, output, _ = source(machine, **active)
     assert code == 0
