@@ -77,7 +77,7 @@ def test_users_that_networks_have_no_place_for_are_refused(
     submission, test_rows, monkeypatch, tmp_path
 ):
     path = tmp_path / "rows.parquet"
-    pl.read_parquet(test_rows).with_columns(user_id=pl.lit(2**30)).write_parquet(path)
+    pl.read_parquet(test_rows, glob=False).with_columns(user_id=pl.lit(2**30)).write_parquet(path)
     score_run.run(of_run(submission, path), "best_single")
     reads_users = {"report": {"device": "cpu"}, "settings": {"network": {"user_id": True}}}
     monkeypatch.setattr(score_run, "record", lambda path: reads_users)
@@ -97,7 +97,7 @@ def test_a_strict_run_is_one_fit(capsys, first_run, overrides, test_rows, tmp_pa
 def test_rows_in_another_order_and_rows_of_valid_are_scored(
     capsys, settings, submission, test_rows, tmp_path
 ):
-    rows = pl.read_parquet(test_rows)
+    rows = pl.read_parquet(test_rows, glob=False)
     shuffled = rows.sample(fraction=1, shuffle=True, seed=1)
     shuffled.write_parquet(tmp_path / "rows.parquet")
     got = scored(capsys, submission, tmp_path / "rows.parquet", tmp_path / "scores.parquet")
@@ -114,7 +114,7 @@ def test_rows_in_another_order_and_rows_of_valid_are_scored(
 
 
 def test_slates_that_lack_rows_are_refused_where_rows_are_compared(submission, test_rows, tmp_path):
-    rows, path = pl.read_parquet(test_rows), tmp_path / "rows.parquet"
+    rows, path = pl.read_parquet(test_rows, glob=False), tmp_path / "rows.parquet"
     rows[1:].write_parquet(path)
     user, n = rows["user_id"][0], (rows["user_id"] == rows["user_id"][0]).sum()
     with pytest.raises(InputError) as refused:
@@ -175,7 +175,7 @@ def test_nothing_is_written_into_a_run(capsys, settings, submission, test_rows):
 
 
 def test_items_that_the_run_does_not_know_are_refused(capsys, submission, test_rows, tmp_path):
-    rows = pl.read_parquet(test_rows)
+    rows = pl.read_parquet(test_rows, glob=False)
     for bad in (-1, 0, 201):
         changed = rows.with_columns(item_id=pl.lit(bad, pl.Int64))
         changed.write_parquet(tmp_path / "rows.parquet")
