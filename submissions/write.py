@@ -7,7 +7,8 @@ import numpy as np
 import polars as pl
 
 from features.errors import InputError
-from features.store.atomic import atomic_file, refuse_input
+from features.outputs import refuse_input
+from features.store.atomic import atomic_file
 from submissions.archive import NAME
 from submissions.check import CheckReport, check, read_ids
 from submissions.table import ID, SCORE

@@ -27,7 +27,7 @@ from bench.frappe.data import find, read, unpublished_splits
 from bench.frappe.fits import fit_spec, row_settings, run
 from bench.frappe.tables import ROWS, gains, table
 from features.errors import InputError
-from features.store.atomic import refuse_input
+from features.outputs import refuse_input
 from pipeline.artifacts.spec import record
 from pipeline.config.nearest import near
 from pipeline.runtime import cli, usage

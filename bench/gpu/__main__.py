@@ -22,7 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from features.errors import InputError
-from features.store.atomic import refuse_input
+from features.outputs import refuse_input
 from pipeline.runtime import usage
 from pipeline.runtime.signals import SigtermHandler
 

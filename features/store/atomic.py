@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -49,25 +49,6 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         for written in [*scratch.rglob("*"), scratch]:
             _flush(written)
         replace_folder(scratch, path)
-
-
-def refuse_input(output: Path, inputs: Iterable[Path | None], option: str = "--out") -> None:
-    """Raise InputError where `output`, which the user named with `option`, would replace an input.
-
-    inputs  files and folders that are read; None and what is not there are passed over. An output
-            is an input if its path, a symbolic link or a hard link leads to one, or into a folder
-    """
-    there = output.stat() if output.exists() else None
-    for path in inputs:
-        if path is None or not path.exists():
-            continue
-        within = output.resolve().is_relative_to(path.resolve())
-        files = path.rglob("*") if path.is_dir() else [path]
-        if within or (there and any(os.path.samestat(there, one.stat()) for one in _seen(files))):
-            raise InputError(
-                f"{option} {output} is {path}, or a part of it, which is read: it would be"
-                " overwritten; name another"
-            )
 
 
 def hidden_name(path: Path) -> Path:
@@ -136,11 +117,6 @@ def _removed_on_error(scratch: Path) -> Iterator[Path]:
         if full:
             raise InputError(f"{scratch.parent} {full}") from error
         raise
-
-
-def _seen(files: Iterable[Path]) -> Iterator[Path]:
-    """Those that are there: a link may lead nowhere."""
-    return (path for path in files if path.exists())
 
 
 def _remove(path: Path) -> None:

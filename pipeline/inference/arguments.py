@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from features.errors import InputError
-from features.store.atomic import refuse_input
+from features.outputs import refuse_input
 from features.store.schema import levels_beside
 
 FORMATS = ("fuxictr", "ours")

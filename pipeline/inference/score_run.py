@@ -17,8 +17,8 @@ from cv.blenders.linear import RANK_MEAN
 from cv.blenders.registry import BLENDERS_BY_NAME
 from features import table
 from features.errors import InputError
+from features.outputs import refuse_input
 from features.store import scoring_inputs
-from features.store.atomic import refuse_input
 from features.store.schema import INT32
 from features.store.scoring_inputs import ModelVocab, ScoringInputs
 from features.store.store import Store, open_store

@@ -135,7 +135,9 @@ def test_a_folder_that_is_no_fit_is_refused(capsys, folder):
     store = make_store(folder, PrepareSettings())
     arguments = ours(folder, store, store)
     refused(capsys, folder, arguments, "expected a folder of pipeline.50_train")
-    refused(capsys, folder, ours(folder, folder, store), "is no fit of ours: expected a folder of")
+    empty = folder / "empty"
+    empty.mkdir()
+    refused(capsys, folder, ours(folder, empty, store), "is no fit of ours: expected a folder of")
     absent = ours(folder, folder / "no-such-fit", store)
     refused(capsys, folder, absent, "no-such-fit is no fit of ours")
 

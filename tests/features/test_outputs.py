@@ -5,7 +5,7 @@ import os
 import pytest
 
 from features.errors import InputError
-from features.store.atomic import refuse_input
+from features.outputs import refuse_input
 
 
 @pytest.fixture
