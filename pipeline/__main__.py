@@ -23,7 +23,10 @@ import textwrap
 import time
 from pathlib import Path
 
+import numpy as np
+
 from features.errors import InputError
+from features.store.store import open_store
 from models.settings import NetworkSettings
 from pipeline import graph
 from pipeline.artifacts import spec
@@ -107,6 +110,8 @@ def work(arguments) -> None:
     if events.is_live():
         print(f"every line, whole: {cli.log(s)}")
     for stage in chosen:
+        if stage == "50_train":
+            refuse_external(s)
         announce(s, stage)
         run(s, stage, stage in again)
     if arguments.last == LAST:
@@ -193,6 +198,14 @@ def refuse_missing_device(s: Settings, stages: list[str]) -> None:
         from pipeline.runtime.devices import pick_device  # imports torch
 
         pick_device(s.train.device)
+
+
+def refuse_external(s: Settings) -> None:
+    """Raise InputError where 60_blend would find, hours later, that it cannot read a file."""
+    if s.blend.external:
+        from pipeline.blending import external  # imports SciPy
+
+        external.read(np.asarray(open_store(spec.require(graph.store(s))).test.id), s.blend)
 
 
 def announce(s: Settings, stage: str) -> None:

@@ -42,8 +42,9 @@ def test_an_external_file_is_mixed_in_and_not_validated(first_run, overrides, tm
     assert manifest["external"]["file"] == "theirs.csv"
     assert "nothing" in manifest["external"]["evaluated_by"]
     theirs.write_text(theirs.read_text().replace("0.", "1.", 3))
-    with pytest.raises(InputError, match=r"values in \[0, 1\]"):
-        run_stages(mixed, "60_blend")
+    for late in (runner.refuse_external, lambda _: run_stages(mixed, "60_blend")):
+        with pytest.raises(InputError, match=r"values in \[0, 1\]"):
+            late(load_config.load("sample", mixed))
     theirs.unlink()
     with pytest.raises(InputError, match="no such file"):
         run_stages(mixed, "60_blend")

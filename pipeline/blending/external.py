@@ -21,12 +21,17 @@ from submissions.check import read_scores
 NOT_VALIDATED = "it has no out-of-fold rows, so only the leaderboard can evaluate it and its weight"
 
 
+def read(ids: np.ndarray, cfg: BlendSettings) -> np.ndarray:
+    """The file's scores (n,) float64 of the test rows `ids` (n,); InputError as in `mix`."""
+    return read_scores(Path(cfg.external), ids, cfg.external_task)
+
+
 def mix(ours: np.ndarray, ids: np.ndarray, cfg: BlendSettings) -> np.ndarray:
     """Probabilities (n,) of `ours` (n,) float64 and the file's scores of the test rows `ids` (n,).
 
     Raises InputError where the file is no submission for these rows.
     """
-    theirs = read_scores(Path(cfg.external), ids, cfg.external_task)
+    theirs = read(ids, cfg)
     w = cfg.external_weight
     if cfg.external_mean == "rank":
         return (1 - w) * _ranks(ours) + w * _ranks(theirs)

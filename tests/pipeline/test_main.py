@@ -7,6 +7,7 @@ from importlib import import_module
 
 import pytest
 
+from features.errors import InputError
 from pipeline import graph
 from pipeline.config.load import load
 from tests.helpers.tiny_runs import TINY
@@ -145,3 +146,17 @@ def test_results_of_an_older_version_are_named_before_the_first_run_alone(tmp_pa
     (tmp_path / "artifacts").mkdir()
     runner.note_old_results(tmp_path / "artifacts")
     assert capsys.readouterr().out == ""
+
+
+def test_a_file_that_cannot_be_mixed_in_is_refused_before_training(pipeline, monkeypatch, tmp_path):
+    ran, theirs = [], tmp_path / "theirs.csv"
+    theirs.write_text("ID,Task2\n", encoding="utf-8")
+
+    def refuse(s):
+        raise InputError(f"{s.blend.external} does not fit")
+
+    monkeypatch.setattr(runner, "run", lambda s, stage, force: ran.append(stage))
+    monkeypatch.setattr(runner, "refuse_external", refuse)
+    code, _, error = pipeline(f"blend.external={theirs}")
+    assert (code, error) == (2, f"error: {theirs} does not fit\n")
+    assert ran[-1] == "30_features"
