@@ -86,9 +86,9 @@ def work(arguments) -> None:
         print(listing.text(s, arguments.settings, studied(s), width))
         return
     note_old_results(Path(s.artifacts))
-    if arguments.download:  # hours, after which a GPU that is missing should not be news
+    if arguments.download:  # hours, after which what is missing should not be news
         stages = graph.stages(s)
-        refuse_missing_device(s, [n for n in stages if arguments.first <= n <= arguments.last])
+        refuse_missing(s, [n for n in stages if arguments.first <= n <= arguments.last])
         run(s, "00_data", False, "--download")
     chosen = selected(s, arguments.first, arguments.last)
     if LAST in chosen:
@@ -103,11 +103,10 @@ def work(arguments) -> None:
             print(f"50_train needs a finished study: {graph.tune_command(s)}")
         return
     todo = [stage for stage in chosen if stage in again or not is_done(s, stage)]
-    trackers.require(s)  # before the stages that come before the fits
     if not todo:
         print("everything is up to date: nothing to run")
-    refuse_missing_device(s, todo)
-    if events.is_live():
+    refuse_missing(s, todo)
+    if events.shows_stdout():
         print(f"every line, whole: {cli.log(s)}")
     for stage in chosen:
         if stage == "50_train":
@@ -191,8 +190,9 @@ def done(s: Settings, stage: str) -> list[ArtifactSpec]:
         return []
 
 
-def refuse_missing_device(s: Settings, stages: list[str]) -> None:
-    """Raise InputError where a stage would find, hours later, no GPU that train.device names."""
+def refuse_missing(s: Settings, stages: list[str]) -> None:
+    """Raise InputError where a stage would find, hours later, no package or GPU that s names."""
+    trackers.require(s)
     named = s.train.device.startswith("cuda") and s.train.backend != "dask"
     if named and not {"40_tune", "50_train", "55_mask"}.isdisjoint(stages):
         from pipeline.runtime.devices import pick_device  # imports torch

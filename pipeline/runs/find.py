@@ -77,7 +77,7 @@ def find(submissions: Path, name: str) -> FinishedRun:
     *folders, wanted = name.rstrip("/").split("/")
     runs = [run for run in finished_runs(submissions) if not folders or run.profile == folders[-1]]
     if wanted == LATEST and runs:
-        return runs[-1]
+        return _ended_last(runs)
     exact = [run for run in runs if run.name == wanted]
     begun = [
         run
@@ -96,6 +96,18 @@ def find(submissions: Path, name: str) -> FinishedRun:
     names = [run.name for run in reversed(runs)]
     nearest = difflib.get_close_matches(wanted, names, N_NEAREST, cutoff=0)
     raise InputError(f"no run {name!r} in {submissions}; the nearest are {', '.join(nearest)}")
+
+
+def _ended_last(runs: list[FinishedRun]) -> FinishedRun:
+    """The run of the newest link `latest`, which every run renews; without one, the last made."""
+    links = [folder / LATEST for folder in {run.folder.parent for run in runs}]
+    newest = max(
+        (link for link in links if link.is_symlink()),
+        key=lambda link: link.lstat().st_mtime_ns,
+        default=None,
+    )
+    ended = None if newest is None else newest.resolve()
+    return next((run for run in runs if run.folder.resolve() == ended), runs[-1])
 
 
 def _hash(run: FinishedRun) -> str:

@@ -41,11 +41,14 @@ PYTHON
 }
 
 make_venv() { # again, if an earlier run left it incomplete
-    local candidate
+    local candidate code
     for candidate in python3.12 python3.11 python3.13 python3; do
         if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
             echo "making .venv with $("$candidate" --version)"
-            "$candidate" pipeline/runtime/clock.py "$candidate" -m venv --clear .venv && return
+            code=0
+            "$candidate" pipeline/runtime/clock.py "$candidate" -m venv --clear .venv || code=$?
+            if [ "$code" = 0 ]; then return; fi
+            if [ "$code" = 130 ]; then exit 130; fi # interrupted, as clock.py has printed
             echo "error: $candidate cannot make a virtual environment; on Debian and Ubuntu:" >&2
             echo "apt install $candidate-venv" >&2
             exit 2

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from pipeline.runtime.live.events import FORWARDED, LIVE
 
-BRIEF = ("-h", "--help", "--settings", "--dry-run", "--dashboard", "runs")  # no work, or no end
+BRIEF = {"-h", "--help", "--dry-run", "--dashboard", "runs"}  # no work, or no end
 NOTEBOOK = "JPY_PARENT_PID"  # Jupyter's variable: its output cells do not move the cursor up
 
 
@@ -57,7 +57,8 @@ def wanted(arguments: Sequence[str]) -> bool:
     """
     draws_already = LIVE in os.environ or os.environ.get("RANK", "0") != "0"
     cannot_draw = NOTEBOOK in os.environ or os.environ.get("TERM", "dumb") == "dumb"
-    if draws_already or cannot_draw or sys.stdout is None or set(BRIEF) & set(arguments):
+    brief = BRIEF if title(sys.orig_argv) else BRIEF | {"--settings"}  # 90_score's is a file
+    if draws_already or cannot_draw or sys.stdout is None or not brief.isdisjoint(arguments):
         return False
     mode = os.fstat(1).st_mode
     return os.isatty(2) and not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode))

@@ -225,8 +225,8 @@ def line_start(key: FitKey) -> str:
 
 
 def _print_epoch(key: FitKey, epoch: int, record: dict) -> None:
-    """One plain line per epoch, where no terminal has a live line of the fit."""
-    if not events.is_live():
+    """One plain line per epoch, where no live line of the fit stands for it."""
+    if not events.shows_stdout():
         loss, score, seconds = record["loss"], record["score"], record["seconds"]
         facts = f"loss={loss:.4f} auc={score:.5f} ({seconds:.0f} s)"
         print(f"{line_start(key)} epoch {epoch} {facts}", flush=True)

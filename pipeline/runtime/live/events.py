@@ -32,6 +32,11 @@ def is_live() -> bool:
     return LIVE in os.environ
 
 
+def shows_stdout() -> bool:
+    """Whether a host gets what this process prints, too; else stdout is a file."""
+    return is_live() and os.path.sameopenfile(1, 2)
+
+
 def send(**event: object) -> None:
     """Report an event, where a host draws. A host that is gone takes this process with it."""
     if is_live():
@@ -42,7 +47,7 @@ def send(**event: object) -> None:
 
 def say(short: str, whole: str) -> None:
     """Print a line: `whole`; on a terminal `short`, with the whole line in the log."""
-    if is_live() and os.path.sameopenfile(1, 2):  # else stdout is a file
+    if shows_stdout():
         send(say=short, whole=whole)
     else:
         print(whole, flush=True)

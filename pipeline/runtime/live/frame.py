@@ -33,8 +33,8 @@ def cut(line: str, width: int) -> str:
 
 def shortened(line: str, width: int) -> str:
     """`line`, or its first words and three dots where it is too wide."""
-    if disp_len(line) <= width:
-        return line
+    if disp_len(line) <= width or width <= len(CUT):
+        return cut(line, width)
     return cut(textwrap.shorten(line, width, placeholder=f" {CUT}"), width)
 
 

@@ -31,12 +31,15 @@ class Host:
         self.terminal, self.parser = terminal, Parser(sys.stderr.encoding)
         self.log: Path | None = None
         self.unlogged: list[str] = []
-        self.mode = "w"  # of the log
+        self.mode = "wb"  # of the log
 
     @property
     def size(self) -> os.terminal_size:
-        """Columns and lines; a terminal that does not know them counts as 80x24."""
-        size = os.get_terminal_size(self.terminal)
+        """Columns and lines; 80x24 where the terminal does not know them, or is gone."""
+        try:
+            size = os.get_terminal_size(self.terminal)
+        except OSError:
+            return os.terminal_size((80, 24))
         return os.terminal_size((size.columns or 80, size.lines or 24))
 
     def take(self, items: list[str | dict]) -> None:
@@ -69,7 +72,10 @@ class Host:
         self.write_log()
 
     def write(self, text: str) -> None:
-        data = text.encode(self.parser.encoding, "surrogateescape")
+        try:
+            data = text.encode(self.parser.encoding, "surrogateescape")  # as it was decoded
+        except UnicodeEncodeError:  # an event's text, which this encoding lacks
+            data = text.encode(self.parser.encoding, "backslashreplace")
         with contextlib.suppress(OSError):  # the terminal is gone; the run ends by SIGHUP, or not
             while data:
                 data = data[os.write(self.terminal, data) :]
@@ -78,9 +84,10 @@ class Host:
         """Write what has been printed, once a stage has made the folder; a full disk loses it."""
         if self.log is None or not self.unlogged or not self.log.parent.is_dir():
             return
-        with contextlib.suppress(OSError), self.log.open(self.mode, encoding="utf-8") as file:
-            file.writelines(f"{line}\n" for line in self.unlogged)
-        self.unlogged, self.mode = [], "a"
+        lines = "".join(f"{line}\n" for line in self.unlogged)
+        with contextlib.suppress(OSError), self.log.open(self.mode) as file:
+            file.write(lines.encode("utf-8", "surrogateescape"))
+        self.unlogged, self.mode = [], "ab"
 
 
 def run(child: int, pipe: int, title: str) -> NoReturn:

@@ -35,6 +35,19 @@ def test_a_run_is_found_by_its_name_the_beginning_of_it_its_hash_and_its_folder(
         assert find(world.submissions, name) == new
 
 
+def test_latest_is_the_run_that_ended_last_also_where_nothing_of_it_was_made_again(world):
+    """Its report renews the link; 90_score --run submissions/sample/latest reads that."""
+    old, new = finished_runs(world.submissions)
+    link = world.submissions / "sample" / "latest"
+    for run in (old, new):
+        link.unlink()
+        link.symlink_to(run.name)
+        assert find(world.submissions, "latest") == find(world.submissions, str(link)) == run
+    link.unlink()
+    assert find(world.submissions, "latest") == new  # the last one made
+    link.symlink_to(new.name)
+
+
 def test_a_name_of_no_run_or_of_several_is_refused_with_the_nearest(world, tmp_path):
     old, new = (run.name for run in finished_runs(world.submissions))
     with pytest.raises(InputError, match=r"no run 'research-none' in .*; the nearest are "):

@@ -45,6 +45,13 @@ def test_plain_lines_come_where_stdout_is_a_pipe_to_who_knows_what(on_a_terminal
     os.close(writer)
 
 
+def test_settings_are_listed_plainly_and_a_file_of_settings_is_no_list(on_a_terminal, monkeypatch):
+    monkeypatch.setattr("sys.orig_argv", ["python", "-m", "pipeline", "sample", "--settings"])
+    assert not terminal.wanted(["sample", "--settings"])
+    monkeypatch.setattr("sys.orig_argv", ["python", "-m", "pipeline.90_score"])
+    assert terminal.wanted(["--format", "fuxictr", "--settings", "FILE"])
+
+
 def test_the_stage_is_named_as_it_was_started():
     assert terminal.title(["python", "-m", "pipeline.50_train", "sample"]) == "50_train"
     assert terminal.title(["python", "-m", "pipeline", "sample"]) == ""

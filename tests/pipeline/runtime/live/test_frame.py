@@ -66,3 +66,10 @@ def test_a_command_that_is_folded_can_still_be_copied():
 def test_a_terminal_of_hardly_any_width_is_no_error(width):
     assert len(cut("a longer line", width)) <= width
     assert frame(["a message"], ["a line", "total"], width)
+
+
+@pytest.mark.parametrize("width", range(1, 8))
+def test_the_narrowest_terminal_gets_some_letters(width):
+    assert len(shortened("two words", width)) <= width
+    assert len(cut("two words", width)) <= width
+    assert all(folded("two words", width))

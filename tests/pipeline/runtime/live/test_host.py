@@ -9,6 +9,7 @@ import pytest
 
 from bench.terminal import record, terminal
 from pipeline.runtime import signals
+from pipeline.runtime.live.host import Host
 from tests.helpers.live_stage import LONG, NAMES
 from tests.helpers.tiny_runs import ROOT
 
@@ -63,6 +64,20 @@ def until_end(master: int) -> str:
         if not data:
             return text.decode()
         text += data
+
+
+def test_a_terminal_that_is_gone_and_bytes_of_another_encoding_end_no_run(tmp_path):
+    """A closed window; a file name in Latin-1; a sign that an ASCII terminal lacks."""
+    reader, writer = os.pipe()  # no terminal: it knows no size
+    host = Host("50_train", writer)
+    host.parser.encoding = "ascii"
+    host.log = tmp_path / "run.log"
+    lines = host.parser.feed(b"caf\xe9\n")
+    host.take([*lines, {"say": "0.5 ± 0.1", "whole": "0.5 ± 0.1"}])
+    os.close(reader)
+    host.end()
+    os.close(writer)
+    assert (tmp_path / "run.log").read_bytes() == b"caf\xe9\n" + "0.5 ± 0.1\n".encode()
 
 
 @pytest.mark.parametrize("how", ["Ctrl-C", "SIGINT", "SIGTERM"])
