@@ -35,7 +35,7 @@ class Tracker(Protocol):
         ...
 
     def has(self, group: str, name: str) -> bool:
-        """Whether there is a run of this name."""
+        """Whether there is a finished run of this name."""
         ...
 
     def start(

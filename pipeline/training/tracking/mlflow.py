@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import InputError
+from pipeline.config.redact import without_passwords
 from pipeline.training.tracking.base import TrackedRun, Values
 
 URI = "MLFLOW_TRACKING_URI"  # MLflow's own environment variable
+FINISHED = "FINISHED"  # MLflow's status of a run that ended well
 
 
 class MLflow:
@@ -37,11 +39,13 @@ class MLflow:
         self.folder.mkdir(parents=True, exist_ok=True)
         with self._errors():
             self._experiment(group)  # and the database's tables: not by several processes at once
-        return f"mlflow ui --backend-store-uri {shlex.quote(self.uri)}"
+        shown = shlex.quote(without_passwords(self.uri))
+        is_server = self.uri.lower().startswith(("http://", "https://"))  # it has the pages itself
+        return f"open {shown}" if is_server else f"mlflow ui --backend-store-uri {shown}"
 
     def has(self, group: str, name: str) -> bool:
         with self._errors():
-            return bool(self._runs(group, name))
+            return any(run.info.status == FINISHED for run in self._runs(group, name))
 
     @contextmanager
     def start(self, group: str, name: str, settings: Mapping[str, Any]) -> Iterator[TrackedRun]:
@@ -55,7 +59,10 @@ class MLflow:
             yield tracked
         except BaseException as error:
             interrupted = isinstance(error, KeyboardInterrupt)
-            tracked.end("KILLED" if interrupted else "FAILED")
+            try:
+                tracked.end("KILLED" if interrupted else "FAILED")
+            except InputError as failed:
+                error.add_note(str(failed))
             raise
 
     def _experiment(self, group: str) -> str:
@@ -75,9 +82,10 @@ class MLflow:
         try:
             yield
         except self.error as error:
-            message = " ".join(str(error).split())
+            uri, message = without_passwords(self.uri), without_passwords(str(error))
+            message = " ".join(message.split())
             raise InputError(
-                f"train.log=mlflow, {self.uri}: {message}; the same command resumes"
+                f"train.log=mlflow, {uri}: {message}; the same command resumes"
             ) from None
 
 
@@ -100,7 +108,7 @@ class _Run:
 
     def finish(self, scores: Values) -> None:
         self.log(0, scores)
-        self.end("FINISHED")
+        self.end(FINISHED)
 
     def end(self, status: str) -> None:
         """Only the first one counts: a pruned trial has finished before it raises."""

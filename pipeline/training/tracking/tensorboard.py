@@ -1,6 +1,7 @@
 """train.log=tensorboard: a folder of event files for each run.
 
     artifacts/<profile>/tensorboard/<group>/<name>/events.out.tfevents.*
+    artifacts/<profile>/tensorboard/<group>/<name>/finished   # empty: the run has ended well
 
 Events are written at once and by the caller, not by a thread of SummaryWriter, whose errors would
 come late, or not at all.
@@ -22,6 +23,7 @@ SUMMARY = "torch.utils.tensorboard.summary"
 EVENTS = "tensorboard.compat.proto.event_pb2"
 RECORDS = "tensorboard.summary.writer.record_writer"
 MODULES = (SUMMARY, EVENTS, RECORDS)
+FINISHED = "finished"
 
 
 class TensorBoard:
@@ -37,12 +39,13 @@ class TensorBoard:
         return f"tensorboard --logdir {shlex.quote(str(self.folder))}"
 
     def has(self, group: str, name: str) -> bool:
-        return any((self.folder / group / name).glob("events.out.tfevents.*"))
+        return (self.folder / group / name / FINISHED).exists()
 
     @contextmanager
     def start(self, group: str, name: str, settings: Mapping[str, Any]) -> Iterator[TrackedRun]:
         folder = self.folder / group / name
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / FINISHED).unlink(missing_ok=True)
         # TensorBoard reads the files of a folder by name: a later start has a later one
         one = f"events.out.tfevents.{time.time_ns():020d}.{socket.gethostname()}.{os.getpid()}"
         with (folder / one).open("xb") as file:
@@ -79,6 +82,7 @@ class _EventFile:
         self.log(0, scores)
         self._write(step=0, summary=self.ended)
         self.file.flush()
+        Path(self.file.name).with_name(FINISHED).touch()
 
     def _write(self, **content: Any) -> None:
         event = self.events.Event(wall_time=time.time(), **content)

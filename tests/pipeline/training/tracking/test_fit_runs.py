@@ -1,5 +1,6 @@
 """train.log: what trackers get of fits, and that fits do not depend on it."""
 
+import sys
 from importlib import import_module
 
 import pytest
@@ -14,6 +15,7 @@ from pipeline.training.tracking import fit_runs, trackers
 from pipeline.training.tracking.base import UNTRACKED
 from pipeline.training.tracking.tensorboard import _EventFile
 from pipeline.training.tracking.trackers import tracker
+from tests.helpers import fake_mlflow
 from tests.helpers.trackers import approx, curve, install_mlflow, settings_of
 from tests.pipeline.training.fit_runs import FILES, KEY, LAST_EPOCH
 
@@ -85,6 +87,18 @@ def test_finished_fits_are_logged_from_their_records_once(trained, tool, monkeyp
 
 
 @pytest.mark.parametrize("tool", TOOLS)
+def test_a_curve_that_was_cut_off_is_logged_from_the_record_of_its_fit(trained, tool):
+    s = load("sample", [*trained, f"train.log={tool}"])
+    stage.work(s, False)
+    spec = graph.fits(s)[KEY]
+    with fit_runs.start_run(s, KEY, spec) as run:
+        run.log(1, {"loss/train": 9.0})  # and no `finish`
+    assert not tracker(s).has("50_train", spec.path.name)
+    stage.work(s, False)
+    assert_logged(s, spec)
+
+
+@pytest.mark.parametrize("tool", TOOLS)
 def test_a_run_that_starts_again_replaces_the_earlier_one(own, tool):
     s = load("sample", [*own, f"train.log={tool}"])
     for values in ((0.1, 0.2, 0.3, 0.4), (0.5, 0.6)):
@@ -142,6 +156,45 @@ def test_mlflow_knows_how_a_run_ended(own, raised, status):
     with pytest.raises(type(raised)), tool.start("g", "one", {}):
         raise raised
     assert [run.info.status for run in tool._runs("g", "one")] == [status]
+
+
+@pytest.mark.parametrize("raised", [ValueError("x"), KeyboardInterrupt(), InputError("full")])
+def test_what_ended_a_run_stays_the_error_where_the_server_is_gone_as_well(own, raised):
+    tool = tracker(load("sample", [*own, "train.log=mlflow"]))
+
+    def gone(*_):
+        raise tool.error("connection refused")
+
+    tool.client.set_terminated = gone
+    with pytest.raises(type(raised)) as ended, tool.start("g", "one", {}):
+        raise raised
+    assert ended.value is raised
+    [note] = raised.__notes__
+    assert "connection refused" in note
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("http://host:5000", "open http://host:5000"),
+        ("HTTPS://host/a?b", "open 'HTTPS://host/a?b'"),
+        ("https://me:hunter2@host", "open 'https://me:…@host'"),
+        ("mysql://me:hunter2@host/db", "mlflow ui --backend-store-uri 'mysql://me:…@host/db'"),
+    ],
+)
+def test_a_server_is_opened_and_its_password_is_not_shown(own, uri, shown, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlflow", fake_mlflow.module())
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    tool = tracker(load("sample", [*own, "train.log=mlflow"]))
+    assert tool.open("g") == shown
+
+    def gone(*_):
+        raise tool.error(f"{uri} is gone")
+
+    tool.client.get_experiment_by_name = gone
+    with pytest.raises(InputError, match="is gone; the same command resumes") as ended:
+        tool.open("g")
+    assert "hunter2" not in str(ended.value)
 
 
 def test_a_server_that_is_gone_ends_the_fit_with_one_line(own):
