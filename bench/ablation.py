@@ -51,10 +51,10 @@ from pipeline.artifacts.spec import ArtifactSpec
 from pipeline.config import load as load_config
 from pipeline.config import networks
 from pipeline.config.settings import Settings
+from pipeline.graph import FitKey
 from pipeline.runtime import cli
 from pipeline.runtime.build import is_up_to_date
 from pipeline.training import fits as training
-from pipeline.training.context import FitKey
 
 
 @dataclass(frozen=True, slots=True)

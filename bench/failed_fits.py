@@ -33,9 +33,10 @@ from pipeline import graph
 from pipeline.artifacts.spec import require
 from pipeline.config.load import load
 from pipeline.config.settings import Settings
+from pipeline.graph import FitKey
 from pipeline.runtime import cli, usage
 from pipeline.training import health
-from pipeline.training.context import FitKey, TrainingContext
+from pipeline.training.context import TrainingContext
 
 SMALL = ("models=qin,din", "data.users=3000", "data.items=800", "folds.n=3", "train.device=cpu")
 STAGES = ("00_data", "10_prepare", "20_folds")

@@ -35,6 +35,7 @@ from pipeline.config.settings import Settings
 from pipeline.config.tables import merge
 
 OFFICIAL = -1  # the one "fold" of official mode: train on all train rows, judge on official valid
+FitKey = tuple[str, int, int]  # model, seed, fold
 OPTIONAL_RESULTS = ("probe.json", "mask.json", "tune.json")  # of stages that a run may leave out
 
 
@@ -158,7 +159,7 @@ def fold_numbers(s: Settings) -> range | tuple[int]:
     return (OFFICIAL,) if s.official else range(s.folds.n)
 
 
-def fits(s: Settings) -> dict[tuple[str, int, int], ArtifactSpec]:
+def fits(s: Settings) -> dict[FitKey, ArtifactSpec]:
     """50_train: every fit of the run by (model, seed, fold)."""
     specs, inputs, used = {}, _rows(s), networks(s)
     for model, seed, fold in itertools.product(s.models, s.train.seeds, fold_numbers(s)):
@@ -168,7 +169,7 @@ def fits(s: Settings) -> dict[tuple[str, int, int], ArtifactSpec]:
     return specs
 
 
-def one_fit_each(s: Settings) -> dict[tuple[str, int, int], ArtifactSpec]:
+def one_fit_each(s: Settings) -> dict[FitKey, ArtifactSpec]:
     """The fits of 50_train with the first seed and fold: one per model."""
     first = s.train.seeds[0], fold_numbers(s)[0]
     return {key: spec for key, spec in fits(s).items() if key[1:] == first}

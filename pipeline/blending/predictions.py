@@ -9,8 +9,8 @@ import polars as pl
 from cv.oof import assemble
 from features.slates import slate_numbers
 from features.store.store import Split, Store
+from pipeline.graph import FitKey
 
-FitKey = tuple[str, int, int]  # model, seed, fold
 Fits = dict[FitKey, Path]  # -> folder of 50_train
 SUBMITTED = "probability"  # the column of test.parquet that 70_submit submits
 

@@ -27,7 +27,8 @@ from models.training.determinism import make_deterministic
 from models.training.fit import predict
 from pipeline.artifacts.spec import record
 from pipeline.blending import blenders, fitted, predictions
-from pipeline.blending.predictions import SUBMITTED, FitKey
+from pipeline.blending.predictions import SUBMITTED
+from pipeline.graph import FitKey
 from pipeline.inference import whole_slates
 from pipeline.inference.arguments import ScoreArgs
 from pipeline.inference.checkpoints import open_ours
@@ -40,12 +41,9 @@ from pipeline.training.item_tables import item_table
 from submissions.table import ID, SCORE
 
 
-def run(args: ScoreArgs, blender: str | None = None) -> pl.DataFrame:
-    """The rows' ID int64 and Task2 float64, in their order. Raises InputError.
-
-    blender  another than the submitted one
-    """
-    run, device = open_run(args.run, blender), pick_device(args.device, "--device")
+def run(args: ScoreArgs) -> pl.DataFrame:
+    """The rows' ID int64 and Task2 float64, in their order. Raises InputError."""
+    run, device = open_run(args.run), pick_device(args.device, "--device")
     if args.out is not None:
         refuse_input(args.out, run.folders)
     make_deterministic(device)

@@ -15,7 +15,7 @@ from features.errors import InputError
 from pipeline.artifacts.json_files import read_json
 from pipeline.artifacts.spec import RECORD
 from pipeline.artifacts.verify import verify
-from pipeline.blending.predictions import FitKey
+from pipeline.graph import FitKey
 from pipeline.runs.find import FinishedRun, find
 
 MANIFEST = "manifest.json"
@@ -48,8 +48,8 @@ class SubmittedRun:
         return self.folder, self.store, self.folds, self.blend_folder, *self.fits.values()
 
 
-def open_run(name: str, blender: str | None = None) -> SubmittedRun:
-    """The run `name`, with the blender that it submitted, or another of its blenders.
+def open_run(name: str) -> SubmittedRun:
+    """The run `name`, with the blender that it submitted.
 
     Raises InputError where the run is not there, is not complete, or cannot score new rows.
     """
@@ -60,7 +60,7 @@ def open_run(name: str, blender: str | None = None) -> SubmittedRun:
         blend_folder = _artifact(run, places["blend"])
         made_from = read_json(blend_folder / RECORD)["inputs"]
         blend = read_json(blend_folder / "blend.json")
-        chosen = blender or blend["chosen"]
+        chosen = blend["chosen"]
         models = blend["blenders"][chosen]["models"]
         return SubmittedRun(
             name=name,

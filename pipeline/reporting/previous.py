@@ -9,9 +9,6 @@ from pipeline.config.settings import Settings
 from pipeline.runs import differences, paired, results
 from pipeline.runs.find import FinishedRun, finished_runs
 from pipeline.runs.paired import PairedDifference
-from pipeline.runs.results import Result
-
-COMPARED = ("10_prepare", "50_train", "60_blend")  # stages whose results a comparison reads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,27 +33,16 @@ def previous(s: Settings, submission: Path) -> Previous | None:
     if data is None or not earlier:
         return None
     other = earlier[-1]
-    ours, theirs = (_stages(run, Path(s.artifacts)) for run in (this, other))
+    ours, theirs = (results.of_run(run, Path(s.artifacts)) for run in (this, other))
     reports = theirs.get("80_report", [])
     scores = read_json(reports[-1].path / "scores.json") if reports else {}
-    if any(stage not in theirs for stage in COMPARED):
+    if any(stage not in theirs for stage in results.COMPARED):
         return Previous(run=other, scores=scores)
+    settings = (differences.settings(stages) for stages in (ours, theirs))
     blends = theirs["60_blend"][0].path, ours["60_blend"][0].path
     return Previous(
         run=other,
         scores=scores,
         valid=list(paired.differences(*blends)),
-        settings=_changed(differences.settings(ours), differences.settings(theirs)),
+        settings=differences.differing(*differences.of_both(*settings)),
     )
-
-
-def _changed(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """The settings that differ; of a network that one run alone has, `models` says enough."""
-    alone = {*ours.get("models", ())} ^ {*theirs.get("models", ())}
-    found = differences.differing(ours, theirs)
-    return {key: pair for key, pair in found.items() if key.partition(".")[0] not in alone}
-
-
-def _stages(run: FinishedRun, artifacts: Path) -> dict[str, list[Result]]:
-    found = results.results(artifacts / run.profile)
-    return results.by_stage(results.needed(run, results.index(found)))

@@ -15,6 +15,7 @@ from pipeline.artifacts.json_files import read_json
 from pipeline.artifacts.spec import record, require
 from pipeline.blending.predictions import SUBMITTED
 from pipeline.config.settings import Settings
+from pipeline.graph import FitKey
 from pipeline.reporting import leaderboard
 from pipeline.reporting.previous import Previous, previous
 from pipeline.reporting.within_slates import log_odds
@@ -50,7 +51,7 @@ class Run:
     zip: str  # path of the file to upload
     made: datetime.datetime  # when the submission was written
     previous: Previous | None  # the run before this one on the same data
-    fits: dict[tuple[str, int, int], dict]  # (model, seed, fold) -> artifact.json
+    fits: dict[FitKey, dict]  # artifact.json of each
     stages: dict[str, list[dict]]  # stage -> artifact.json of each artifact it published
     held_out: ScoredRows  # out of fold; official valid where there are no folds
     valid: ScoredRows  # official valid, scored by SUBMISSION alone

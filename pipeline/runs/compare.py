@@ -35,9 +35,8 @@ def lines(a: FinishedRun, b: FinishedRun, artifacts: Path) -> Iterator[str]:
 
 def stages_of(run: FinishedRun, artifacts: Path) -> Stages:
     """The results of a run by stage. Raises InputError where what a comparison reads is gone."""
-    found = results.needed(run, results.index(results.results(artifacts / run.profile)))
-    stages = results.by_stage(found)
-    missing = [stage for stage in ("10_prepare", "50_train", "60_blend") if stage not in stages]
+    stages = results.of_run(run, artifacts)
+    missing = [stage for stage in results.COMPARED if stage not in stages]
     if missing:
         raise InputError(
             f"{run.name}: its results of {', '.join(missing)} are not in {artifacts}: name their"

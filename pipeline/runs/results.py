@@ -12,6 +12,7 @@ from pipeline.artifacts.spec import RECORD
 from pipeline.runs.find import FinishedRun
 
 SUBMISSION = "70_submit"  # among the inputs of a report
+COMPARED = ("10_prepare", "50_train", "60_blend")  # stages whose results a comparison reads
 KEYS = ("settings", "inputs", "files", "digest")  # of a record that names what it was made from
 
 
@@ -86,6 +87,11 @@ def needed(run: FinishedRun, by_sha256: Index) -> list[Result]:
                     found[result.path] = result
                     todo.append(result.record)
     return list(found.values())
+
+
+def of_run(run: FinishedRun, artifacts: Path) -> dict[str, list[Result]]:
+    """The results of a run in `artifacts`, by stage."""
+    return by_stage(needed(run, index(results(artifacts / run.profile))))
 
 
 def by_stage(found: Iterable[Result]) -> dict[str, list[Result]]:

@@ -29,14 +29,13 @@ from models.training.fit import (
 from models.training.warm_up import chance_error
 from pipeline import graph
 from pipeline.config.settings import Settings
-from pipeline.graph import OFFICIAL
+from pipeline.graph import OFFICIAL, FitKey
 from pipeline.runtime.devices import pick_device
 from pipeline.training.checkpointing import FitCheckpointer
 from pipeline.training.item_tables import item_table
 from pipeline.training.row_placement import place_rows, splits_of
 
 DRAWS_AT_ONCE = 1 << 22  # random numbers, 32 MiB
-FitKey = tuple[str, int, int]  # model, seed, fold
 
 
 class FitRows(NamedTuple):

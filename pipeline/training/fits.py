@@ -20,7 +20,7 @@ from pipeline import graph
 from pipeline.artifacts.spec import ArtifactSpec, require
 from pipeline.artifacts.store import ArtifactWriter
 from pipeline.config.settings import Settings
-from pipeline.graph import OFFICIAL
+from pipeline.graph import OFFICIAL, FitKey
 from pipeline.runtime import devices, processes
 from pipeline.runtime.build import build
 from pipeline.runtime.devices import pick_device
@@ -28,7 +28,7 @@ from pipeline.runtime.live import events
 from pipeline.runtime.out_of_memory import enough_memory
 from pipeline.training import health
 from pipeline.training.checkpointing import FitCheckpointer
-from pipeline.training.context import FitKey, TrainedFit, TrainingContext
+from pipeline.training.context import TrainedFit, TrainingContext
 from pipeline.training.executors import dispatch
 from pipeline.training.fit_line import FitLine, starting
 from pipeline.training.tracking import fit_runs

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config.settings import Settings
-from pipeline.training.context import FitKey
+from pipeline.graph import FitKey
 from pipeline.training.tracking import fit_runs
 from pipeline.training.tracking.trackers import tracker
 from pipeline.tuning.storage import journal_path

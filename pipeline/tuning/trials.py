@@ -25,10 +25,11 @@ from pipeline.artifacts.spec import require
 from pipeline.config import paths, search_space
 from pipeline.config.search_space import Categorical, Float, Parameter
 from pipeline.config.settings import Settings
+from pipeline.graph import FitKey
 from pipeline.runtime import devices
 from pipeline.runtime.live import events
 from pipeline.runtime.out_of_memory import enough_memory
-from pipeline.training.context import FitKey, TrainingContext
+from pipeline.training.context import TrainingContext
 from pipeline.training.executors import dispatch
 from pipeline.training.fit_line import FitLine
 from pipeline.training.tracking import fit_runs

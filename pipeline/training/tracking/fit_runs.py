@@ -12,7 +12,7 @@ from pipeline.artifacts.spec import ArtifactSpec, record
 from pipeline.config.redact import without_passwords
 from pipeline.config.settings import Settings
 from pipeline.config.tables import flat
-from pipeline.training.context import FitKey
+from pipeline.graph import FitKey
 from pipeline.training.tracking.base import TrackedRun, Values
 from pipeline.training.tracking.trackers import tracker
 
@@ -20,7 +20,7 @@ GROUP = "50_train"
 
 
 def open_tracker(settings: Settings) -> None:
-    """Print how to look at the runs, and log the finished fits that the tracker does not know.
+    """Print how to look at the runs, and log the finished fits that have no finished run.
 
     Raises InputError where the package of train.log is not installed.
     """

@@ -12,7 +12,7 @@ from cv.blenders.registry import BLENDERS_BY_NAME
 from features.errors import InputError
 from pipeline import graph
 from pipeline.config import load as load_config
-from pipeline.inference import score_run
+from pipeline.inference import score_run, submitted
 from tests.helpers.scoring import of_run, run
 from tests.helpers.tiny_runs import run_stages
 
@@ -40,6 +40,20 @@ def copied(submission):
     shutil.rmtree(copy)
 
 
+@pytest.fixture
+def submit(monkeypatch):
+    """Makes a blender the submitted one."""
+    read_json = submitted.read_json
+
+    def call(blender: str) -> None:
+        changed = {"blend.json": {"chosen": blender}}
+        monkeypatch.setattr(
+            submitted, "read_json", lambda path: read_json(path) | changed.get(path.name, {})
+        )
+
+    return call
+
+
 def scored(capsys, name, rows, out) -> pl.DataFrame:
     code, _, error = run(capsys, "--run", name, "--rows", rows, "--out", out)
     assert code == 0, error
@@ -54,35 +68,40 @@ def test_the_test_rows_get_the_bytes_of_the_submission(capsys, submission, test_
 
 @pytest.mark.parametrize("name", ["rank_mean", "slate_logistic", "slate_mean"])
 def test_every_kind_of_blender_scores_the_test_rows_as_60_blend_did(
-    settings, submission, test_rows, name
+    settings, submission, test_rows, submit, name
 ):
     """A submission is the score of one blender; test.parquet has those of all."""
     blended = pl.read_parquet(graph.blend(settings).path / "test.parquet", glob=False)[name]
-    got = score_run.run(of_run(submission, test_rows), name)["Task2"].to_numpy()
+    submit(name)
+    got = score_run.run(of_run(submission, test_rows))["Task2"].to_numpy()
     want = BLENDERS_BY_NAME[name].to_probability(blended.to_numpy())
     np.testing.assert_array_equal(got, want)
 
 
-def test_another_device_than_that_of_the_fits_is_noted(submission, test_rows, monkeypatch, capsys):
+def test_another_device_than_that_of_the_fits_is_noted(
+    submission, test_rows, submit, monkeypatch, capsys
+):
+    submit("best_single")
     on_gpu = {"report": {"device": "cuda:0", "threads": 1}, "settings": {"network": {}}}
-    monkeypatch.setattr(score_run, "record", lambda path: on_gpu)
-    score_run.run(of_run(submission, test_rows), "best_single")
+    with monkeypatch.context() as patched:
+        patched.setattr(score_run, "record", lambda path: on_gpu)
+        score_run.run(of_run(submission, test_rows))
     assert "the fits were made on cuda; on cpu the last digits" in capsys.readouterr().out
-    monkeypatch.undo()
-    score_run.run(of_run(submission, test_rows), "best_single")
+    score_run.run(of_run(submission, test_rows))
     assert "note" not in capsys.readouterr().out
 
 
 def test_users_that_networks_have_no_place_for_are_refused(
-    submission, test_rows, monkeypatch, tmp_path
+    submission, test_rows, submit, monkeypatch, tmp_path
 ):
+    submit("best_single")
     path = tmp_path / "rows.parquet"
     pl.read_parquet(test_rows, glob=False).with_columns(user_id=pl.lit(2**30)).write_parquet(path)
-    score_run.run(of_run(submission, path), "best_single")
+    score_run.run(of_run(submission, path))
     reads_users = {"report": {"device": "cpu"}, "settings": {"network": {"user_id": True}}}
     monkeypatch.setattr(score_run, "record", lambda path: reads_users)
     with pytest.raises(InputError, match=r"user_id: found 1073741824 in row 0, .* expected 0\.\."):
-        score_run.run(of_run(submission, path), "best_single")
+        score_run.run(of_run(submission, path))
 
 
 def test_a_strict_run_is_one_fit(capsys, first_run, overrides, test_rows, tmp_path):
@@ -113,20 +132,25 @@ def test_rows_in_another_order_and_rows_of_valid_are_scored(
     np.testing.assert_array_equal(valid["Task2"], blended["probability"])
 
 
-def test_slates_that_lack_rows_are_refused_where_rows_are_compared(submission, test_rows, tmp_path):
+def test_slates_that_lack_rows_are_refused_where_rows_are_compared(
+    submission, test_rows, submit, tmp_path
+):
+    submit("slate_logistic")
     rows, path = pl.read_parquet(test_rows, glob=False), tmp_path / "rows.parquet"
     rows[1:].write_parquet(path)
     user, n = rows["user_id"][0], (rows["user_id"] == rows["user_id"][0]).sum()
     with pytest.raises(InputError) as refused:
-        score_run.run(of_run(submission, path), "slate_logistic")
+        score_run.run(of_run(submission, path))
     first = f"1 of {rows['user_id'].n_unique()} slates are not whole, such as that of"
     assert f"{first} user {user}: {n - 1} of the {n} rows" in str(refused.value)
-    score_run.run(of_run(submission, path), "logistic")  # scores each row by itself
+    submit("logistic")
+    score_run.run(of_run(submission, path))  # scores each row by itself
+    submit("slate_logistic")
     alone = rows.unique("user_id", keep="first", maintain_order=True)
     new_users = alone.with_columns(pl.col("user_id") + 10_000_000)
     new_users.write_parquet(path)
     with pytest.raises(InputError, match="1 rows, and no train slate of the run less than"):
-        score_run.run(of_run(submission, path), "slate_logistic")
+        score_run.run(of_run(submission, path))
 
 
 def refused(capsys, folder, rows, tmp_path) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.artifacts import spec
 from pipeline.config import load as load_config
-from pipeline.reporting.previous import Previous, _changed, previous
+from pipeline.reporting.previous import Previous, previous
 from pipeline.reporting.sections import previous as section_of
 from pipeline.runs.find import FinishedRun, finished_runs
 from pipeline.runs.paired import PairedDifference
@@ -111,12 +111,3 @@ def test_the_sentence_says_where_runs_may_be_equal_and_where_little_is_left():
     assert "Its results have been removed" in removed.finding
     assert len(removed.blocks) == 3
     assert section_of.section(run_of()) is None
-
-
-def test_settings_of_a_network_that_one_run_alone_has_are_not_listed():
-    ours = {"models": ["qin", "din"], "qin.embedding_dim": 8, "din.embedding_dim": 8}
-    theirs = {"models": ["din"], "din.embedding_dim": 4}
-    assert _changed(ours, theirs) == {
-        "models": (["qin", "din"], ["din"]),
-        "din.embedding_dim": (8, 4),
-    }
