@@ -123,7 +123,8 @@ def read_plainly(files: dict[str, bytes]) -> dict:
         if any(0 in history for history in rows["item_seq"]):
             for history in rows["item_seq"]:
                 real = [i for i in history if i]
-                require(history == [0] * (width - len(real)) + real, "left padding, one width")
+                padded = [0] * (width - len(real)) + real
+                require(len(history) == width and history == padded, "left padding, one width")
         whole_numbers(rows["user_id"], 0, 2**31 - 1, "user")
         whole_numbers(rows["item_id"], 1, n_items - 1, "item")
         for level in ("likes_level", "views_level"):
