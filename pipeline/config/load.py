@@ -19,7 +19,7 @@ from features.errors import InputError
 from features.settings import SampleSettings
 from models.settings import NetworkSettings
 from pipeline.config import choices, networks, paths, search_space
-from pipeline.config.nearest import near, near_key, said_once
+from pipeline.config.nearest import near, near_key, without_repeats
 from pipeline.config.networks import ALL, Changes, Source, Sourced, Values, sourced
 from pipeline.config.redact import one_line, without_secrets
 from pipeline.config.schema import assemble, full_keys
@@ -81,7 +81,7 @@ def load_with_sources(profile: str, overrides: list[str]) -> tuple[Settings, Val
     problems += _searched(settings, resolved)
     if problems:
         command = [one_line(without_secrets(argument)) for argument in settings.arguments]
-        message = one_line("; ".join(said_once(problems)), 10_000)
+        message = one_line("; ".join(without_repeats(problems)), 10_000)
         raise InputError(f"{' '.join(command)}: {message}")
     for section, found in ({"data": data_values} | resolved).items():
         values |= {f"{section}.{key}": one for key, one in found.items()}

@@ -74,12 +74,12 @@ def near_key(key: str, known: Iterable[str]) -> str:
     return near(key, by_last[close[0]], cutoff=0) if close else ""
 
 
-def said_once(problems: Iterable[str]) -> list[str]:
+def without_repeats(problems: Iterable[str]) -> list[str]:
     """Distinct `problems`; a list of what there is ends only the first of those that it would."""
-    said: dict[str, str] = {}  # problem -> what is printed
+    printed: dict[str, str] = {}  # problem -> what is printed
     lists: set[str] = set()
     for problem in problems:
         text, _, there_are = problem.partition(THERE_ARE)
-        said.setdefault(problem, text if there_are in lists else problem)
+        printed.setdefault(problem, text if there_are in lists else problem)
         lists |= {there_are} - {""}
-    return list(said.values())
+    return list(printed.values())

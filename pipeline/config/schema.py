@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from features.errors import InputError
-from pipeline.config.nearest import THERE_ARE, near, near_key, said_once
+from pipeline.config.nearest import THERE_ARE, near, near_key, without_repeats
 from pipeline.config.redact import one_line
 
 T = TypeVar("T")
@@ -240,7 +240,7 @@ def checked(cls: type[T], tree: Mapping[str, Any], where: str) -> T:
     problems: list[str] = []
     built = build(cls, tree, where, problems)
     if built is None:
-        raise InputError("; ".join(said_once(problems)))
+        raise InputError("; ".join(without_repeats(problems)))
     return built
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from features.errors import InputError
 from pipeline.config.load import KEYS, load
-from pipeline.config.nearest import OTHER_NAMES, near_key, said_once
+from pipeline.config.nearest import OTHER_NAMES, near_key, without_repeats
 
 
 @pytest.mark.parametrize("name", OTHER_NAMES)
@@ -15,7 +15,7 @@ def test_the_fields_own_name_of_a_setting_offers_our_keys(name):
 
 def test_what_there_is_is_listed_once():
     problems = ["a; there are x, y", "b; there are x, y", "c; there are z", "a; there are x, y"]
-    assert said_once(problems) == ["a; there are x, y", "b", "c; there are z"]
+    assert without_repeats(problems) == ["a; there are x, y", "b", "c; there are z"]
 
 
 @pytest.mark.parametrize("typed", [["models=foo,bar"], ["qin.foo=1", "din.bar=2"]])

@@ -35,10 +35,10 @@ def assert_logged(s, spec) -> None:
         expected = [(epoch, one[key]) for epoch, one in enumerate(report["epochs"], start=1)]
         assert curve(s, "50_train", name, tag) == approx(expected)
     assert curve(s, "50_train", name, "auc/held") == approx([(0, report["auc"])])
-    said = settings_of(s, "50_train", name)
-    assert said["model"] == "qin"
-    assert said["network.fit.learning_rate"] == str(s.networks["qin"].fit.learning_rate)
-    assert said["command"].startswith("python -m pipeline sample data.users=300")
+    logged = settings_of(s, "50_train", name)
+    assert logged["model"] == "qin"
+    assert logged["network.fit.learning_rate"] == str(s.networks["qin"].fit.learning_rate)
+    assert logged["command"].startswith("python -m pipeline sample data.users=300")
 
 
 @pytest.mark.parametrize("tool", TOOLS)
