@@ -24,12 +24,10 @@ if __name__ == "__main__":
     terminal.start()
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 
-from cv.blenders.blender import Inputs
 from features import table
 from features.store.hashing import sha256
 from features.store.store import open_store
@@ -59,11 +57,13 @@ def work(s: Settings, out: ArtifactWriter) -> dict:
         figures, scores = evaluate.nested(oof, tables["valid"], fits, inputs, slates)
         weights = {score.name: score.weights for score in scores}
         figures |= blenders.choose(scores, s.blend.method)
+    folds, models = graph.fold_numbers(s), predictions.models_of(fits)
     for name, rows in tables.items():
-        by_fold = inputs_by_fold(s, name, rows, fits)
+        features = None if s.official else (features_of(s, name, fold) for fold in folds)
+        by_fold = blenders.inputs_by_fold(rows, fits, folds, models, features)
         tables[name] = blenders.add_blends(rows, by_fold, weights, figures["chosen"])
     evaluate.add_valid_auc(figures, tables["valid"])
-    texts = evaluate.add_weights(figures, weights, predictions.models_of(fits))
+    texts = evaluate.add_weights(figures, weights, models)
     if s.blend.external:
         figures["external"], tables["test"] = with_external(s, tables["test"])
     for name, rows in tables.items():
@@ -72,19 +72,6 @@ def work(s: Settings, out: ArtifactWriter) -> dict:
         (out / name).write_text(text, encoding="utf-8")
     (out / "blend.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     return {"chosen": figures["chosen"], "by": repr(figures["chosen_by"])}
-
-
-def inputs_by_fold(
-    s: Settings, name: str, rows: pl.DataFrame, fits: predictions.Fits
-) -> Iterator[Inputs]:
-    """What blenders read of the rows of valid or test, by the fits and features of each fold."""
-    if s.official:
-        logits = {model: rows[model].to_numpy() for model in predictions.models_of(fits)}
-        yield blenders.inputs(rows, logits, None)
-        return
-    for fold in graph.fold_numbers(s):
-        logits = predictions.of_fold(rows, fits, fold)
-        yield blenders.inputs(rows, logits, features_of(s, name, fold))
 
 
 def features_of(s: Settings, name: str, fold: int | None = None) -> pl.DataFrame:

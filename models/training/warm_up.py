@@ -16,14 +16,16 @@ With many held-out rows sigma is small, and the first epoch ends the warm-up: no
 """
 
 import math
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+if TYPE_CHECKING:  # for who needs the limit alone, without torch
+    from torch import Tensor
 
 ERRORS = 7  # two or three are reached by the best of several epochs, five by popularity alone
 STEPS = 500
 
 
-def chance_error(label: Tensor) -> float:
+def chance_error(label: "Tensor") -> float:
     """sigma of `label` (M,), values 0 and 1; infinite where one of the two is missing."""
     positives = int((label == 1).sum())
     negatives = len(label) - positives

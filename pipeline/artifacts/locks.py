@@ -48,10 +48,7 @@ def try_locked(path: Path) -> Iterator[tuple[bool, str]]:
     """Hold the lock that is the file `path` if it is free; yields whether it is ours, or whose."""
     lock = file_lock(path)
     if not try_acquire(lock):
-        holder = ""
-        with contextlib.suppress(FileNotFoundError):
-            holder = path.read_text(encoding="utf-8")
-        yield False, holder or "another process"
+        yield False, _holder(path) or "another process"
         return
     try:
         yield True, ""
@@ -87,9 +84,15 @@ def _wait(lock: FileLock, path: Path, what: str) -> bool:
     while not try_acquire(lock):
         waited = True
         if not holder:
-            with contextlib.suppress(FileNotFoundError):
-                holder = path.read_text(encoding="utf-8")
+            holder = _holder(path)
             if holder:
                 print(f"{what} waits for {holder}", flush=True)
         time.sleep(POLL)
     return waited
+
+
+def _holder(path: Path) -> str:
+    """What the holder of a lock wrote into it; empty where it has not yet, or is gone."""
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_text(encoding="utf-8")
+    return ""

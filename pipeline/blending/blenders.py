@@ -1,6 +1,7 @@
 """The blenders' scores beside the models' logits, and which of them is submitted."""
 
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,9 @@ from cv.blenders.registry import BLENDERS_BY_NAME
 from cv.nested import BlenderScore, winner
 from features.errors import InputError
 from features.table import KEYS
+from pipeline.blending import predictions
 from pipeline.blending.predictions import SUBMITTED
+from pipeline.graph import OFFICIAL, FitKey
 
 
 def inputs(
@@ -27,6 +30,29 @@ def inputs(
         {column.name: column.cast(pl.Float32).to_numpy() for column in columns},
         rows["slate"].to_numpy(),
     )
+
+
+def inputs_by_fold(
+    rows: pl.DataFrame,
+    fits: Iterable[FitKey],
+    folds: Iterable[int],
+    models: Iterable[str],
+    features: Iterable[pl.DataFrame] | None,
+) -> Iterator[Inputs]:
+    """What blenders read of rows outside train, once for every fold: its fits and features.
+
+    rows      with the columns of predictions.with_logits, of `fits`
+    folds     their numbers; OFFICIAL alone for the official split, where a blender reads all fits
+    models    of the blend; one without fits has logits of 0, since its weight is 0
+    features  the columns of 30_features, fitted outside each fold in turn; None: not read
+    """
+    fits, models, zeros = list(fits), list(models), np.zeros(len(rows))
+    for fold, table in zip(folds, features or itertools.repeat(None), strict=False):
+        if fold == OFFICIAL:
+            logits = {model: rows[model].to_numpy() for model in predictions.models_of(fits)}
+        else:
+            logits = predictions.of_fold(rows, fits, fold)
+        yield inputs(rows, {model: logits.get(model, zeros) for model in models}, table)
 
 
 def choose(scores: list[BlenderScore], method: str) -> dict:

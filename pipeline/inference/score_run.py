@@ -5,14 +5,11 @@ scores are those of the submission to the last digit: everything is read in the 
 rows in a batch, or another device, change the last digits of a logit.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 import polars as pl
 import torch
 from threadpoolctl import threadpool_limits
 
-from cv.blenders.blender import Inputs
 from cv.blenders.linear import RANK_MEAN
 from cv.blenders.registry import BLENDERS_BY_NAME
 from features import table
@@ -38,6 +35,7 @@ from pipeline.runtime.devices import pick_device
 from pipeline.runtime.out_of_memory import enough_memory
 from pipeline.runtime.progress import RowBars, progress_bar
 from pipeline.training.item_tables import item_table
+from pipeline.training.row_placement import number_of_users
 from submissions.table import ID, SCORE
 
 
@@ -57,8 +55,15 @@ def run(args: ScoreArgs) -> pl.DataFrame:
     rows = pl.DataFrame({ID: inputs.rows.id, **predictions.decisions(inputs.rows)})
     rows = predictions.with_logits(rows, single)
     weights = fitted.read(run.blend_folder, run.blend, run.chosen)
+    fold = (
+        pl.read_parquet(run.folds / "folds.parquet", glob=False).sort("row_id")["fold"].to_numpy()
+    )
+    features = None
+    if fitted.reads_features(weights):
+        features = table.by_fold(store, fold, inputs.rows, inputs.values, inputs.offsets)
     with threadpool_limits(1):  # as in 30_features
-        by_fold = inputs_by_fold(run, store, rows, inputs, fitted.reads_features(weights))
+        folds = np.unique(fold).tolist()
+        by_fold = blenders.inputs_by_fold(rows, run.fits, folds, run.blend["models"], features)
         rows = blenders.add_blends(rows, by_fold, {run.chosen: weights}, run.chosen)
     return rows.select(ID, pl.col(SUBMITTED).alias(SCORE))
 
@@ -67,7 +72,7 @@ def read(args: ScoreArgs, run: SubmittedRun, store: Store) -> ScoringInputs:
     """The rows, checked against the run's item table and, where they are read, its users."""
     n_users = INT32 + 1
     if any(record(path)["settings"]["network"].get("user_id") for path in run.fits.values()):
-        n_users = 1 + max(int(split.user.max()) for split in (store.train, store.valid, store.test))
+        n_users = number_of_users(store)
     vocab = ModelVocab(
         n_items=len(store.items),
         n_tags=0,
@@ -102,27 +107,3 @@ def logits(
             raise InputError(f"{checkpoint.path}: a logit is not finite; are its weights finite?")
         found[key] = pl.Series(logit).cast(pl.Float64)
     return found
-
-
-def inputs_by_fold(
-    run: SubmittedRun, store: Store, rows: pl.DataFrame, inputs: ScoringInputs, features: bool
-) -> Iterator[Inputs]:
-    """What the blender reads of the rows, once for every fold; see 60_blend."""
-    fold = pl.read_parquet(run.folds / "folds.parquet", glob=False).sort("row_id")["fold"]
-    folds = np.unique(fold.to_numpy())
-    models, zeros = tuple(run.blend["models"]), np.zeros(len(rows))
-    if folds[0] < 0:
-        yield blenders.inputs(rows, {m: _column(rows, m, zeros) for m in models}, None)
-        return
-    tables = None
-    if features:
-        of_rows = inputs.rows, inputs.values, inputs.offsets
-        tables = table.by_fold(store, fold.to_numpy(), *of_rows)
-    for k in folds:
-        of_fold = predictions.of_fold(rows, run.fits, int(k))
-        every = {model: of_fold.get(model, zeros) for model in models}  # a weight of 0: not read
-        yield blenders.inputs(rows, every, None if tables is None else next(tables))
-
-
-def _column(rows: pl.DataFrame, model: str, zeros: np.ndarray) -> np.ndarray:
-    return rows[model].to_numpy() if model in rows.columns else zeros

@@ -11,7 +11,6 @@ from torch import Tensor
 from cv.auc import auc
 from features.errors import InputError
 from features.store.store import Store, open_store
-from models.batches.disk_array import DiskArray
 from models.batches.source import NoSlates, RowSource, RowValues
 from models.layers.precision import resolve_precision
 from models.network import Network
@@ -33,7 +32,7 @@ from pipeline.graph import OFFICIAL, FitKey
 from pipeline.runtime.devices import pick_device
 from pipeline.training.checkpointing import FitCheckpointer
 from pipeline.training.item_tables import item_table
-from pipeline.training.row_placement import place_rows, splits_of
+from pipeline.training.row_placement import number_of_users, place_rows
 
 DRAWS_AT_ONCE = 1 << 22  # random numbers, 32 MiB
 
@@ -104,9 +103,7 @@ class TrainingContext:
         """A freshly initialised network; the same for the same seed."""
         torch.manual_seed(seed)
         network_cfg = self.settings.networks[model]
-        n_users = 1 + max(
-            DiskArray.of(split.user).max() for split in splits_of(self.store).values()
-        )
+        n_users = number_of_users(self.store)
         try:
             network = Network(
                 network_cfg, item_table(self.store.items, network_cfg, model), n_users

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from models.settings import NetworkSettings
+from models.training import warm_up
 from pipeline import graph
 from pipeline.artifacts.spec import record
 from pipeline.config.settings import Settings
 from pipeline.graph import FitKey
 
 LOSS_RISE = 0.02  # of the first epoch's mean loss, from one epoch to the next: more is no noise
-LEARNED = 2 / 3  # of what the best sibling learned, the least: see bench.failed_fits
+LEARNED = 2 / 3  # of what the best sibling learned, the least: see bench.worlds.failed_fits
 NOISE = 3  # standard errors of a difference of two AUCs: less is noise
-CHANCE = 7  # standard errors of an AUC at chance: with less, no warm-up has ended before its time
+CHANCE = warm_up.ERRORS  # standard errors of an AUC at chance: less has not ended a warm-up
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,11 @@ def splits_of(store: Store) -> dict[str, Split]:
     return {"train": store.train, "valid": store.valid, "test": store.test}
 
 
+def number_of_users(store: Store) -> int:
+    """Rows of a table of users: one for every id up to the largest of all splits."""
+    return 1 + max(DiskArray.of(split.user).max() for split in splits_of(store).values())
+
+
 def _on_disk(settings: Settings, store: Store, folds_folder: Path) -> PlacedRows:
     splits, memory = splits_of(store), settings.train.memory << 20
     max_len = store.manifest["found"]["width"]

@@ -155,7 +155,7 @@ def _numbers(
 
 
 def _text(name: str, share: float, quantity: str, aucs: dict[str, GroupAuc], g: int) -> str:
-    """What is said of one group."""
+    """The AUCs of one group, as text."""
     lines = [f"{model}: {own.auc[g]:.4f} ± {own.half[g]:.4f}" for model, own in aucs.items()]
     return "\n".join([f"{name} {quantity}, {share:.1%} of the rows", *lines])
 

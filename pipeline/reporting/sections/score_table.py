@@ -117,7 +117,7 @@ def _folds(run: Run, row: dict) -> list[float]:
 
 
 def _text(run: Run, row: dict) -> str:
-    """What is said of one row."""
+    """The values of one row, as text."""
     lines = [f"CV {cv_and_sd(row)}"] * (row["cv"] is not None)
     folds = ", ".join(auc(score) for score in _folds(run, row))
     lines += [f"folds {folds}"] * bool(folds)

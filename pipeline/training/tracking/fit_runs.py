@@ -44,7 +44,7 @@ def start_run(settings: Settings, key: FitKey, spec: ArtifactSpec) -> AbstractCo
 
 
 def described(settings: Settings, key: FitKey) -> dict[str, Any]:
-    """What is said of a fit: its key, the settings of its network, and where they come from."""
+    """The settings of a tracked fit: its key, its network's settings, where they come from."""
     model, seed, fold = key
     command = without_passwords(f"python -m pipeline {shlex.join(settings.arguments)}")
     made_by = {"command": command, "commit": provenance.commit()}

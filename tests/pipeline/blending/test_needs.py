@@ -1,4 +1,4 @@
-"""What later stages need of the rows is said before anything is trained."""
+"""What later stages need of the rows is named before anything is trained."""
 
 from dataclasses import replace
 

@@ -183,7 +183,7 @@ def test_a_database_notices_a_killed_worker_by_its_heartbeats(postgres, own, cap
 def test_only_trials_of_another_machine_are_called_waited_for(search, monkeypatch, capsys):
     """In an ordinary run, a worker waits for trials of the others, and nobody need know."""
     fake_fits(monkeypatch, lambda rate, fold: 0.6)
-    for worker, said in ((stale_trials.this_worker(), 0), ("elsewhere:1:1", 1)):
+    for worker, lines in ((stale_trials.this_worker(), 0), ("elsewhere:1:1", 1)):
         study = search.create()
         others = [study.ask() for _ in range(2)]
         for trial in others:
@@ -199,4 +199,4 @@ def test_only_trials_of_another_machine_are_called_waited_for(search, monkeypatc
         tune_cfg = replace(search.settings.tune, trials=count(study, *FINISHED) + 2)
         workers.work(replace(search, settings=replace(search.settings, tune=tune_cfg)), 0)
         output = capsys.readouterr().out
-        assert output.count("another machine still runs trials") == said, output
+        assert output.count("another machine still runs trials") == lines, output

@@ -12,7 +12,7 @@ reads   nothing: the worlds are generated
 writes  OUT/artifacts/, data, rows and folds of each world;
         OUT/world<seed>.json, its fits: the same command resumes after the last
         of them
-run     python -m bench.failed_fits [key=value ...] [--seeds 20]
+run     python -m bench.worlds.failed_fits [key=value ...] [--seeds 20]
         [--out artifacts/failed_fits]
 """
 

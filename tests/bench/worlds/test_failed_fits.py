@@ -1,6 +1,6 @@
-"""python -m bench.failed_fits: which fits a warm-up can change, and the table."""
+"""python -m bench.worlds.failed_fits: which fits a warm-up can change, and the table."""
 
-from bench import failed_fits
+from bench.worlds import failed_fits
 
 TINY = (
     "models=din", "data.users=300", "data.valid_users=60", "data.test_users=60", "data.items=200",
