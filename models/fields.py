@@ -60,6 +60,12 @@ class FieldSettings:
     final: FinalSettings = field(default_factory=FinalSettings)
     fit: FitSettings = field(default_factory=FitSettings)
 
+    def __post_init__(self) -> None:
+        if self.fit.item_dropout:
+            raise ValueError(
+                "fit.item_dropout drops ids of items, and fields have none: leave it 0"
+            )
+
     @property
     def unread(self) -> set[str]:
         """Settings of parts that the network does not have: nothing reads them."""

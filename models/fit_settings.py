@@ -54,6 +54,12 @@ class FitSettings:
     ] = 2.0
     contrastive_weight: Annotated[float, "[0, inf)", "Weight of the contrastive term."] = 0.1
     contrastive_temperature: Annotated[float, "(0, inf)", "Temperature of its softmax."] = 0.1
+    item_dropout: Annotated[
+        float,
+        "[0, 1)",
+        "Probability with which a training step leaves out the learned id of an item, so that its"
+        " content carries it too; for items that no train row holds.",
+    ] = 0.0
     precision: Annotated[
         Literal["auto", "float32", "tf32", "bf16"],
         "Precision of matrix products in training; tf32 needs a GPU of compute capability 8.0 or"

@@ -9,6 +9,12 @@ padding; here padding is tag 0.
 
 Beyond the paper, a setting: [ ... ; mean of E_code ] over the item's semantic codes, which
 approximate e_i by residual quantisation.
+
+In training, fit.item_dropout = p, a setting too, puts d_i E_id[i] in E_id[i]'s place: d_i is 0 with
+probability p, else 1, drawn once for each distinct item of a batch. Tags, content and codes must
+then rank items without their ids, as they do for items that no train row holds (Volkovs et al.
+2017, "DropoutNet: Addressing Cold Start in Recommender Systems"). Nothing is scaled by 1 / (1 - p):
+in prediction an item has its id, or none that was ever trained.
 """
 
 from dataclasses import dataclass
@@ -52,7 +58,12 @@ class ItemRepresentation(nn.Module):
     """
 
     def __init__(
-        self, table: ItemTable, embedding_dim: int, content_dim: int, codes: bool = False
+        self,
+        table: ItemTable,
+        embedding_dim: int,
+        content_dim: int,
+        codes: bool = False,
+        id_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.id = nn.Embedding(len(table.tags), embedding_dim, padding_idx=0)
@@ -62,14 +73,23 @@ class ItemRepresentation(nn.Module):
         self.register_buffer("tags", table.tags.long(), persistent=False)
         self.register_buffer("content", table.content, persistent=False)
         self.register_buffer("codes", table.codes.long() if codes else None, persistent=False)
+        self.id_dropout = id_dropout
         self.width = (3 if codes else 2) * embedding_dim + content_dim
 
     def forward(self, item: Tensor) -> Tensor:
         tags = mean_of(self.tag, self.tags[item])
-        parts = [self.id(item), tags, self.content_map(self.content[item])]
+        parts = [self.learned_id(item), tags, self.content_map(self.content[item])]
         if self.code is not None:
             parts.append(mean_of(self.code, self.codes[item]))
         return torch.cat(parts, dim=1)
+
+    def learned_id(self, item: Tensor) -> Tensor:
+        """d_i E_id[i] (U, E); d_i is 1 outside of training."""
+        vectors = self.id(item)
+        if not (self.training and self.id_dropout):
+            return vectors
+        kept = torch.rand(len(item), 1, device=item.device) >= self.id_dropout
+        return vectors * kept
 
 
 def mean_of(table: nn.Embedding, ids: Tensor) -> Tensor:

@@ -63,7 +63,9 @@ class Network(nn.Module):
     def __init__(self, cfg: NetworkSettings, items: ItemTable, n_users: int = 0) -> None:
         super().__init__()
         dim, content_dim = cfg.embedding_dim, cfg.content_dim or items.content.shape[1]
-        self.item = ItemRepresentation(items, dim, content_dim, cfg.item_codes)
+        self.item = ItemRepresentation(
+            items, dim, content_dim, cfg.item_codes, cfg.fit.item_dropout
+        )
         self.likes = nn.Embedding(N_LEVELS, dim, padding_idx=0)
         self.views = nn.Embedding(N_LEVELS, dim, padding_idx=0)
         self.user = nn.Embedding(n_users, dim, padding_idx=0) if cfg.user_id else None

@@ -68,6 +68,24 @@ def test_an_item_is_its_id_the_mean_of_its_tags_and_its_mapped_content():
     assert got.shape == (N_ITEMS, 2 * 4 + CONTENT)
 
 
+def test_training_drops_the_id_of_an_item_alone_and_of_every_entry_that_holds_it():
+    """Once for each distinct item of a batch; predictions never do."""
+    net = network(replace(QIN, fit=replace(QIN.fit, item_dropout=0.75)))
+    plain = network(QIN)
+    every = torch.arange(N_ITEMS)
+    whole = plain.represent(every)
+    torch.manual_seed(0)
+    drawn = torch.stack([net.train().represent(every) for _ in range(2000)])
+    assert torch.equal(drawn[..., 4:], whole[:, 4:].expand(2000, -1, -1))
+    dropped = (drawn[:, 1:, :4] == 0).all(-1)
+    kept = (drawn[:, 1:, :4] == whole[1:, :4]).all(-1)
+    assert (dropped ^ kept).all()
+    assert (dropped.double().mean(0) > 0.7).all()
+    assert (dropped.double().mean(0) < 0.8).all()
+    assert torch.equal(net.eval().represent(every), whole)
+    assert torch.equal(predict(net, ROWS), predict(plain, ROWS))
+
+
 def test_levels_and_codes_of_an_item_follow_its_id_tags_and_content():
     net, table = network(RICH), items()
     got, own = net.represent(torch.arange(N_ITEMS)), net.item(torch.arange(N_ITEMS))
