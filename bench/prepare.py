@@ -167,7 +167,7 @@ def train(s: Settings, model: str, n_steps: int) -> dict:
     """Training steps on the rows outside fold 0, as in 50_train; see bench.steps.measure."""
     torch.set_num_threads(s.train.threads)
     libraries, cfg = steps.resident_mib(), s.networks[model]
-    context = TrainingContext.open(s, spec.require(graph.store(s)), spec.require(graph.folds(s)))
+    context = TrainingContext.of_run(s)
     network, opened = context.network(model, 0), steps.resident_mib()
     rows, label = context.rows["train"].cut(cfg.max_len), context.label["train"]
     inside = (context.fold != 0).nonzero().squeeze(1)

@@ -49,7 +49,7 @@ def work(s: Settings, out: ArtifactWriter) -> dict:
 
 def examine(s: Settings) -> tuple[dict[str, dict], int]:
     """The entries of mask.json by model, and the number of rows."""
-    context = TrainingContext.open(s, require(graph.store(s)), require(graph.folds(s)))
+    context = TrainingContext.of_run(s)
     rows, label = history_use.valid_rows(context)
     fits, models = graph.one_fit_each(s), {}
     unlearned = {finding.fit: finding for finding in health.of_run(s) if not finding.learned}

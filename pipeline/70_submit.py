@@ -27,7 +27,7 @@ from statistics import fmean
 
 import polars as pl
 
-from pipeline import graph
+from pipeline import graph, source_files
 from pipeline.artifacts import provenance
 from pipeline.artifacts.spec import ArtifactSpec, record, require
 from pipeline.artifacts.store import ArtifactWriter
@@ -70,7 +70,7 @@ def manifest_of(s: Settings, blend: dict) -> dict:
     return {
         "run": graph.submission(s).path.name,
         "typed": shlex.join(["./run_all.sh", *s.arguments]),
-        "data": graph.data_hash(s),
+        "data": source_files.data_hash(s),
         "rules": s.rules,
         "profile": s.profile,
         "overrides": list(s.overrides),

@@ -4,26 +4,21 @@ Each function returns the ArtifactSpec of a stage's results, whether they exist 
 results of the stages before it; where one is missing, it raises MissingArtifact, which names it.
 """
 
-import hashlib
 import itertools
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from features.errors import InputError
 from features.settings import ChallengeSettings
-from features.sources.registry import source_of
-from features.store import schema
 from features.store.hashing import sha256
 from models.settings import NetworkSettings
 from pipeline.artifacts.spec import (
     ArtifactSpec,
     MissingArtifact,
-    canonical,
     digest,
-    finished,
     record,
     require,
 )
@@ -33,48 +28,11 @@ from pipeline.config.networks import paper_settings
 from pipeline.config.schema import checked
 from pipeline.config.settings import Settings
 from pipeline.config.tables import merge
+from pipeline.source_files import challenge_files, data, hidden_labels
 
 OFFICIAL = -1  # the one "fold" of official mode: train on all train rows, judge on official valid
 FitKey = tuple[str, int, int]  # model, seed, fold
 OPTIONAL_RESULTS = ("probe.json", "mask.json", "tune.json")  # of stages that a run may leave out
-
-
-def data(s: Settings) -> ArtifactSpec | None:
-    """00_data: the generated or converted folder; None where the files are the challenge's own."""
-    named = source_of(s.data)
-    if named is None:
-        return None
-    name, source = named
-    files = enumerate(source.inputs(s.data))
-    inputs = {f"{i}-{path.name}": sha256(path) for i, path in files}  # their order counts
-    return _spec(s, "00_data", name, source.content_settings(s.data), inputs)
-
-
-def challenge_files(s: Settings) -> dict[str, Path]:
-    """The files in the challenge's schema: those of 00_data, or the challenge's own."""
-    if isinstance(s.data, ChallengeSettings):
-        if not s.data.dir:
-            raise InputError("data.dir is empty; name the folder of the files: data.dir=FOLDER")
-        return schema.files(Path(s.data.dir), s.data.url)
-    spec = data(s)
-    assert spec is not None
-    return schema.files(finished(spec) / "challenge")
-
-
-def hidden_labels(s: Settings) -> Path | None:
-    """The test labels, where they are known.
-
-    80_report alone reads them; to name the report, `report` hashes the file's bytes.
-    """
-    spec = data(s)
-    return None if spec is None else finished(spec) / "hidden_labels.parquet"
-
-
-def data_hash(s: Settings) -> str:
-    """Eight hex digits of the bytes of train, valid and test: scores of equal ones are compared."""
-    files = challenge_files(s)
-    rows = {name: sha256(path) for name, path in files.items() if name in schema.SPLITS}
-    return hashlib.sha256(canonical(rows).encode()).hexdigest()[:8]
 
 
 def store(s: Settings) -> ArtifactSpec:
@@ -117,6 +75,7 @@ def tunings(s: Settings) -> dict[str, ArtifactSpec]:
 
 def _tuning(s: Settings, model: str) -> ArtifactSpec:
     searched = search_space.load(model, s.networks[model])
+    inputs = _digests(training_inputs(s, [s.networks[model]]))
     settings = {
         "network": search_space.without(asdict(s.networks[model]), searched),
         "space": {key: asdict(one) for key, one in searched.items()},
@@ -126,7 +85,7 @@ def _tuning(s: Settings, model: str) -> ArtifactSpec:
     } | s.order
     name = f"{model}-{folds(s).name}"
     folder = Path(s.artifacts) / s.profile / "40_tune"
-    return ArtifactSpec("40_tune", name, folder, settings, _rows(s), min_finished=s.tune.trials)
+    return ArtifactSpec("40_tune", name, folder, settings, inputs, min_finished=s.tune.trials)
 
 
 def networks(s: Settings) -> dict[str, NetworkSettings]:
@@ -155,17 +114,23 @@ def tune_command(s: Settings) -> str:
     return f"python -m pipeline.40_tune {command} tune.trials={s.tune.trials or 50}"
 
 
+def training_inputs(s: Settings, trained: Iterable[NetworkSettings]) -> dict[str, ArtifactSpec]:
+    """What training reads for the networks `trained`, by name."""
+    return {"store": store(s), "folds": folds(s)}
+
+
 def fold_numbers(s: Settings) -> range | tuple[int]:
     return (OFFICIAL,) if s.official else range(s.folds.n)
 
 
 def fits(s: Settings) -> dict[FitKey, ArtifactSpec]:
     """50_train: every fit of the run by (model, seed, fold)."""
-    specs, inputs, used = {}, _rows(s), networks(s)
+    specs, used = {}, networks(s)
+    inputs = {model: _digests(training_inputs(s, [used[model]])) for model in s.models}
     for model, seed, fold in itertools.product(s.models, s.train.seeds, fold_numbers(s)):
         settings = {"network": asdict(used[model]), "seed": seed, "fold": fold} | s.order
         name = f"{model}-seed{seed}-{'official' if fold == OFFICIAL else f'fold{fold}'}"
-        specs[model, seed, fold] = _spec(s, "50_train", name, settings, inputs)
+        specs[model, seed, fold] = _spec(s, "50_train", name, settings, inputs[model])
     return specs
 
 
@@ -253,7 +218,11 @@ def _made_from(folder: Path, inputs: Mapping[str, str]) -> bool:
 
 def _rows(s: Settings) -> dict[str, str]:
     """Digests of the rows and of their folds."""
-    return {"store": digest(store(s)), "folds": digest(folds(s))}
+    return _digests({"store": store(s), "folds": folds(s)})
+
+
+def _digests(specs: Mapping[str, ArtifactSpec]) -> dict[str, str]:
+    return {name: digest(spec) for name, spec in specs.items()}
 
 
 def _external(path: str) -> Path:

@@ -27,6 +27,7 @@ LAYERS = (  # of pipeline/: what stands in a row imports itself and the rows abo
     {"config"},
     {"artifacts"},
     {"runtime"},
+    {"source_files"},
     {"graph"},
     {"data", "training", "blending"},
     {"runs"},

@@ -30,7 +30,6 @@ from bench.output import describe_machine, machine_line, table_header, table_row
 from features.store.atomic import atomic_file
 from models.training import warm_up
 from pipeline import graph
-from pipeline.artifacts.spec import require
 from pipeline.config.load import load
 from pipeline.config.settings import Settings
 from pipeline.graph import FitKey
@@ -74,7 +73,7 @@ def trained(s: Settings) -> list[tuple[FitKey, dict, dict | None]]:
     """Every fit of `s` without a warm-up, and with it where that may change it."""
     for stage in STAGES:
         import_module(f"pipeline.{stage}").work(s, False)
-    context = TrainingContext.open(s, require(graph.store(s)), require(graph.folds(s)))
+    context = TrainingContext.of_run(s)
     fits = []
     for key in graph.fits(s):
         without, again = one_fit(context, key, max_steps=0), None

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from pipeline import graph
+from pipeline import graph, source_files
 from pipeline.artifacts.json_files import read_json
 from pipeline.artifacts.spec import record, require
 from pipeline.blending.predictions import SUBMITTED
@@ -98,7 +98,7 @@ def gather(s: Settings, scores: dict) -> Run:
         stages=_stages(s),
         held_out=held_out,
         valid=_scored("official valid", submitted, features / "valid.parquet", [SUBMISSION]),
-        leaderboard=board.of_data(graph.board(s), s.profile, graph.data_hash(s)).to_dicts(),
+        leaderboard=board.of_data(graph.board(s), s.profile, source_files.data_hash(s)).to_dicts(),
         studies=[read_json(path) for path in optional["tune.json"]],
         probes=[read_json(path) for path in optional["probe.json"]],
         masks=[read_json(path) for path in optional["mask.json"]],

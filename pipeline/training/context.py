@@ -1,5 +1,6 @@
 """What the fits of a run are trained on: its rows, on one device or on disk, and its networks."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -27,6 +28,7 @@ from models.training.fit import (
 )
 from models.training.warm_up import chance_error
 from pipeline import graph
+from pipeline.artifacts.spec import require
 from pipeline.config.settings import Settings
 from pipeline.graph import OFFICIAL, FitKey
 from pipeline.runtime.devices import pick_device
@@ -92,12 +94,19 @@ class TrainingContext:
     part: RowValues | None
 
     @classmethod
-    def open(cls, settings: Settings, store_folder: Path, folds_folder: Path) -> "TrainingContext":
+    def open(cls, settings: Settings, inputs: Mapping[str, Path]) -> "TrainingContext":
+        """`inputs` are the folders of graph.training_inputs."""
         settings = replace(settings, networks=graph.networks(settings))
-        store, device = open_store(store_folder), pick_device(settings.train.device)
+        store, device = open_store(inputs["store"]), pick_device(settings.train.device)
         make_deterministic(device)
-        placed = place_rows(settings, store, folds_folder, device)
+        placed = place_rows(settings, store, inputs["folds"], device)
         return cls(settings, store, device, placed.rows, placed.label, placed.fold, placed.part)
+
+    @classmethod
+    def of_run(cls, settings: Settings) -> "TrainingContext":
+        """What any network of the run is trained on."""
+        specs = graph.training_inputs(settings, graph.networks(settings).values())
+        return cls.open(settings, {name: require(spec) for name, spec in specs.items()})
 
     def network(self, model: str, seed: int) -> Network:
         """A freshly initialised network; the same for the same seed."""

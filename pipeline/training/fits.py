@@ -42,8 +42,7 @@ class Fit:
     settings: Settings
     key: FitKey
     spec: ArtifactSpec
-    store: Path
-    folds: Path
+    inputs: dict[str, Path]  # folders of graph.training_inputs
 
     @property
     def name(self) -> str:
@@ -52,7 +51,8 @@ class Fit:
     def resolved(self) -> "Fit":
         """With absolute paths, which another machine can use."""
         spec = replace(self.spec, folder=self.spec.folder.resolve())
-        return replace(self, spec=spec, store=self.store.resolve(), folds=self.folds.resolve())
+        inputs = {name: folder.resolve() for name, folder in self.inputs.items()}
+        return replace(self, spec=spec, inputs=inputs)
 
 
 def run(fits: list[tuple[Settings, FitKey]], force: bool) -> None:
@@ -88,10 +88,12 @@ def _described(fits: list[tuple[Settings, FitKey]]) -> list[Fit]:
     described = []
     for settings, group in itertools.groupby(fits, key=lambda fit: fit[0]):
         specs, networks = graph.fits(settings), graph.networks(settings)
-        store, folds = require(graph.store(settings)), require(graph.folds(settings))
         train_cfg = replace(settings.train, settings="given")  # no fit reads best.toml again
         settings = replace(settings, networks=networks, train=train_cfg)
-        described += [Fit(settings, key, specs[key], store, folds) for _, key in group]
+        for _, key in group:
+            inputs = graph.training_inputs(settings, [networks[key[0]]])
+            folders = {name: require(spec) for name, spec in inputs.items()}
+            described.append(Fit(settings, key, specs[key], folders))
     on_cluster = settings.train.backend == "dask"
     return [fit.resolved() for fit in described] if on_cluster else described
 
@@ -103,7 +105,7 @@ def _run_distributed(fits: list[Fit]) -> None:
         events.total("fits", done, len(fits))
         torch.set_num_threads(fit.settings.train.threads)
         with _enough_memory(fit), _live_line(fit) as line:
-            context = TrainingContext.open(fit.settings, fit.store, fit.folds)
+            context = TrainingContext.open(fit.settings, fit.inputs)
             if distributed.rank() == 0:
                 build(fit.spec, True, functools.partial(_fill, fit, context, line))
             else:
@@ -122,7 +124,7 @@ def _run_fit(fit: Fit, force: bool, parent: int | None) -> None:
         return _fill(fit, context, line, out)
 
     with _enough_memory(fit), _live_line(fit) as line:
-        context = TrainingContext.open(fit.settings, fit.store, fit.folds)
+        context = TrainingContext.open(fit.settings, fit.inputs)
         build(fit.spec, force, fill)
 
 

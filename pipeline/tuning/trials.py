@@ -156,28 +156,29 @@ def _fit_folds(search: Search, network: NetworkSettings, number: int) -> list[Fo
     settings = search.settings
     train_cfg = replace(settings.train, settings="given")
     settings = replace(settings, networks={search.model: network}, train=train_cfg)
-    specs = graph.store(settings), graph.folds(settings)
-    store, folds = (require(spec).resolve() for spec in specs)
+    specs = graph.training_inputs(settings, [network])
+    inputs = {name: require(spec).resolve() for name, spec in specs.items()}
     keys = [_key(search, fold) for fold in search.folds]
     runs = TrialRuns.of(search, number)
     names = [f"trial {number} fold {key[2]}" for key in keys]
     tasks = {
-        name: (settings, store, folds, key, name, runs)
-        for name, key in zip(names, keys, strict=True)
+        name: (settings, inputs, key, name, runs) for name, key in zip(names, keys, strict=True)
     }
     slots = devices.device_slots(train_cfg, len(tasks))
     results = dict(
-        dispatch.run_tasks(_fit_fold_in_process, tasks, train_cfg, slots, store.parents[1])
+        dispatch.run_tasks(
+            _fit_fold_in_process, tasks, train_cfg, slots, inputs["store"].parents[1]
+        )
     )
     return [results[name] for name in tasks]
 
 
 def _fit_fold_in_process(
-    settings: Settings, store: Path, folds: Path, key: FitKey, name: str, runs: TrialRuns
+    settings: Settings, inputs: dict[str, Path], key: FitKey, name: str, runs: TrialRuns
 ) -> FoldResult:
     torch.set_num_threads(settings.train.threads)
     line = FitLine(name, settings.networks[key[0]].fit)
-    context = TrainingContext.open(settings, store, folds)
+    context = TrainingContext.open(settings, inputs)
     context = context.of_users(settings.tune.users, settings.tune.seed)
     result = fit_fold(context, key, line, runs.fit(settings, key))
     line.end()

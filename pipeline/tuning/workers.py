@@ -132,8 +132,9 @@ def work(search: Search, worker: int) -> None:
     train_cfg = replace(settings.train, device=device, settings="given")
     settings = replace(settings, train=train_cfg)
     torch.set_num_threads(train_cfg.threads)
-    store, folds = require(graph.store(settings)), require(graph.folds(settings))
-    context = TrainingContext.open(settings, store, folds)
+    inputs = graph.training_inputs(settings, [search.network])
+    folders = {name: require(spec) for name, spec in inputs.items()}
+    context = TrainingContext.open(settings, folders)
     context = context.of_users(settings.tune.users, settings.tune.seed)
     study, seed = search.load(worker)
     has_said = False

@@ -34,7 +34,7 @@ def test_items_without_levels_or_codes_are_refused_where_a_network_wants_them():
 
 def open_context(overrides, *more) -> TrainingContext:
     s = load("sample", [*overrides, *more])
-    return TrainingContext.open(s, require(graph.store(s)), require(graph.folds(s)))
+    return TrainingContext.of_run(s)
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ def test_a_listwise_loss_is_refused_on_rows_on_disk_and_where_there_are_no_slate
 def test_folds_of_an_earlier_version_name_the_command_that_writes_them_again(overrides, tmp_path):
     s = load("sample", [*overrides, "train.rows=stream"])
     with pytest.raises(InputError, match=r"fold.npy is missing.*20_folds and --force"):
-        TrainingContext.open(s, require(graph.store(s)), tmp_path)
+        TrainingContext.open(s, {"store": require(graph.store(s)), "folds": tmp_path})
 
 
 def test_a_precision_that_the_device_lacks_is_refused_before_any_fit(overrides):

@@ -8,7 +8,6 @@ import torch
 
 from features.errors import InputError
 from pipeline import graph
-from pipeline.artifacts.spec import require
 from pipeline.config import search_space
 from pipeline.config.load import load
 from pipeline.config.networks import paper_settings
@@ -57,7 +56,7 @@ def test_studies_whose_trials_cannot_be_compared_have_different_names(untuned):
 
 def test_trials_may_see_a_share_of_the_users(untuned, own):
     s = load("sample", [*own, "tune.trials=1", "tune.users=0.5"])
-    context = TrainingContext.open(s, require(graph.store(s)), require(graph.folds(s)))
+    context = TrainingContext.of_run(s)
     few = context.of_users(0.5, seed=0)
     users, drawn = context.rows["train"].user, few.rows["train"].user
     assert 0.4 < len(drawn) / len(users) < 0.6

@@ -9,8 +9,6 @@ import torch
 from optuna.trial import TrialState
 
 from features.errors import InputError
-from pipeline import graph
-from pipeline.artifacts.spec import require
 from pipeline.config.load import load
 from pipeline.runtime import devices
 from pipeline.training.context import TrainingContext
@@ -66,7 +64,7 @@ def test_no_more_trials_continue_than_are_required(search, monkeypatch):
         pass
     study_here, seed = search.load(1)
     s = search.settings
-    context = TrainingContext.open(s, require(graph.store(s)), require(graph.folds(s)))
+    context = TrainingContext.of_run(s)
     trials.run_trial(search, study_here, context, seed)
     assert states(study) == ["RUNNING"] * 9 + ["FAIL"]
 
