@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.batches.rows import Rows
+from models.batches.rows import Rows, spans
 from models.items import ItemTable
 
 N_ITEMS, N_TAGS, CONTENT = 91_718, 11_740, 128
@@ -66,7 +66,7 @@ def rows(
     level = torch.from_numpy(rng.integers(0, 11, (2, n_rows), dtype=np.uint8))
     generated = Rows(
         user=user, item=draw(n_rows), likes=level[0], views=level[1], history=user,
-        values=draw(int(offsets[-1])), offsets=torch.from_numpy(offsets),
+        values=draw(int(offsets[-1])), **spans(torch.from_numpy(offsets)),
         n_items=n_items, max_len=max_len,
     )  # fmt: skip
     return generated, torch.from_numpy((rng.random(n_rows) < 0.25).astype(np.float32))

@@ -29,7 +29,7 @@ class PaddedRows(Dataset):
     """The rows of one split as arrays; an item of the dataset is a row."""
 
     def __init__(self, rows: Rows, label: Tensor) -> None:
-        names = ("item", "likes", "views", "history", "values", "offsets")
+        names = ("item", "likes", "views", "history", "values", "begin", "end")
         self.arrays = {name: getattr(rows, name).cpu().numpy() for name in names}
         self.label = label.cpu().numpy()
         self.max_len = rows.max_len
@@ -39,7 +39,7 @@ class PaddedRows(Dataset):
 
     def __getitem__(self, i: int) -> tuple[np.ndarray, int, int, int, float]:
         a = self.arrays
-        start, end = a["offsets"][a["history"][i]], a["offsets"][a["history"][i] + 1]
+        start, end = a["begin"][a["history"][i]], a["end"][a["history"][i]]
         recent = a["values"][max(start, end - self.max_len) : end]
         padded = np.zeros(self.max_len, np.int64)
         padded[self.max_len - len(recent) :] = recent

@@ -113,14 +113,14 @@ def write(folder: Path, n_rows: int, n_items: int) -> None:
     for seed, start in enumerate(range(0, n_rows, CHUNK)):
         size = min(CHUNK, n_rows - start)
         rows, label = challenge_like.rows(size, max_len=64, n_items=n_items, seed=seed)
-        offsets = rows.offsets + entries
+        offsets = torch.cat((rows.begin[:1], rows.end)) + entries
         arrays = {name: getattr(rows, name) for name in (*COLUMNS, "values")}
         arrays |= {"user": rows.user + users, "history": rows.history + histories}
         arrays |= {"label": label.byte(), "offsets": offsets if start == 0 else offsets[1:]}
         for name, array in arrays.items():
             with (folder / name).open("ab") as file:
                 array.numpy().tofile(file)
-        users, histories = users + int(rows.user[-1]) + 1, histories + len(rows.offsets) - 1
+        users, histories = users + int(rows.user[-1]) + 1, histories + len(rows.begin)
         entries = int(offsets[-1])
 
 

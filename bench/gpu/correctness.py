@@ -231,7 +231,8 @@ def same_batches(a: list[tuple[Batch, Tensor]], b: list[tuple[Batch, Tensor]]) -
 
 def on_disk(rows: Rows, label: Tensor, folder: Path, size: int) -> tuple[StreamRows, DiskArray]:
     """`rows` written to `folder` and mapped."""
-    arrays = {name: getattr(rows, name) for name in (*COLUMNS, "values", "offsets")}
+    arrays = {name: getattr(rows, name) for name in (*COLUMNS, "values")}
+    arrays["offsets"] = torch.cat((rows.begin[:1], rows.end))
     mapped = SimpleNamespace()
     for name, values in (arrays | {"label": label.byte()}).items():
         path = folder / f"{name}.npy"

@@ -6,7 +6,7 @@ history entries point at them, so that a batch computes each item's representati
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from itertools import accumulate, groupby, islice, repeat
+from itertools import groupby, islice, repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,7 +34,7 @@ class Rows:
         likes    (N,)  uint8; views likewise
         history  (N,)  int32, number of the row's history among H
         values   (S,)  int32, item ids of all histories, one after the other, oldest first
-        offsets  (H + 1,)  int64, where each history begins
+        begin    (H,)  int64, history h is values[begin[h] : end[h]]; end likewise
         n_items  rows of the item table
         max_len  most recent history items that a batch holds
         on_host  whether the rows stay on the host and their batches are copied to the network's
@@ -48,7 +48,8 @@ class Rows:
     views: Tensor
     history: Tensor
     values: Tensor
-    offsets: Tensor
+    begin: Tensor
+    end: Tensor
     n_items: int
     max_len: int
     on_host: bool = False
@@ -60,8 +61,14 @@ class Rows:
     ) -> "Rows":
         """The rows of a store's `split`, whose attributes COLUMNS names, and its histories."""
         columns = {name: tensor(getattr(split, name)) for name in COLUMNS}
-        histories = {"values": tensor(values), "offsets": tensor(offsets)}
+        histories = {"values": tensor(values), **spans(tensor(offsets))}
         return cls(**columns, **histories, n_items=n_items, max_len=max_len)
+
+    def beside(self, split: Any, begin: np.ndarray, end: np.ndarray) -> "Rows":
+        """The rows of another `split`, whose histories (begin, end) are slices of these values."""
+        columns = {name: getattr(split, name) for name in COLUMNS}
+        arrays = {**columns, "begin": begin, "end": end}
+        return replace(self, **{k: tensor(a).to(self.device) for k, a in arrays.items()})
 
     def __len__(self) -> int:
         return len(self.item)
@@ -72,8 +79,10 @@ class Rows:
 
     @property
     def n_bytes(self) -> int:
-        tensors = (getattr(self, f.name) for f in fields(self))
-        return sum(t.nbytes for t in tensors if isinstance(t, Tensor))
+        """Bytes of the rows; `begin` and `end` may be views of one tensor."""
+        tensors = (t for f in fields(self) if isinstance(t := getattr(self, f.name), Tensor))
+        storages = (tensor.untyped_storage() for tensor in tensors)
+        return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
 
     def to(self, device: torch.device | str) -> "Rows":
         values = {f.name: getattr(self, f.name) for f in fields(self)}
@@ -104,7 +113,7 @@ class Rows:
             self,
             history=every.to(torch.int32),
             values=values.to(self.values.dtype),
-            offsets=offsets,
+            **spans(offsets),
         )
 
     def plan(
@@ -247,13 +256,13 @@ class Rows:
         offsets = torch.zeros(len(index) + 1, dtype=torch.int64, device=index.device)
         torch.cumsum(length, 0, out=offsets[1:])
         row = torch.repeat_interleave(length, output_size=n_entries)
-        first = self.offsets[number + 1] - offsets[1:]
+        first = self.end[number] - offsets[1:]
         position = torch.arange(len(row), device=index.device) + first[row]
         return self.values[position].long(), row, offsets
 
     def lengths(self, number: Tensor) -> Tensor:
         """Lengths (B,) int64 of the histories `number` (B,), as far as a batch holds them."""
-        return (self.offsets[number + 1] - self.offsets[number]).clamp(max=self.max_len)
+        return (self.end[number] - self.begin[number]).clamp(max=self.max_len)
 
 
 class _Located(NamedTuple):
@@ -279,19 +288,9 @@ def _lists(parts: Sequence[Tensor]) -> list[list[int]]:
     return [list(islice(values, len(part))) for part in parts]
 
 
-def join(parts: Sequence[Rows]) -> Rows:
-    """The rows of `parts`, which are of one store, one part after the other."""
-    columns = {name: torch.cat([getattr(part, name) for part in parts]) for name in COLUMNS}
-    number = accumulate((len(part.offsets) - 1 for part in parts), initial=0)
-    begin = accumulate((len(part.values) for part in parts), initial=0)
-    columns["history"] = torch.cat(
-        [part.history + n for part, n in zip(parts, number, strict=False)]
-    )
-    offsets = [part.offsets[1:] + n for part, n in zip(parts, begin, strict=False)]
-    values = torch.cat([part.values for part in parts])
-    return replace(
-        parts[0], **columns, values=values, offsets=torch.cat([parts[0].offsets[:1], *offsets])
-    )
+def spans(offsets: Tensor) -> dict[str, Tensor]:
+    """`begin` and `end` of histories that lie one after the other, from offsets (H + 1,)."""
+    return {"begin": offsets[:-1], "end": offsets[1:]}
 
 
 def tensor(array: np.ndarray) -> Tensor:

@@ -24,8 +24,9 @@ from torch import Tensor
 
 from models.batches.batch import Batch
 from models.batches.disk_array import DiskArray
+from models.batches.join import join
 from models.batches.prefetch import prefetch
-from models.batches.rows import COLUMNS, Rows, join
+from models.batches.rows import COLUMNS, Rows, spans
 from models.batches.source import Mask, NoSlates, Shard
 
 SHARES = 4
@@ -205,7 +206,7 @@ class StreamRows:
         columns["history"] = torch.from_numpy(history.astype(np.int32))
         rows = Rows(
             **columns, values=torch.from_numpy(self.values.gather(position)),
-            offsets=torch.from_numpy(offsets), n_items=self.n_items, max_len=self.max_len,
+            **spans(torch.from_numpy(offsets)), n_items=self.n_items, max_len=self.max_len,
             on_host=True,
         )  # fmt: skip
         if label is None:

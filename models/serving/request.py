@@ -60,7 +60,8 @@ class Request:
             views=self.views,
             history=torch.zeros(n, dtype=torch.int64),
             values=history,
-            offsets=torch.tensor([0, len(history)]),
+            begin=torch.tensor([0]),
+            end=torch.tensor([len(history)]),
             n_items=n_items,
             max_len=max_len,
         )

@@ -38,7 +38,7 @@ def examine(network: Network, rows: Rows, label: np.ndarray) -> dict:
     item, or no other user has another history.
     """
     logit = predict(network, rows)
-    has_history = rows.offsets.diff()[rows.history.long()] > 0
+    has_history = (rows.end - rows.begin)[rows.history.long()] > 0
 
     def change(other: Network, other_rows: Rows) -> Tensor:
         return (predict(other, other_rows) - logit).abs()[has_history.to(logit.device)]

@@ -41,8 +41,8 @@ def with_other_padding(network: Network, seed: int = 0) -> Network:
 
 def older(rows: Rows) -> Tensor:
     """Bool (S,): entries of `rows.values` before the last `max_len`, which no batch holds."""
-    length = rows.offsets.diff()
-    end = torch.repeat_interleave(rows.offsets[1:], length)
+    length = rows.end - rows.begin
+    end = torch.repeat_interleave(rows.end, length)
     return torch.arange(len(rows.values), device=end.device) < end - rows.max_len
 
 

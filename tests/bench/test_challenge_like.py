@@ -12,7 +12,8 @@ def test_histories_may_have_one_length():
     assert len(rows) == len(label) == 4002
     assert rows.history.bincount().tolist() == [4] * 1000 + [2]
     assert torch.equal(rows.user, rows.history)
-    assert rows.offsets.tolist() == list(range(0, 5006, 5))
+    assert rows.begin.tolist() == list(range(0, 5001, 5))
+    assert rows.end.tolist() == list(range(5, 5006, 5))
     assert len(rows.values) == 5005
     for items in (rows.item, rows.values):
         count = items.bincount(minlength=50)
@@ -67,7 +68,7 @@ def test_the_score_compares_the_target_with_the_mean_history(world, monkeypatch)
     scores = challenge_like.click_scores(rows, items)
     for i in (0, 1, 49):
         number = int(rows.history[i])
-        history = rows.values[rows.offsets[number] : rows.offsets[number + 1]].long()
+        history = rows.values[rows.begin[number] : rows.end[number]].long()
         target = items.content[int(rows.item[i])]
         cosine = torch.cosine_similarity(target, items.content[history].mean(0), dim=0)
         levels = float(rows.likes[i]) - float(rows.views[i])

@@ -15,7 +15,7 @@ import torch
 from features.settings import PrepareSettings
 from features.store import prepare, schema
 from features.store.store import open_store
-from models.batches.rows import Rows
+from models.batches.rows import Rows, spans
 from models.items import ItemTable
 from models.network import Network
 from models.settings import (
@@ -81,7 +81,7 @@ def directly(network: Network, rows: Path, max_len: int = MAX_LEN) -> np.ndarray
         views=torch.tensor(columns["views_level"]),
         history=torch.arange(len(recent)),
         values=torch.tensor([i for items in recent for i in items]),
-        offsets=torch.tensor(np.cumsum([0, *map(len, recent)])),
+        **spans(torch.tensor(np.cumsum([0, *map(len, recent)]))),
         n_items=ITEMS,
         max_len=max_len,
     )

@@ -37,7 +37,7 @@ ROWS, _ = rows()
 def ids_of(r: int, max_len: int) -> list[int]:
     """History item ids of row r, by hand."""
     h = ROWS.history[r]
-    return ROWS.values[ROWS.offsets[h] : ROWS.offsets[h + 1]].tolist()[-max_len:]
+    return ROWS.values[ROWS.begin[h] : ROWS.end[h]].tolist()[-max_len:]
 
 
 @pytest.mark.parametrize("max_len", [1, 3, 64])
@@ -125,7 +125,7 @@ def test_only_real_items_within_max_len_reach_the_logit(s):
     net = network(s).eval()
     before = predict(net, ROWS)
     values = ROWS.values.clone()
-    oldest = int(ROWS.offsets[3])  # of history 3, five items long: one more than max_len
+    oldest = int(ROWS.begin[3])  # of history 3, five items long: one more than max_len
     values[oldest] = values[oldest] % (N_ITEMS - 1) + 1
     assert torch.equal(predict(net, replace(ROWS, values=values)), before)
     others = replace(ROWS, values=ROWS.values % (N_ITEMS - 1) + 1)

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.batches.rows import Rows
+from models.batches.rows import Rows, spans
 from models.interop.fuxictr import as_ours, names
 from models.items import ItemTable
 from models.layers.ragged import History
@@ -131,7 +131,7 @@ def rows_of(fixture: Fixture, sequence: str = "in/item_seq") -> tuple[Rows, Tens
         views=fixture["in/views_level"],
         history=torch.arange(len(real)),
         values=histories[real],
-        offsets=F.pad(real.sum(1).cumsum(0), (1, 0)),
+        **spans(F.pad(real.sum(1).cumsum(0), (1, 0))),
         n_items=fixture.meta["n_item"],
         max_len=fixture.meta["max_len"],
     )

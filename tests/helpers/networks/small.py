@@ -2,7 +2,7 @@
 
 import torch
 
-from models.batches.rows import Rows
+from models.batches.rows import Rows, spans
 from models.items import ItemTable
 from models.layers.ragged import History
 from models.network import Network
@@ -39,7 +39,7 @@ def rows(seed: int = 0, n_rows: int = 8) -> tuple[Rows, torch.Tensor]:
         views=torch.randint(0, 11, (n_rows,), generator=g).to(torch.uint8),
         history=(torch.arange(n_rows) % len(LENGTHS)).to(torch.int32),
         values=torch.randint(1, N_ITEMS, (sum(LENGTHS),), generator=g, dtype=torch.int32),
-        offsets=offsets,
+        **spans(offsets),
         n_items=N_ITEMS,
         max_len=4,
     )

@@ -103,7 +103,7 @@ def test_a_batch_points_at_its_own_items_and_entries():
     assert torch.equal(batch.items[batch.target], ON_DEVICE.item[index].long())
     for row, number in enumerate(ON_DEVICE.history[index].tolist()):
         start, end = batch.history.offsets[row], batch.history.offsets[row + 1]
-        first, last = ON_DEVICE.offsets[number], ON_DEVICE.offsets[number + 1]
+        first, last = ON_DEVICE.begin[number], ON_DEVICE.end[number]
         recent = ON_DEVICE.values[max(first, last - ON_DEVICE.max_len) : last].long()
         assert torch.equal(batch.items[batch.history.position[start:end]], recent)
         assert (batch.history.row[start:end] == row).all()

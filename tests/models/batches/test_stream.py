@@ -12,7 +12,7 @@ from models.batches import disk_array, stream
 from models.batches.disk_array import DiskArray
 from models.batches.feed import batches_on_device
 from models.batches.plan import split
-from models.batches.rows import COLUMNS, Rows
+from models.batches.rows import COLUMNS, Rows, spans
 from models.training.fit import PREDICT_ROWS, fit, predict
 from tests.helpers.networks import small
 
@@ -32,12 +32,13 @@ def world(tmp_path_factory) -> SimpleNamespace:
         likes=draw(0, 11).to(torch.uint8), views=draw(0, 11).to(torch.uint8),
         history=draw(0, N_HISTORIES).int(),
         values=draw(1, small.N_ITEMS, int(lengths.sum())).int(),
-        offsets=torch.tensor([0, *lengths.cumsum(0).tolist()]),
+        **spans(torch.tensor([0, *lengths.cumsum(0).tolist()])),
         n_items=small.N_ITEMS, max_len=4,
     )  # fmt: skip
     folder = tmp_path_factory.mktemp("store")
     label, fold = draw(0, 2).to(torch.uint8), draw(0, 5).to(torch.int8)
-    arrays = {name: getattr(rows, name) for name in (*COLUMNS, "values", "offsets")}
+    arrays = {name: getattr(rows, name) for name in (*COLUMNS, "values")}
+    arrays["offsets"] = torch.cat((rows.begin[:1], rows.end))
     mapped = SimpleNamespace()
     for name, values in (arrays | {"label": label, "fold": fold}).items():
         np.save(folder / f"{name}.npy", values.numpy())
