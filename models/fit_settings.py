@@ -54,6 +54,12 @@ class FitSettings:
     ] = 2.0
     contrastive_weight: Annotated[float, "[0, inf)", "Weight of the contrastive term."] = 0.1
     contrastive_temperature: Annotated[float, "(0, inf)", "Temperature of its softmax."] = 0.1
+    ema: Annotated[
+        float,
+        "[0, 1)",
+        "Decay of a moving average of the weights over the steps, which is evaluated and kept in"
+        " the place of the last weights; 0 keeps none.",
+    ] = 0.0
     item_dropout: Annotated[
         float,
         "[0, 1)",

@@ -3,6 +3,7 @@
 Each step, as published: the loss (models.training.losses), plus (lambda / 2) sum w^2 over the whole
 embedding tables, the gradient clipped by its total norm, Adam. The learning rate is multiplied by
 `decay` when the AUC stops rising; that counts once the warm-up is over (models.training.warm_up).
+With `ema`, an average of the weights is evaluated and kept (models.training.averaging).
 
 The loss "listwise" trains on batches of whole slates; the others on batches of any rows.
 
@@ -30,11 +31,13 @@ from models.fit_settings import FitSettings
 from models.layers.precision import gradient_precision, matmul_precision, tf32
 from models.network import Network
 from models.training import distributed, warm_up
+from models.training.averaging import WeightAverage
 from models.training.losses import loss
 
 Score = Callable[[Tensor, Tensor], float]  # (label, logits) -> the figure that should rise
 BatchProgress = Callable[[Iterable, str], Iterable]  # (batches, title) -> the same batches
 EpochCallback = Callable[[int, dict], None]  # (epoch from 1, its record in FitReport.epochs)
+TrainStep = Callable[..., Tensor]  # arguments and result of train_step
 SaveState = Callable[[Callable[[], dict]], None]  # gets a function that returns the state to save
 PREDICT_ROWS = {"cpu": 1024, "cuda": 8192}  # in a batch; so few that a CPU's cache holds a layer's
 
@@ -72,6 +75,7 @@ class TrainState:
         torch.manual_seed(distributed.rank_seed(seed))  # dropout
         self.report = FitReport(chance_error=chance_error)
         self.best: dict[str, Tensor] = {}  # the weights of the best epoch
+        self.average = WeightAverage(network, cfg.ema)
         self.steps = 0
         self.stale = 0  # epochs since the best one, those of the warm-up left out
 
@@ -79,11 +83,19 @@ class TrainState:
     def finished(self) -> bool:
         return len(self.report.epochs) >= self.cfg.max_epochs or self.stale >= self.cfg.patience
 
-    def add(self, record: dict, logits: Tensor, steps: int) -> None:
-        """Add an epoch of so many steps: its record and the held-out logits (M,)."""
+    def step(
+        self, network: Network, batch: Any, label: Tensor, optimiser: Any, cfg: FitSettings
+    ) -> Tensor:
+        """train_step, counted and averaged."""
+        batch_loss = train_step(network, batch, label, optimiser, cfg)
+        self.steps += 1
+        self.average.update(self.steps)
+        return batch_loss
+
+    def add(self, record: dict, logits: Tensor) -> None:
+        """Add an epoch: its record and the held-out logits (M,), of the weights in the network."""
         report, cfg = self.report, self.cfg
         report.epochs.append(record)
-        self.steps += steps
         if record["score"] > report.best_score:
             report.best_epoch, report.best_score = len(report.epochs), record["score"]
             report.held_logits, self.stale = logits, 0
@@ -104,6 +116,7 @@ class TrainState:
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "best": self.best,
+            "average": self.average.averaged,
             "steps": self.steps,
             "stale": self.stale,
             "report": {f.name: getattr(self.report, f.name) for f in fields(FitReport)},
@@ -120,6 +133,7 @@ class TrainState:
         try:
             self.network.load_state_dict(state["network"])
             self.optimiser.load_state_dict(state["optimiser"])
+            self.average.load(state["average"])
             self.best, self.steps, self.stale = state["best"], state["steps"], state["stale"]
             self.report = FitReport(**state["report"])
             self.report.held_logits = self.report.held_logits.to(self.device)
@@ -172,44 +186,23 @@ def fit(
         plan = train.plan(cfg.batch_size, train_state.shuffle, distributed.sharding())
         batches = batches_on_device(train, label, plan, train_state.device)
         steps = (next(batches) for _ in progress(plan, f"epoch {epoch}"))
-        mean_loss = train_epoch(network, steps, train_state.optimiser, cfg)
-        logits = predict(network, held)
-        if not (math.isfinite(mean_loss) and torch.isfinite(logits).all()):
-            n_bad = int((~torch.isfinite(logits)).sum())
-            raise FloatingPointError(
-                f"epoch {epoch}: training loss {mean_loss}, {n_bad} of {len(logits)} held-out"
-                f" logits not finite, at learning rate {learning_rate:g}"
-            )
-        held_score = distributed.broadcast_scalar(score(held_label, logits))
-        record = {"loss": mean_loss, "score": held_score, "learning_rate": learning_rate}
-        record["seconds"] = time.perf_counter() - started
-        train_state.add(record, logits, len(plan))
+        mean_loss = train_epoch(network, steps, train_state.optimiser, cfg, train_state.step)
+        with train_state.average.in_network():
+            logits = predict(network, held)
+            if not (math.isfinite(mean_loss) and torch.isfinite(logits).all()):
+                n_bad = int((~torch.isfinite(logits)).sum())
+                raise FloatingPointError(
+                    f"epoch {epoch}: training loss {mean_loss}, {n_bad} of {len(logits)} held-out"
+                    f" logits not finite, at learning rate {learning_rate:g}"
+                )
+            held_score = distributed.broadcast_scalar(score(held_label, logits))
+            record = {"loss": mean_loss, "score": held_score, "learning_rate": learning_rate}
+            record["seconds"] = time.perf_counter() - started
+            train_state.add(record, logits)
         each_epoch(epoch, record)
         save(train_state.state_dict)
     network.load_state_dict(train_state.best)
     return train_state.report
-
-
-def train_epoch(
-    network: Network,
-    batches: Iterator[tuple[Any, Tensor]],
-    optimiser: torch.optim.Optimizer,
-    cfg: FitSettings,
-) -> float:
-    """One pass over `batches` and their labels (see models.batches.feed); the mean loss per row."""
-    network.train()
-    device = next(network.parameters()).device
-    total, n_rows = torch.zeros((), dtype=torch.float64, device=device), 0
-    while True:
-        with record_function("batch"):
-            batch, label = next(batches, (None, None))
-        if batch is None:
-            break
-        batch_loss = train_step(network, batch, label, optimiser, cfg)
-        if len(label):  # one process may have no row of a small batch
-            total += batch_loss * len(label)
-        n_rows += len(label)
-    return distributed.mean(total, n_rows)
 
 
 def train_step(
@@ -227,6 +220,29 @@ def train_step(
         torch.nn.utils.clip_grad_norm_(parameters, cfg.clip_norm)
         optimiser.step()
     return batch_loss.detach()
+
+
+def train_epoch(
+    network: Network,
+    batches: Iterator[tuple[Any, Tensor]],
+    optimiser: torch.optim.Optimizer,
+    cfg: FitSettings,
+    step: TrainStep = train_step,
+) -> float:
+    """One pass over `batches` and their labels (see models.batches.feed); the mean loss per row."""
+    network.train()
+    device = next(network.parameters()).device
+    total, n_rows = torch.zeros((), dtype=torch.float64, device=device), 0
+    while True:
+        with record_function("batch"):
+            batch, label = next(batches, (None, None))
+        if batch is None:
+            break
+        batch_loss = step(network, batch, label, optimiser, cfg)
+        if len(label):  # one process may have no row of a small batch
+            total += batch_loss * len(label)
+        n_rows += len(label)
+    return distributed.mean(total, n_rows)
 
 
 def add_embedding_l2(network: Network, weight: float) -> None:

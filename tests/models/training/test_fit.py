@@ -228,10 +228,13 @@ def same(a, b) -> bool:
     return torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
 
 
+EMA = replace(DROPS, fit=replace(DROPS.fit, ema=0.7))
 LISTWISE = replace(DROPS, fit=replace(DROPS.fit, loss="listwise", listwise_share=0.7))
 
 
-@pytest.mark.parametrize("s", [DROPS, FINAL, LISTWISE], ids=["qin", "final", "listwise"])
+@pytest.mark.parametrize(
+    "s", [DROPS, FINAL, LISTWISE, EMA], ids=["qin", "final", "listwise", "ema"]
+)
 def test_a_fit_that_was_stopped_after_any_epoch_ends_as_one_that_was_not(s):
     weights, report, states = fit_and_save(s)
     n = len(states)
@@ -250,21 +253,69 @@ def test_a_fit_that_was_stopped_after_any_epoch_ends_as_one_that_was_not(s):
             assert same(loaded(states[-1]), loaded(after[-1]))
 
 
-PARTS = ("network", "optimiser", "best", "steps", "stale", "report", "shuffle", "random")
+PARTS = ("network", "optimiser", "best", "average", "steps", "stale", "report", "shuffle", "random")
 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_whatever_a_state_leaves_out_changes_the_fit(part):
-    weights, report, states = fit_and_save(DROPS)
+    s = EMA if part == "average" else DROPS
+    weights, report, states = fit_and_save(s)
     state, fresh = loaded(states[report.best_epoch]), loaded(states[0])  # an epoch after the best
     assert state.keys() == {*PARTS, "random_gpu"}
-    again, resumed, _ = fit_and_save(DROPS, state | {part: fresh[part]})
+    again, resumed, _ = fit_and_save(s, state | {part: fresh[part]})
     assert not (same(weights, again) and same(asdict(report), asdict(resumed)))
+
+
+def test_an_average_of_the_weights_is_evaluated_and_kept_while_training_goes_on_without_it():
+    """a_t of all weights and running statistics by hand, from the weights after every step."""
+    scores = iter([0.6, 0.9, 0.7])
+    plain, steps, averages = network(DROPS), [], []
+
+    class Recorded(torch.optim.Adam):
+        def step(self):
+            super().step()
+            steps.append({k: v.clone() for k, v in net.state_dict().items()})
+
+    torch.manual_seed(next(STATES))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(torch.optim, "Adam", Recorded)
+        net, states = network(DROPS), []
+        average = {k: v.clone() for k, v in net.state_dict().items()}
+        cfg = replace(DROPS.fit, ema=0.3, max_epochs=3, batch_size=8, patience=3)
+        report = fit(
+            net, ROWS, LABEL, ROWS, LABEL, cfg, seed=3, score=lambda *_: next(scores),
+            save=lambda state: states.append(copy.deepcopy(state()["network"])),
+        )  # fmt: skip
+    assert len(steps) == 6
+    for t, weights in enumerate(steps, start=1):
+        decay = min(0.3, (1 + t) / (10 + t))
+        for k, v in average.items():
+            if v.is_floating_point():
+                v.lerp_(weights[k], 1 - decay)
+        averages.append(copy.deepcopy(average))
+    assert report.best_epoch == 2
+    for k, v in net.state_dict().items():
+        if v.is_floating_point():
+            torch.testing.assert_close(v, averages[3][k], rtol=1e-12, atol=1e-12)
+            assert torch.equal(states[1][k], steps[3][k])
+    assert any("running_mean" in k for k in average)
+    assert not torch.equal(averages[3]["likes.weight"], steps[3]["likes.weight"])
+    plain.load_state_dict(net.state_dict())
+    assert torch.equal(predict(plain, ROWS), report.held_logits)
+    without = network(DROPS)
+    scores = iter([0.6, 0.9, 0.7])
+    cfg = replace(cfg, ema=0.0)
+    fit(without, ROWS, LABEL, ROWS, LABEL, cfg, seed=3, score=lambda *_: next(scores))
+    for k, v in without.state_dict().items():
+        assert torch.equal(v, steps[3][k])
 
 
 def test_a_state_of_another_fit_is_refused():
     *_, states = fit_and_save(FINAL, until=1)
     with pytest.raises(CheckpointMismatch, match=r"RuntimeError: Error.* in loading state_dict"):
+        fit_and_save(DROPS, loaded(states[0]))
+    *_, states = fit_and_save(EMA, until=1)
+    with pytest.raises(CheckpointMismatch, match="ValueError: zip"):
         fit_and_save(DROPS, loaded(states[0]))
     *_, states = fit_and_save(DROPS, until=1)
     for part in PARTS:
