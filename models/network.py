@@ -132,7 +132,10 @@ def build_interest(cfg: NetworkSettings, d_item: int) -> nn.Module:
             return DinAttention(d_item, cfg.din.hidden, cfg.din.dropout, cfg.din.softmax)
         case "asta":
             width = cfg.asta.width or 2 * d_item
-            return SparseTargetAttention(d_item, width, cfg.asta.weights, cfg.asta.dropout)
+            positions = cfg.max_len if cfg.asta.position else 0
+            return SparseTargetAttention(
+                d_item, width, cfg.asta.weights, cfg.asta.dropout, positions
+            )
         case "transformer":
             return TransformerInterest(d_item, cfg.transformer, cfg.max_len)
         case unknown:

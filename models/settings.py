@@ -45,10 +45,15 @@ class AstaSettings:
         " item, as published.",
     ] = 0
     weights: Annotated[
-        Literal["relu", "softmax", "relu2", "silu"],
+        Literal["relu", "softmax", "relu2", "silu", "sigmoid", "relu_offset"],
         "What turns a score into a weight: ReLU, as published, softmax over the history, squared"
-        " ReLU, or SiLU.",
+        " ReLU, SiLU, sigmoid, or ReLU of the score plus a learned number (relu_offset).",
     ] = "relu"
+    position: Annotated[
+        bool,
+        "Whether a learned number for each position of the history, counted from the newest item,"
+        " is added to the score.",
+    ] = False
     dropout: Annotated[
         float, "[0, 1)", "Dropout of the attention's weights; the published network has none."
     ] = 0.0

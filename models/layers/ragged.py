@@ -42,6 +42,12 @@ class History:
         position, order = self.position.sort(stable=True)
         return order, position
 
+    @cached_property
+    def age(self) -> Tensor:
+        """(T,) int64: how many entries of its row are newer than the entry; 0 for the newest."""
+        entry = torch.arange(len(self.row), device=self.row.device)
+        return self.offsets[self.row + 1] - 1 - entry
+
 
 def dot(query: Tensor, items: Tensor, history: History) -> Tensor:
     """Scores (T,) of `query` (B, D) against the history's `items` (U, D)."""

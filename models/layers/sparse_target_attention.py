@@ -17,6 +17,15 @@ scale is the root of the attention width A, not of the item's width D.
 The paper's ablations, each a setting: softmax over the row's entries in ReLU's place (an empty
 history still gives t), ReLU(score)^2, SiLU(score), dropout of the weights.
 
+Beyond the paper, settings too:
+
+    sigmoid(score_l);  ReLU(score_l + c), c one learned number
+    position: score_l + b_age(l) in score_l's place, b one learned number for each age; the age of
+    the newest entry is 0 (a relative position bias as in Raffel et al. 2020, "Exploring the limits
+    of transfer learning with a unified text-to-text transformer", section 2.1)
+
+c and b are zero at the start.
+
 Departure in arithmetic, not in value: (W_q t) . (W_k s) = (W_k^T W_q t) . s, and the sum commutes
 with W_o W_v, so that no history item is ever projected.
 """
@@ -36,12 +45,17 @@ class SparseTargetAttention(nn.Module):
     Shapes:
         target   (B, D)  float32
         items    (U, D)  float32, the batch's distinct items
-        history  positions among `items`
+        history  positions among `items`; with position biases at most `positions` a row
         returns  (B, D)
     """
 
     def __init__(
-        self, d_item: int, d_attention: int, weights: str = "relu", dropout: float = 0.0
+        self,
+        d_item: int,
+        d_attention: int,
+        weights: str = "relu",
+        dropout: float = 0.0,
+        positions: int = 0,
     ) -> None:
         super().__init__()
         self.query = Linear(d_item, d_attention, bias=False)
@@ -51,6 +65,8 @@ class SparseTargetAttention(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.scale = d_attention**-0.5
         self.weights = weights
+        self.offset = nn.Parameter(torch.zeros(())) if weights == "relu_offset" else None
+        self.position = nn.Parameter(torch.zeros(positions)) if positions else None
         self.width = d_item
 
     def forward(self, target: Tensor, items: Tensor, history: History) -> Tensor:
@@ -62,13 +78,19 @@ class SparseTargetAttention(nn.Module):
 
     def weigh(self, score: Tensor, history: History) -> Tensor:
         """Weights (T,) of the entries' scores (T,)."""
+        if self.position is not None:
+            score = score + self.position[history.age]
         match self.weights:
             case "relu":
                 weight = torch.relu(score)
+            case "relu_offset":
+                weight = torch.relu(score + self.offset)
             case "relu2":
                 weight = torch.relu(score).square()
             case "silu":
                 weight = F.silu(score)
+            case "sigmoid":
+                weight = torch.sigmoid(score)
             case "softmax":
                 weight = ragged.softmax(score, history)
         return self.dropout(weight)

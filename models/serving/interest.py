@@ -2,7 +2,7 @@
 
 a (N, L) is the weight of history entry s for candidate t:
 
-    asta    a = relu(t . key[s]),   z = t + a value[s]
+    asta    a = relu(t . key[s]),   z = t + a value[s]   (or another function than relu)
             key = W_k^T W_q r / sqrt(A) and value = W_o W_v r are tables over all items
     din     a = MLP(relu(of_target[t] + of_item[s] + W4 (t * s))),   z = a r(s)
             of_target = (W1 + W3) r + b and of_item = (W2 - W3) r are tables over all items
@@ -78,11 +78,18 @@ class Asta(nn.Module):
         self.key = tabulate(items, match, dtype)
         self.value = tabulate(items, part.out.weight @ part.value.weight, dtype)
         self.weights = part.weights
+        self.offset, self.position = (
+            None if learned is None else nn.Buffer(learned.detach().to(dtype))
+            for learned in (part.offset, part.position)
+        )
 
     def forward(
         self, items: Tensor, target: Tensor, candidates: Tensor, history: Tensor
     ) -> tuple[Tensor, Tensor]:
-        weight = self.weigh(product(target, take(self.key, history)), history == 0)
+        score, padding = product(target, take(self.key, history)), history == 0
+        if self.position is not None:
+            score = score + self.position[age(padding).clamp(max=len(self.position) - 1)]
+        weight = self.weigh(score, padding)
         return target + weight @ take(self.value, history), weight
 
     def weigh(self, score: Tensor, padding: Tensor) -> Tensor:
@@ -90,12 +97,22 @@ class Asta(nn.Module):
         match self.weights:
             case "relu":
                 return torch.relu(score)
+            case "relu_offset":
+                return torch.relu(score + self.offset)
             case "relu2":
                 return torch.relu(score).square()
             case "silu":
                 return F.silu(score)
+            case "sigmoid":
+                return score.sigmoid()
             case "softmax":
                 return score.softmax(1).masked_fill(padding, 0)
+
+
+def age(padding: Tensor) -> Tensor:
+    """(L,) int64: how many real entries of a history follow each one; `padding` (L,) bool."""
+    real = (~padding).long()
+    return real.sum() - real.cumsum(0)
 
 
 class Din(nn.Module):

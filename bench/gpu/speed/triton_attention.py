@@ -51,15 +51,17 @@ class Blocks(NamedTuple):
 class FusedSparseTargetAttention(nn.Module):
     """The forward of `layer` by the fused kernels, on the same weights.
 
-    Shapes as in SparseTargetAttention. Raises ValueError if the layer's weights are not plain ReLU.
+    Shapes as in SparseTargetAttention. Raises ValueError if its weights are not plain ReLU.
     """
 
     def __init__(self, layer: SparseTargetAttention, blocks: Blocks | None = None) -> None:
         super().__init__()
-        if layer.weights != "relu" or layer.dropout.p > 0:
+        position = layer.position is not None
+        if layer.weights != "relu" or layer.dropout.p > 0 or position:
             raise ValueError(
-                f"got asta.weights = {layer.weights!r}, asta.dropout = {layer.dropout.p}; the "
-                "fused kernels compute 'relu' without dropout: set these, or keep the layer"
+                f"got asta.weights = {layer.weights!r}, asta.dropout = {layer.dropout.p}, "
+                f"asta.position = {position}; the fused kernels compute 'relu' without dropout and "
+                "positions: set these, or keep the layer"
             )
         self.query, self.key, self.value, self.out = layer.query, layer.key, layer.value, layer.out
         self.scale, self.width = layer.scale, layer.width

@@ -93,7 +93,9 @@ def test_the_layer_computes_the_same_on_the_same_weights(fused):
         close(got, want, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("changed", [{"weights": "softmax"}, {"dropout": 0.1}], ids=str)
+@pytest.mark.parametrize(
+    "changed", [{"weights": "softmax"}, {"dropout": 0.1}, {"positions": 4}], ids=str
+)
 def test_other_weights_are_refused(fused, changed):
     with pytest.raises(ValueError, match=r"compute 'relu' without dropout"):
         fused.FusedSparseTargetAttention(SparseTargetAttention(6, 10, **changed))

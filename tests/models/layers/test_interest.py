@@ -32,22 +32,48 @@ WEIGHTS = {
     "relu2": lambda score: score.clamp(min=0) ** 2,
     "silu": lambda score: score / (1 + (-score).exp()),
     "softmax": lambda score: score.exp() / score.exp().sum(),
+    "sigmoid": lambda score: 1 / (1 + (-score).exp()),
+    "relu_offset": lambda score: (score + 0.3).clamp(min=0),
 }
+AGES = torch.tensor([0.5, -0.25, 1.0, -2.0], dtype=torch.float64)  # newest first
 
 
+def asta(weights, positions=0):
+    """A layer whose learned numbers are those of WEIGHTS and AGES."""
+    layer = SparseTargetAttention(D, 10, weights, positions=positions).double()
+    with torch.no_grad():
+        if layer.offset is not None:
+            layer.offset.fill_(0.3)
+        if layer.position is not None:
+            layer.position.copy_(AGES[:positions])
+    return layer
+
+
+@pytest.mark.parametrize("positions", [0, 4])
 @pytest.mark.parametrize("weights", WEIGHTS)
-def test_sparse_target_attention_matches_the_equation_written_as_loops(case, weights):
+def test_sparse_target_attention_matches_the_equation_written_as_loops(case, weights, positions):
     target, items, h = case
-    layer = SparseTargetAttention(D, 10, weights).double()
+    layer = asta(weights, positions)
     want = target.clone()
     for b in range(1, len(target)):  # row 0 has no history
         history_items = entries(items, h, b)
         scores = [layer.query(target[b]) @ layer.key(s) / math.sqrt(10) for s in history_items]
+        if positions:
+            scores = [score + AGES[len(scores) - 1 - i] for i, score in enumerate(scores)]
         total = torch.zeros(10, dtype=torch.float64)
         for weight, s in zip(WEIGHTS[weights](torch.stack(scores)), history_items, strict=True):
             total = total + weight * layer.value(s)
         want[b] = target[b] + layer.out(total)
     close(layer(target, items, h), want, rtol=0, atol=1e-12)
+
+
+def test_learned_numbers_of_attention_are_zero_at_the_start(case):
+    outputs = []
+    for weights, positions in (("relu", 0), ("relu", 4), ("relu_offset", 0)):
+        torch.manual_seed(0)
+        outputs.append(SparseTargetAttention(D, 10, weights, 0.0, positions).double()(*case))
+    assert torch.equal(outputs[0], outputs[1])
+    assert torch.equal(outputs[0], outputs[2])
 
 
 def test_attention_dropout_drops_whole_entries_and_keeps_the_expectation(case):
@@ -86,11 +112,12 @@ def test_din_attention_matches_the_equation_written_as_loops(case, softmax):
 @pytest.mark.parametrize(
     "layer",
     [
-        *(SparseTargetAttention(D, 10, weights) for weights in WEIGHTS),
+        *(asta(weights) for weights in WEIGHTS),
+        asta("sigmoid", 4),
         DinAttention(D, (5, 3), 0.0, False),
         DinAttention(D, (5, 3), 0.0, True),
     ],
-    ids=[*WEIGHTS, "din", "din softmax"],
+    ids=[*WEIGHTS, "position", "din", "din softmax"],
 )
 def test_rewrites_have_the_gradients_of_the_published_formula(case, layer):
     target, items, h = case

@@ -20,6 +20,7 @@ from tests.pipeline.inference.conftest import FIT
 
 NETWORKS = {
     "qin": OPTIONS["all inputs"],
+    "qin, position": OPTIONS["asta, softmax, position"],
     "din": PAIRS["din, mlp"],
     "final": PAIRS["din, final"],
     "transformer_dcn": PAIRS["transformer, cross"],
