@@ -41,6 +41,11 @@ class FitSettings:
         " (bce_bpr) or with a listwise one over slates, the rows of equal user and history"
         " (listwise), the focal loss, or the log loss with a contrastive term.",
     ] = "bce"
+    label_smoothing: Annotated[
+        float,
+        "[0, 1)",
+        "How far the log loss moves labels from 0 and 1 towards 1/2; not read by the focal loss.",
+    ] = 0.0
     bpr_share: Annotated[
         float, "[0, 1]", "Share of the pairwise term in bce_bpr; the rest is the log loss."
     ] = 0.2
@@ -74,11 +79,12 @@ class FitSettings:
 
     @property
     def unread(self) -> set[str]:
-        """Keys of losses other than the chosen one: nothing reads them."""
+        """Keys that the chosen loss does not read."""
         of_loss = {
             "bce_bpr": {"bpr_share"},
             "listwise": {"listwise_share"},
             "focal": {"focal_gamma"},
             "contrastive": {"contrastive_weight", "contrastive_temperature"},
         }
-        return set().union(*(keys for loss, keys in of_loss.items() if loss != self.loss))
+        unread = set().union(*(keys for loss, keys in of_loss.items() if loss != self.loss))
+        return unread | ({"label_smoothing"} if self.loss == "focal" else set())

@@ -11,6 +11,10 @@
                  passes' hidden vectors at a temperature: a row's other view against all rows' (Gao
                  et al. 2021, SimCSE), both ways; its memory grows with the square of the batch
 
+With label_smoothing = e, the log loss of all but focal takes (1 - e) label + e / 2 for the label
+(Szegedy et al. 2016, "Rethinking the Inception architecture for computer vision", section 7); pairs
+and slates keep their labels.
+
 Li et al. 2025, arXiv:2504.17699, section 2.3, tried the last three and kept the first. FINAL's
 self-distillation (models.layers.final) is added to the chosen one. L2 is in models.training.fit.
 """
@@ -77,13 +81,20 @@ def loss_of_logits(
         case "focal":
             return focal(logit, label, cfg.focal_gamma)
         case "bce_bpr":
-            log_loss = F.binary_cross_entropy_with_logits(logit, label)
-            return (1 - cfg.bpr_share) * log_loss + cfg.bpr_share * bpr(logit, label)
+            share = cfg.bpr_share
+            return (1 - share) * log_loss(logit, label, cfg) + share * bpr(logit, label)
         case "listwise":
-            share, log_loss = cfg.listwise_share, F.binary_cross_entropy_with_logits(logit, label)
-            return (1 - share) * log_loss + share * listwise(logit, label, slate)
+            share = cfg.listwise_share
+            return (1 - share) * log_loss(logit, label, cfg) + share * listwise(logit, label, slate)
         case _:
-            return F.binary_cross_entropy_with_logits(logit, label)
+            return log_loss(logit, label, cfg)
+
+
+def log_loss(logit: Tensor, label: Tensor, cfg: FitSettings) -> Tensor:
+    """The mean log loss, of smoothed labels where that is set."""
+    if cfg.label_smoothing:
+        label = (1 - cfg.label_smoothing) * label + cfg.label_smoothing / 2
+    return F.binary_cross_entropy_with_logits(logit, label)
 
 
 def bpr(logit: Tensor, label: Tensor) -> Tensor:

@@ -139,16 +139,19 @@ def test_info_nce_asks_every_row_for_its_own_other_view_both_ways():
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("distillation", [True, False])
-def test_the_loss_is_the_one_that_is_named_and_distillation_composes_with_it(kind, distillation):
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_the_loss_is_the_named_one_and_composes_with_distillation_and_smoothed_labels(
+    kind, distillation, smoothing
+):
     final = FinalSettings(block1=(6,), block2=(4,), distillation=distillation)
     net = network(settings(interaction="final", final=final)).eval()  # both views are the same
     for weight in net.interaction.parameters():
         weight.data *= 0.1  # or p rounds to 1
-    s = FitSettings(loss=kind)
+    s = FitSettings(loss=kind, label_smoothing=smoothing)
     hidden = net.hidden(BATCH)
     y = net.head(hidden)
     p = torch.sigmoid(y.mean(1))
-    plain = F.binary_cross_entropy(p, LABEL)
+    plain = F.binary_cross_entropy(p, (LABEL - smoothing / 2).abs())
     want = {
         "bce": plain,
         "bce_bpr": 0.8 * plain + 0.2 * bpr(y.mean(1), LABEL),

@@ -140,6 +140,10 @@ def test_every_problem_is_reported_at_once_with_the_nearest_key():
             ["qin.fit.focal_gamma=3"],
             "qin.fit.focal_gamma=3: not read, the parts of qin are asta and",
         ),
+        (
+            ["qin.fit.loss=focal", "qin.fit.label_smoothing=0.1"],
+            "qin.fit.label_smoothing=0.1: not read, the parts of qin are asta and qnn, its loss",
+        ),
         (["models=final_1b", "final_1b.final.activation2=relu"], "activation2=relu: not read"),
         (
             ["models=qin_softmax", "network.asta.weights=relu2"],
