@@ -13,6 +13,11 @@ class FitSettings:
 
     batch_size: Annotated[int, "[2, inf) rows", "Rows of one training step."] = 8192
     learning_rate: Annotated[float, "(0, inf)", "Adam's step size when a fit begins."] = 1e-3
+    warmup_steps: Annotated[
+        int,
+        "[0, inf) steps",
+        "The learning rate rises linearly over so many first steps; 0: it is whole from the first.",
+    ] = 0
     decay: Annotated[
         float,
         "(0, 1]",

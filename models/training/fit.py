@@ -84,11 +84,21 @@ class TrainState:
         return len(self.report.epochs) >= self.cfg.max_epochs or self.stale >= self.cfg.patience
 
     def step(
-        self, network: Network, batch: Any, label: Tensor, optimiser: Any, cfg: FitSettings
+        self,
+        network: Network,
+        batch: Any,
+        label: Tensor,
+        optimiser: torch.optim.Optimizer,
+        cfg: FitSettings,
     ) -> Tensor:
-        """train_step, counted and averaged."""
-        batch_loss = train_step(network, batch, label, optimiser, cfg)
+        """train_step, counted and averaged, at the learning rate times min(1, t / warmup_steps) in
+        step t, counted from 1 (Goyal et al. 2017, "Accurate, large minibatch SGD", section 2.2)."""
         self.steps += 1
+        group = optimiser.param_groups[0]
+        rate = group["lr"]
+        group["lr"] = rate * min(1.0, self.steps / max(cfg.warmup_steps, 1))
+        batch_loss = train_step(network, batch, label, optimiser, cfg)
+        group["lr"] = rate
         self.average.update(self.steps)
         return batch_loss
 

@@ -310,6 +310,28 @@ def test_an_average_of_the_weights_is_evaluated_and_kept_while_training_goes_on_
         assert torch.equal(v, steps[3][k])
 
 
+def test_the_learning_rate_rises_linearly_over_the_first_steps_of_a_fit(monkeypatch):
+    """Two steps an epoch; records and the decay know the whole rate; a resumed fit goes on."""
+    rates = []
+
+    class Recorded(torch.optim.Adam):
+        def step(self):
+            rates.append(self.param_groups[0]["lr"])
+            super().step()
+
+    monkeypatch.setattr(torch.optim, "Adam", Recorded)
+    s = replace(DROPS, fit=replace(DROPS.fit, warmup_steps=5, learning_rate=0.01))
+    scores = iter([2.0, 3.0, 1.0, 1.0, 1.0, 1.0])  # beyond the warm-up of early stopping
+    _, report, states = fit_and_save(s, score=lambda *_: next(scores))
+    want = [0.002, 0.004, 0.006, 0.008, *[0.01] * 4, *[0.005] * 4]
+    assert rates == pytest.approx(want)
+    assert [e["learning_rate"] for e in report.epochs] == [0.01] * 4 + [0.005] * 2
+    rates.clear()
+    scores = iter([3.0, 1.0, 1.0, 1.0, 1.0])
+    fit_and_save(s, loaded(states[0]), score=lambda *_: next(scores))
+    assert rates == pytest.approx(want[2:])
+
+
 def test_a_state_of_another_fit_is_refused():
     *_, states = fit_and_save(FINAL, until=1)
     with pytest.raises(CheckpointMismatch, match=r"RuntimeError: Error.* in loading state_dict"):
