@@ -61,10 +61,11 @@ class FieldSettings:
     fit: FitSettings = field(default_factory=FitSettings)
 
     def __post_init__(self) -> None:
-        if self.fit.item_dropout:
-            raise ValueError(
-                "fit.item_dropout drops ids of items, and fields have none: leave it 0"
-            )
+        for name in ("item_dropout", "prefixes"):
+            if getattr(self.fit, name):
+                raise ValueError(
+                    f"fit.{name} is about items or histories, and fields have none: leave it 0"
+                )
 
     @property
     def unread(self) -> set[str]:

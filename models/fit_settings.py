@@ -76,6 +76,18 @@ class FitSettings:
         "Probability with which a training step leaves out the learned id of an item, so that its"
         " content carries it too; for items that no train row holds.",
     ] = 0.0
+    prefixes: Annotated[
+        int,
+        "[0, 10000] items",
+        "How many of the last items of each train user's longest history are clicks to train on as"
+        " well, with the items before them as history and negatives drawn as the data's own were.",
+    ] = 0
+    prefix_decay: Annotated[
+        float,
+        "(0, 1]",
+        "Weight of rows of prefixes in the log loss: decay for the newest item, decay^2 for the one"
+        " before it, and so on; 1 counts them as other rows.",
+    ] = 1.0
     precision: Annotated[
         Literal["auto", "float32", "tf32", "bf16"],
         "Precision of matrix products in training; tf32 needs a GPU of compute capability 8.0 or"
@@ -84,7 +96,8 @@ class FitSettings:
 
     @property
     def unread(self) -> set[str]:
-        """Keys that the chosen loss does not read."""
+        """Keys that nothing reads: those that the chosen loss does not, and the weight of prefixes
+        where there are none."""
         of_loss = {
             "bce_bpr": {"bpr_share"},
             "listwise": {"listwise_share"},
@@ -92,4 +105,12 @@ class FitSettings:
             "contrastive": {"contrastive_weight", "contrastive_temperature"},
         }
         unread = set().union(*(keys for loss, keys in of_loss.items() if loss != self.loss))
-        return unread | ({"label_smoothing"} if self.loss == "focal" else set())
+        unread |= {"label_smoothing"} if self.loss == "focal" else set()
+        return unread if self.prefixes else unread | {"prefix_decay"}
+
+    def __post_init__(self) -> None:
+        if self.prefix_decay < 1 and self.loss != "bce":
+            raise ValueError(
+                f"prefix_decay = {self.prefix_decay:g} weighs the rows of the log loss: loss ="
+                f" {self.loss!r} must be 'bce', or prefix_decay 1"
+            )

@@ -65,6 +65,29 @@ def features(s: Settings) -> ArtifactSpec:
     return _spec(s, "30_features", "features", settings, _rows(s))
 
 
+def prefixes(s: Settings) -> ArtifactSpec:
+    """25_prefixes: as many as any network of the run trains on."""
+    settings = {"last": most_prefixes(s)}
+    inputs = {"store": digest(store(s))}
+    return _spec(s, "25_prefixes", f"last{settings['last']}", settings, inputs)
+
+
+def most_prefixes(s: Settings) -> int:
+    """The largest fit.prefixes of the run's networks, and of what their studies may try."""
+    tuned = s.tune.models if s.tune.trials else s.tuned
+    tried = [widest(s, model) for model in tuned]
+    return max(network.fit.prefixes for network in (*s.networks.values(), *tried))
+
+
+def widest(s: Settings, model: str) -> NetworkSettings:
+    """A network with the largest fit.prefixes that its study may try."""
+    network = s.networks[model]
+    searched = search_space.load(model, network).get("fit.prefixes")
+    if searched is None:
+        return network
+    return replace(network, fit=replace(network.fit, prefixes=max(searched.ends)))
+
+
 def tunings(s: Settings) -> dict[str, ArtifactSpec]:
     """40_tune: the best settings that a study found, by network.
 
@@ -75,7 +98,7 @@ def tunings(s: Settings) -> dict[str, ArtifactSpec]:
 
 def _tuning(s: Settings, model: str) -> ArtifactSpec:
     searched = search_space.load(model, s.networks[model])
-    inputs = _digests(training_inputs(s, [s.networks[model]]))
+    inputs = _digests(training_inputs(s, [widest(s, model)]))
     settings = {
         "network": search_space.without(asdict(s.networks[model]), searched),
         "space": {key: asdict(one) for key, one in searched.items()},
@@ -116,7 +139,10 @@ def tune_command(s: Settings) -> str:
 
 def training_inputs(s: Settings, trained: Iterable[NetworkSettings]) -> dict[str, ArtifactSpec]:
     """What training reads for the networks `trained`, by name."""
-    return {"store": store(s), "folds": folds(s)}
+    inputs = {"store": store(s), "folds": folds(s)}
+    if any(network.fit.prefixes for network in trained):
+        inputs["prefixes"] = prefixes(s)
+    return inputs
 
 
 def fold_numbers(s: Settings) -> range | tuple[int]:
@@ -252,6 +278,7 @@ OUTPUTS: dict[str, Callable[[Settings], list[ArtifactSpec]]] = {
     "10_prepare": lambda s: [store(s)],
     "15_probe": lambda s: [probe(s)],
     "20_folds": lambda s: [folds(s)],
+    "25_prefixes": lambda s: [prefixes(s)],
     "30_features": lambda s: [features(s)],
     "40_tune": lambda s: list(tunings(s).values()),
     "50_train": lambda s: list(fits(s).values()),
@@ -263,5 +290,6 @@ STAGES = (*OUTPUTS, "80_report")  # its spec needs the public scores as well: se
 
 
 def stages(s: Settings) -> list[str]:
-    """The stages of this run: without 40_tune, unless it has trials."""
-    return [name for name in STAGES if name != "40_tune" or s.tune.trials]
+    """The stages of this run: 25_prefixes where it has prefixes, 40_tune where it has trials."""
+    asked = {"25_prefixes": most_prefixes(s), "40_tune": s.tune.trials}
+    return [name for name in STAGES if asked.get(name, True)]

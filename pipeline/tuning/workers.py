@@ -132,7 +132,7 @@ def work(search: Search, worker: int) -> None:
     train_cfg = replace(settings.train, device=device, settings="given")
     settings = replace(settings, train=train_cfg)
     torch.set_num_threads(train_cfg.threads)
-    inputs = graph.training_inputs(settings, [search.network])
+    inputs = graph.training_inputs(settings, [graph.widest(settings, search.model)])
     folders = {name: require(spec) for name, spec in inputs.items()}
     context = TrainingContext.open(settings, folders)
     context = context.of_users(settings.tune.users, settings.tune.seed)

@@ -191,8 +191,9 @@ def test_settings_that_no_part_reads_are_refused():
         InputError, match="row: 'cross_layers' belongs to a part that this row lacks"
     ):
         fits.parse(head + "cross_layers = 2", "row")
-    with pytest.raises(InputError, match="fields have none: leave it 0"):
-        fits.parse('explicit = "cross"\ndeep = "mlp"\n[fit]\nitem_dropout = 0.1', "row")
+    for key in ("item_dropout = 0.1", "prefixes = 3"):
+        with pytest.raises(InputError, match="fields have none: leave it 0"):
+            fits.parse(f'explicit = "cross"\ndeep = "mlp"\n[fit]\n{key}', "row")
     with pytest.raises(InputError, match="row: not TOML"):
         fits.parse("deep =", "row")
 

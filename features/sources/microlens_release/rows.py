@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from features import negatives
 from features.errors import InputError
 from features.settings import ReleaseSettings
 from features.store.histories import mix
@@ -93,52 +94,20 @@ def draw_negatives(
 ) -> np.ndarray:
     """Item ids int64 (T, K) for T events: distinct in a row, none with an event of its user.
 
-    Items that break this are drawn again. Raises InputError if a user leaves fewer than K items.
+    Raises InputError if a user leaves fewer than K items.
     """
     popular = events.item[events.split == SPLITS.index("train")]  # each as often as it occurs
-    share, listed = NEGATIVES[settings.negatives], np.unique(events.item)
-    user, scale = events.user[target], listed[-1] + 1
-    owned = np.unique(events.user * scale + events.item)
-    _check_choice(owned, user, scale, np.unique(popular) if share == 1 else listed, settings)
-
-    def draw(n: int) -> np.ndarray:
-        return np.where(rng.random(n) < share, rng.choice(popular, n), rng.choice(listed, n))
-
-    k = settings.negatives_per_positive
-    negatives = draw(len(target) * k).reshape(-1, k)
-    unchecked = np.arange(len(target))
-    while len(unchecked):
-        drawn = negatives[unchecked]
-        keys = user[unchecked, None] * scale + drawn
-        place = np.minimum(np.searchsorted(owned, keys), len(owned) - 1)
-        row, column = np.nonzero((owned[place] == keys) | _repeated(drawn))
-        negatives[unchecked[row], column] = draw(len(row))
-        unchecked = np.unique(unchecked[row])
-    return negatives
-
-
-def _check_choice(
-    owned: np.ndarray, user: np.ndarray, scale: int, choice: np.ndarray, settings: ReleaseSettings
-) -> None:
-    """Every user must leave enough of the items in `choice`, or drawing would never end."""
-    of_choice = owned[np.isin(owned % scale, choice)] // scale
-    n_owned = np.searchsorted(of_choice, user, "right") - np.searchsorted(of_choice, user)
-    left = len(choice) - n_owned
-    if left.min() < settings.negatives_per_positive:
+    listed = np.unique(events.item)
+    recipe = negatives.Recipe(NEGATIVES[settings.negatives], popular, listed)
+    own = negatives.Pairs.of(events.user, events.item, listed[-1] + 1)
+    user, k = events.user[target], settings.negatives_per_positive
+    left = recipe.left(user, own)
+    if left.min() < k:
         raise InputError(
             f"user {user[left.argmin()]} leaves {left.min()} items to draw negatives from; expected"
-            f" {settings.negatives_per_positive}: lower data.negatives_per_positive"
-            " or set data.negatives=uniform"
+            f" {k}: lower data.negatives_per_positive or set data.negatives=uniform"
         )
-
-
-def _repeated(values: np.ndarray) -> np.ndarray:
-    """Bool (T, K): True where the row has the same value further left."""
-    order = np.argsort(values, axis=1, kind="stable")
-    ordered = np.take_along_axis(values, order, axis=1)
-    repeated = np.zeros(values.shape, bool)
-    np.put_along_axis(repeated, order[:, 1:], ordered[:, 1:] == ordered[:, :-1], axis=1)
-    return repeated
+    return negatives.draw(recipe, user, k, own, rng)
 
 
 def padded_history(events: Events, target: np.ndarray, width: int) -> np.ndarray:
