@@ -30,31 +30,17 @@ a dash where we found no public source.
 """
 
 import argparse
-import contextlib
-import statistics
-import subprocess
 import sys
-from collections import defaultdict
 from dataclasses import dataclass
 
-import numpy as np
-import polars as pl
-
+from bench import trained
 from bench.output import mean_and_sd, table_header, table_row
-from cv.auc import auc
+from bench.trained import Fits, SeedScores, applies_to
 from cv.trainings import TrainingDifference, training_bootstrap
 from features.errors import InputError
-from features.store.store import open_store
-from pipeline import graph
-from pipeline.artifacts import spec
-from pipeline.artifacts.spec import ArtifactSpec
 from pipeline.config import load as load_config
-from pipeline.config import networks
 from pipeline.config.settings import Settings
-from pipeline.graph import FitKey
 from pipeline.runtime import cli
-from pipeline.runtime.build import is_up_to_date
-from pipeline.training import fits as training
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,18 +115,6 @@ TABLES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class AblationResult:
-    """The AUCs of one row's S seeds, and the logits of their F fits on the V rows of valid."""
-
-    held: list[float]
-    valid: list[float]
-    epochs: float  # mean over the fits
-    logits: np.ndarray  # (V, S, F) float32
-    label: np.ndarray  # (V,)
-    user: np.ndarray  # (V,)
-
-
 def main(argv: list[str] | None = None) -> int:
     parser = cli.parser(__doc__)
     parser.add_argument("--tables", default="qin", help=f"comma-separated: {', '.join(TABLES)}")
@@ -157,16 +131,11 @@ def run(arguments: argparse.Namespace) -> None:
     if unknown:
         raise InputError(f"--tables: no {unknown[0]!r}; there are {', '.join(TABLES)}")
     check_overrides(arguments)
-    fits = {row: fits_of(row, arguments) for name in names for row in TABLES[name]}
-    by_path = {  # rows of different tables may share a fit
-        fit.path: (s, key, fit) for s, specs in fits.values() for key, fit in specs.items()
-    }
-    todo = [(s, key) for s, key, fit in by_path.values() if not is_up_to_date(fit, arguments.force)]
-    if todo:
-        training.run(todo, arguments.force)
+    fits = {row: fits_of_row(row, arguments) for name in names for row in TABLES[name]}
+    trained.train(trained.missing(fits.values(), arguments.force), arguments.force)
     for name in names:
         print(f"\n{name}, {arguments.profile}, seeds {arguments.seeds}\n")
-        results = {row: read_result(*fits[row]) for row in TABLES[name]}
+        results = {row: trained.read_scores(*fits[row]) for row in TABLES[name]}
         print("\n".join(markdown(results)), flush=True)
 
 
@@ -192,69 +161,15 @@ def check_overrides(arguments: argparse.Namespace) -> None:
         )
 
 
-def fits_of(
-    row: AblationRow, arguments: argparse.Namespace
-) -> tuple[Settings, dict[FitKey, ArtifactSpec]]:
+def fits_of_row(row: AblationRow, arguments: argparse.Namespace) -> tuple[Settings, Fits]:
     """The settings of `row` and its fits on the chosen folds; runs the stages before them."""
     typed = [override for override in arguments.overrides if applies_to(override, row.model)]
     overrides = [*typed, *row.overrides, f"models={row.model}", f"train.seeds={arguments.seeds}"]
     s = load_config.load(arguments.profile, overrides)
-    folds = chosen_folds(arguments.folds, s)
-    build_folds(s)
-    return s, {key: fit for key, fit in graph.fits(s).items() if key[2] in folds}
+    return s, trained.fits_of(s, arguments.folds)
 
 
-def applies_to(override: str, model: str) -> bool:
-    """False for an override of another network, unless `model` extends that one."""
-    section = override.partition("=")[0].partition(".")[0]
-    return section not in networks.model_names() or section in dict(networks.lineage(model))
-
-
-def read_result(s: Settings, fits: dict[FitKey, ArtifactSpec]) -> AblationResult:
-    """AUCs and logits of finished fits."""
-    split = open_store(spec.require(graph.store(s))).valid
-    label, user = np.array(split.label), np.array(split.user)
-    held, valid, logits = defaultdict(list), defaultdict(list), defaultdict(list)
-    epochs = []
-    for (_, seed, _), fit in fits.items():
-        report = spec.record(spec.require(fit))["report"]
-        logit = (
-            pl.read_parquet(fit.path / "valid.parquet", glob=False)
-            .sort("row_id")["logit"]
-            .to_numpy()
-        )
-        held[seed].append(report["auc"])
-        valid[seed].append(auc(label, logit))
-        epochs.append(len(report["epochs"]))
-        logits[seed].append(logit)
-    means = [[statistics.fmean(aucs[seed]) for seed in s.train.seeds] for aucs in (held, valid)]
-    of_seeds = np.stack([np.stack(logits[seed], axis=1) for seed in s.train.seeds], axis=1)
-    return AblationResult(*means, statistics.fmean(epochs), of_seeds, label, user)
-
-
-def build_folds(s: Settings) -> None:
-    """Run the stages before training where their results are missing."""
-    with contextlib.suppress(spec.MissingArtifact):
-        if graph.folds(s).done:
-            return
-    command = [sys.executable, "-m", "pipeline", *s.arguments, "--to", "20_folds"]
-    completed = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
-    if completed.returncode:
-        raise InputError(completed.stderr.strip().removeprefix("error: ") or "stopped")
-
-
-def chosen_folds(text: str, s: Settings) -> list[int]:
-    """The folds that `text` lists; all of the profile's where it is empty."""
-    available = list(graph.fold_numbers(s))
-    if not text:
-        return available
-    folds = [int(part) if part.strip().isdigit() else None for part in text.split(",")]
-    if not set(folds) <= set(available):
-        raise InputError(f"--folds {text}: there are {', '.join(map(str, available))}")
-    return folds
-
-
-def markdown(results: dict[AblationRow, AblationResult]) -> list[str]:
+def markdown(results: dict[AblationRow, SeedScores]) -> list[str]:
     """A header, one line per row, and what the intervals cover."""
     reference = next(iter(results.values()))
     names = ("published", "held AUC", "difference", "valid AUC", "difference", "95 %", "epochs")
@@ -273,7 +188,7 @@ def markdown(results: dict[AblationRow, AblationResult]) -> list[str]:
     return [*lines, "", f"95 %: {covers}"]
 
 
-def difference(result: AblationResult, reference: AblationResult) -> TrainingDifference:
+def difference(result: SeedScores, reference: SeedScores) -> TrainingDifference:
     """The difference between two rows' AUC on valid; both have the same seeds."""
     return training_bootstrap(result.label, result.logits, reference.logits, result.user)
 

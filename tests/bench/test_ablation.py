@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from bench.ablation import TABLES, AblationResult, AblationRow, main, markdown
+from bench.ablation import TABLES, AblationRow, main, markdown
 from bench.output import mean_and_sd
+from bench.trained import SeedScores
 from pipeline.config import load as load_config
 from tests.helpers.tiny_runs import TINY, run
 
@@ -29,10 +30,10 @@ def test_a_table_has_mean_sd_and_the_paired_difference():
     right = np.array([[0.0, 1, 1, 0]] * 2).T[:, :, None]
     wrong = np.array([[0.0, 1, 1, 0], [1.0, 0, 0, 1]]).T[:, :, None]
     table = {
-        AblationRow("A", "qin", published=0.5): AblationResult(
+        AblationRow("A", "qin", published=0.5): SeedScores(
             [0.8, 0.9], [0.7, 0.7], 4.0, right, label, user
         ),
-        AblationRow("B", "din"): AblationResult([0.7, 0.7], [0.6, 0.7], 5.5, wrong, label, user),
+        AblationRow("B", "din"): SeedScores([0.7, 0.7], [0.6, 0.7], 5.5, wrong, label, user),
     }
     head, rule, a, b, _, covers = markdown(table)
     assert head.count("|") == rule.count("|") == a.count("|") == b.count("|")
@@ -47,8 +48,8 @@ def test_a_table_has_mean_sd_and_the_paired_difference():
 def test_a_table_of_one_seed_leaves_training_noise_out_and_says_so():
     label, user = np.array([0, 1, 1, 0]), np.array([1, 1, 2, 2])
     logits = np.array([0.0, 1, 1, 0])[:, None, None]
-    of = AblationResult([0.8], [0.7], 4.0, logits, label, user)
-    other = AblationResult([0.8], [0.7], 4.0, 1 - logits, label, user)
+    of = SeedScores([0.8], [0.7], 4.0, logits, label, user)
+    other = SeedScores([0.8], [0.7], 4.0, 1 - logits, label, user)
     *_, row, _, covers = markdown({AblationRow("A", "qin"): of, AblationRow("B", "din"): other})
     assert "| -1.00000 to -1.00000 |" in row
     assert covers == "95 %: users; training noise is left out"
