@@ -108,8 +108,14 @@ class FitSettings:
         unread |= {"label_smoothing"} if self.loss == "focal" else set()
         return unread if self.prefixes else unread | {"prefix_decay"}
 
+    @property
+    def weighs_rows(self) -> bool:
+        """Whether the log loss counts rows by their weight."""
+        return self.prefixes > 0 and self.prefix_decay < 1
+
     def __post_init__(self) -> None:
-        if self.prefix_decay < 1 and self.loss != "bce":
+        """Raises ValueError where weights of rows are asked for with a loss that has none."""
+        if self.weighs_rows and self.loss != "bce":
             raise ValueError(
                 f"prefix_decay = {self.prefix_decay:g} weighs the rows of the log loss: loss ="
                 f" {self.loss!r} must be 'bce', or prefix_decay 1"

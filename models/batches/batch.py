@@ -23,6 +23,7 @@ class Batch:
         history  see models.layers.ragged.History
         slate    (B,)  int64, ascending from 0, the number of the row's slate; None in batches that
                  may cut slates
+        weight   (B,)  float32, of the row in a loss that weighs rows; None where none does
     """
 
     items: Tensor
@@ -32,6 +33,7 @@ class Batch:
     views: Tensor
     history: History
     slate: Tensor | None = None
+    weight: Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on `device`; from pinned memory without waiting for the copy."""
@@ -53,3 +55,20 @@ class BatchCounts(NamedTuple):
 
     n_entries: int
     n_distinct: int
+
+
+class Located(NamedTuple):
+    """Items of G batches of B rows; item i of batch g has the number g I + i, I = `n_items`.
+
+    entries  (T,)  int64, number of each history entry
+    row      (T,)  int64, the row of each entry among the G B
+    offsets  (G B + 1,)  int64, where the entries of each row begin
+    target   (G B,)  int64, number of each row's target
+    seen     (G, I)  bool, the items of each batch, and item 0
+    """
+
+    entries: Tensor
+    row: Tensor
+    offsets: Tensor
+    target: Tensor
+    seen: Tensor

@@ -7,13 +7,13 @@ history entries point at them, so that a batch computes each item's representati
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import groupby, islice, repeat
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from models.batches.batch import Batch, BatchCounts
+from models.batches.batch import Batch, BatchCounts, Located
 from models.batches.plan import numbered, plan_in_memory, plan_in_slates
 from models.batches.source import Mask, Shard
 from models.layers.ragged import History
@@ -35,6 +35,7 @@ class Rows:
         history  (N,)  int32, number of the row's history among H
         values   (S,)  int32, item ids of all histories, one after the other, oldest first
         begin    (H,)  int64, history h is values[begin[h] : end[h]]; end likewise
+        weight   (N,)  float32, of the row in a loss that weighs rows; None where none does
         n_items  rows of the item table
         max_len  most recent history items that a batch holds
         on_host  whether the rows stay on the host and their batches are copied to the network's
@@ -54,6 +55,7 @@ class Rows:
     max_len: int
     on_host: bool = False
     slates: bool = False
+    weight: Tensor | None = None
 
     @classmethod
     def of_split(
@@ -91,7 +93,8 @@ class Rows:
     def take(self, index: Tensor) -> "Rows":
         """The rows `index` (M,) int64, on the same histories."""
         columns = {name: getattr(self, name)[index] for name in COLUMNS}
-        return replace(self, **columns)
+        weight = None if self.weight is None else self.weight[index]
+        return replace(self, **columns, weight=weight)
 
     def cut(self, max_len: int) -> "Rows":
         """The same rows, with batches that hold the last `max_len` items of each history."""
@@ -216,8 +219,14 @@ class Rows:
         slates = repeat(None, len(group))
         if self.slates:
             slates = numbered(self.slate_of(index).view(len(group), size))
-        parts = zip(item_parts, of_rows, histories, slates, strict=True)
-        return (Batch(items, *columns, History(*h), slate) for items, columns, h, slate in parts)
+        weights = repeat(None, len(group))
+        if self.weight is not None:
+            weights = self.weight[index].view(len(group), size).unbind()
+        parts = zip(item_parts, of_rows, histories, slates, weights, strict=True)
+        return (
+            Batch(items, *columns, History(*h), slate, weight)
+            for items, columns, h, slate, weight in parts
+        )
 
     def counts(self, groups: Sequence[Sequence[Tensor]]) -> list[list[BatchCounts]]:
         """BatchCounts of each batch of each group."""
@@ -233,7 +242,7 @@ class Rows:
         pairs = zip(n_entries, _lists(n_distinct), strict=True)
         return [list(map(BatchCounts, *pair)) for pair in pairs]
 
-    def located(self, group: Sequence[Tensor], n_entries: int | None) -> "_Located":
+    def located(self, group: Sequence[Tensor], n_entries: int | None) -> Located:
         """The items of a group of batches; `n_entries` is T of the whole group."""
         index = torch.cat(tuple(group))
         entries, row, offsets = self.entries(index, n_entries)
@@ -244,7 +253,7 @@ class Rows:
         seen.index_fill_(0, target, True).index_fill_(0, entries, True)
         seen = seen.view(len(group), self.n_items)
         seen[:, 0] = True
-        return _Located(entries, row, offsets, target, seen)
+        return Located(entries, row, offsets, target, seen)
 
     def entries(self, index: Tensor, n_entries: int | None) -> tuple[Tensor, Tensor, Tensor]:
         """The last `max_len` history items of rows `index` (B,), T = `n_entries` in all.
@@ -263,23 +272,6 @@ class Rows:
     def lengths(self, number: Tensor) -> Tensor:
         """Lengths (B,) int64 of the histories `number` (B,), as far as a batch holds them."""
         return (self.end[number] - self.begin[number]).clamp(max=self.max_len)
-
-
-class _Located(NamedTuple):
-    """Items of G batches of B rows; item i of batch g has the number g I + i, I = `n_items`.
-
-    entries  (T,)  int64, number of each history entry
-    row      (T,)  int64, the row of each entry among the G B
-    offsets  (G B + 1,)  int64, where the entries of each row begin
-    target   (G B,)  int64, number of each row's target
-    seen     (G, I)  bool, the items of each batch, and item 0
-    """
-
-    entries: Tensor
-    row: Tensor
-    offsets: Tensor
-    target: Tensor
-    seen: Tensor
 
 
 def _lists(parts: Sequence[Tensor]) -> list[list[int]]:

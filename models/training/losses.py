@@ -52,31 +52,29 @@ class Learner(Protocol):
 def loss(network: Learner, batch: Any, label: Tensor, cfg: FitSettings) -> Tensor:
     """The scalar loss `cfg.loss` of `network` on `batch` with `label` (B,) float.
 
-    listwise needs batches that number their slates: models.batches.source.BatchSource.in_slates.
+    listwise needs batches that number their slates: models.batches.source.BatchSource.in_slates;
+    a log loss that weighs rows (models.fit_settings), batches that have their weights.
     """
     hidden = network.hidden(batch)
-    slate = batch.slate if cfg.loss == "listwise" else None
-    total = loss_of_hidden(network, hidden, label, cfg, slate)
+    total = loss_of_hidden(network, hidden, label, cfg, batch)
     if cfg.loss != "contrastive":
         return total
     view = network.hidden(batch)
-    total = (total + loss_of_hidden(network, view, label, cfg)) / 2
+    total = (total + loss_of_hidden(network, view, label, cfg, batch)) / 2
     return total + cfg.contrastive_weight * info_nce(hidden, view, cfg.contrastive_temperature)
 
 
 def loss_of_hidden(
-    network: Learner, hidden: Tensor, label: Tensor, cfg: FitSettings, slate: Tensor | None = None
+    network: Learner, hidden: Tensor, label: Tensor, cfg: FitSettings, batch: Any
 ) -> Tensor:
     """The loss of one pass, from `hidden` (B, H); with the network's self-distillation."""
     branches = network.head(hidden)
-    total = loss_of_logits(branches.mean(1), label, cfg, slate)
+    total = loss_of_logits(branches.mean(1), label, cfg, batch)
     return total + self_distillation(branches) if network.distils else total
 
 
-def loss_of_logits(
-    logit: Tensor, label: Tensor, cfg: FitSettings, slate: Tensor | None = None
-) -> Tensor:
-    """The log loss, or the loss that is chosen in its place. `slate`: see `listwise`."""
+def loss_of_logits(logit: Tensor, label: Tensor, cfg: FitSettings, batch: Any) -> Tensor:
+    """The log loss, or the loss that is chosen in its place."""
     match cfg.loss:
         case "focal":
             return focal(logit, label, cfg.focal_gamma)
@@ -85,16 +83,20 @@ def loss_of_logits(
             return (1 - share) * log_loss(logit, label, cfg) + share * bpr(logit, label)
         case "listwise":
             share = cfg.listwise_share
-            return (1 - share) * log_loss(logit, label, cfg) + share * listwise(logit, label, slate)
+            slates = listwise(logit, label, batch.slate)
+            return (1 - share) * log_loss(logit, label, cfg) + share * slates
         case _:
-            return log_loss(logit, label, cfg)
+            return log_loss(logit, label, cfg, batch.weight if cfg.weighs_rows else None)
 
 
-def log_loss(logit: Tensor, label: Tensor, cfg: FitSettings) -> Tensor:
-    """The mean log loss, of smoothed labels where that is set."""
+def log_loss(
+    logit: Tensor, label: Tensor, cfg: FitSettings, weight: Tensor | None = None
+) -> Tensor:
+    """The mean over rows of the log loss times the row's `weight` (B,), of smoothed labels where
+    that is set."""
     if cfg.label_smoothing:
         label = (1 - cfg.label_smoothing) * label + cfg.label_smoothing / 2
-    return F.binary_cross_entropy_with_logits(logit, label)
+    return F.binary_cross_entropy_with_logits(logit, label, weight)
 
 
 def bpr(logit: Tensor, label: Tensor) -> Tensor:

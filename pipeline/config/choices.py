@@ -15,6 +15,10 @@ from pipeline.config.settings import BLENDERS, Settings
 COLUMNS = (  # beside logits, in 60_blend
     "row_id", "user_id", "ID", "slate", "fold", "label", "last", "probability"
 )  # fmt: skip
+NO_PREFIXES = (
+    "prefixes are rows beside those of the store, and train.rows=stream reads the store alone: set"
+    " train.rows=auto, or no prefixes"
+)
 OTHER_ROWS = "other rows are not among a row's given features"
 
 
@@ -79,6 +83,10 @@ def _training(s: Settings) -> Iterator[str]:
     if train.rows != "stream":
         for override in _typed(s, "train.memory"):
             yield f"{override}: not read without train.rows=stream"
+    if train.rows == "stream":
+        for model, network in s.networks.items():
+            if network.fit.prefixes:
+                yield f"{model}.fit.prefixes={network.fit.prefixes}: {NO_PREFIXES}"
     if train.backend == "dask":
         if not re.fullmatch(r"(tcp|tls)://[^/@\s]+:\d{1,5}", train.scheduler):
             yield (
@@ -149,6 +157,11 @@ def _strict(s: Settings) -> Iterator[str]:
     if s.prepare.codes:
         yield f"rules=strict refuses prepare.codes={s.prepare.codes}: only the given features"
     for model, network in s.networks.items():
+        if network.fit.prefixes:
+            yield (
+                f"rules=strict refuses {model}.fit.prefixes={network.fit.prefixes}: they are rows"
+                " that the data do not hold, with negatives that we draw"
+            )
         if network.fit.loss == "listwise":
             yield f"rules=strict refuses {model}.fit.loss=listwise: {OTHER_ROWS}"
         if network.item_levels:

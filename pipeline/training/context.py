@@ -1,7 +1,7 @@
 """What the fits of a run are trained on: its rows, on one device or on disk, and its networks."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ from cv.auc import auc
 from features.errors import InputError
 from features.store.store import Store, open_store
 from models.batches.source import NoSlates, RowSource, RowValues
+from models.fit_settings import FitSettings
 from models.layers.precision import resolve_precision
 from models.network import Network
 from models.settings import NetworkSettings
@@ -34,6 +35,7 @@ from pipeline.graph import OFFICIAL, FitKey
 from pipeline.runtime.devices import pick_device
 from pipeline.training.checkpointing import FitCheckpointer
 from pipeline.training.item_tables import item_table
+from pipeline.training.prefix_rows import PrefixRows
 from pipeline.training.row_placement import number_of_users, place_rows
 
 DRAWS_AT_ONCE = 1 << 22  # random numbers, 32 MiB
@@ -62,7 +64,7 @@ class TrainedFit(NamedTuple):
     """A network at its chosen epoch.
 
     report        its epochs, with scores of the rows that choose among them
-    n_rows        that it was trained on
+    n_rows        that it was trained on; n_prefix_rows of them are of prefixes
     auc           of the held rows
     chance_error  standard error that it would have if they were ranked by chance
     held_ids      (M,) as in FitRows
@@ -72,6 +74,7 @@ class TrainedFit(NamedTuple):
     network: Network
     report: FitReport
     n_rows: int
+    n_prefix_rows: int
     auc: float
     chance_error: float
     held_ids: np.ndarray | None
@@ -82,7 +85,7 @@ class TrainedFit(NamedTuple):
 class TrainingContext:
     """The rows of a run on one device, or on disk.
 
-    rows, label, fold, part  see pipeline.training.row_placement.PlacedRows
+    rows, label, fold, part, prefixes  see pipeline.training.row_placement.PlacedRows
     """
 
     settings: Settings
@@ -92,6 +95,7 @@ class TrainingContext:
     label: dict[str, RowValues]
     fold: RowValues
     part: RowValues | None
+    prefixes: PrefixRows | None = None
 
     @classmethod
     def open(cls, settings: Settings, inputs: Mapping[str, Path]) -> "TrainingContext":
@@ -99,8 +103,9 @@ class TrainingContext:
         settings = replace(settings, networks=graph.networks(settings))
         store, device = open_store(inputs["store"]), pick_device(settings.train.device)
         make_deterministic(device)
-        placed = place_rows(settings, store, inputs["folds"], device)
-        return cls(settings, store, device, placed.rows, placed.label, placed.fold, placed.part)
+        placed = place_rows(settings, store, inputs, device)
+        columns = {field.name: getattr(placed, field.name) for field in fields(placed)}
+        return cls(settings, store, device, **columns)
 
     @classmethod
     def of_run(cls, settings: Settings) -> "TrainingContext":
@@ -143,6 +148,7 @@ class TrainingContext:
             label=self.label | {"train": self.label["train"][index]},
             fold=self.fold[index],
             part=None if self.part is None else self.part[index],
+            prefixes=self.prefixes and self.prefixes.of_users(drawn),
         )
         for k in self.fold.unique().tolist():
             rows = few.split(k, max_len=1)
@@ -166,6 +172,7 @@ class TrainingContext:
         self.precision(model)
         network_cfg, network = self.settings.networks[model], self.network(model, seed)
         split = self.split(fold, network_cfg.max_len)
+        split, n_prefix_rows = self.with_prefixes(split, fold, network_cfg.fit)
         checkpoint = {}
         if checkpointer is not None:
             checkpoint = {"state": checkpointer.load(), "save": checkpointer.save}
@@ -189,6 +196,7 @@ class TrainingContext:
             network=network,
             report=report,
             n_rows=len(split.train),
+            n_prefix_rows=n_prefix_rows,
             auc=held_auc,
             chance_error=chance_error(split.held_label),
             held_ids=split.held_ids,
@@ -221,6 +229,18 @@ class TrainingContext:
         stop, stop_label = others.select(part, lambda parts: parts == own, others_label)
         stop_label = stop.labels(stop_label)
         return FitRows(train, train_label, stop, stop_label, held, held_label, held_ids)
+
+    def with_prefixes(self, split: FitRows, fold: int, cfg: FitSettings) -> tuple[FitRows, int]:
+        """`split` with prefixes beside its train rows, of the same users; and how many."""
+        if not cfg.prefixes:
+            return split, 0
+        held_fold = own = None
+        if fold != OFFICIAL:
+            held_fold = fold
+            own = None if self.part is None else fold % self.settings.folds.stop_parts
+        more = self.prefixes.of_fit(held_fold, own, cfg.prefixes)
+        train, label = more.beside(split.train, split.label, cfg)
+        return split._replace(train=train, label=label), len(more)
 
     def load(self, name: str) -> tuple[RowSource, Tensor]:
         """All rows of train or valid and their labels, in memory."""

@@ -244,6 +244,7 @@ def _report(trained: TrainedFit) -> dict:
         "auc": trained.auc,
         "chance_error": trained.chance_error,
         "epochs": report.epochs,
+        **({"prefix_rows": trained.n_prefix_rows} if trained.n_prefix_rows else {}),
         "rows_per_second": round(trained.n_rows * len(report.epochs) / seconds),
     }
 

@@ -6,6 +6,7 @@ stream  on disk, read a window at a time within train.memory
 auto    device, or host where the rows would fill half of a GPU's free memory
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,13 +15,16 @@ import polars as pl
 import torch
 
 from features.errors import InputError
+from features.prefixes import open_prefixes
 from features.store.store import Split, Store
 from models.batches.disk_array import DiskArray
 from models.batches.rows import Rows
 from models.batches.source import RowSource, RowValues
 from models.batches.stream import StreamRows, min_memory
 from models.training.fit import PREDICT_ROWS
+from pipeline.config.choices import NO_PREFIXES
 from pipeline.config.settings import Settings
+from pipeline.training.prefix_rows import PrefixRows
 
 LABELED = ("train", "valid")
 
@@ -33,24 +37,31 @@ class PlacedRows:
     label  of train and valid: (N,) float32; on disk uint8
     fold   of the train rows: (N,) int8
     part   of the train rows: (N,) int8; None where no users are set apart to choose epochs
+    prefixes  further rows to train on; None where there are none
     """
 
     rows: dict[str, RowSource]
     label: dict[str, RowValues]
     fold: RowValues
     part: RowValues | None
+    prefixes: PrefixRows | None = None
 
 
 def place_rows(
-    settings: Settings, store: Store, folds_folder: Path, device: torch.device
+    settings: Settings, store: Store, inputs: Mapping[str, Path], device: torch.device
 ) -> PlacedRows:
-    """Raises InputError where train.memory may be too small, the folds' column is missing, or a
-    network needs slates of rows on disk."""
+    """The rows of `store` and of the folders `inputs` (graph.training_inputs).
+
+    Raises InputError where train.memory may be too small, the folds' column is missing, or a
+    network needs slates of rows on disk, or prefixes beside them.
+    """
     if settings.train.rows == "stream":
         refuse_slates(settings)
+        if "prefixes" in inputs:
+            raise InputError(f"fit.prefixes: {NO_PREFIXES}")
         check_memory(settings, device)
-        return _on_disk(settings, store, folds_folder)
-    return _in_memory(settings, store, folds_folder, device)
+        return _on_disk(settings, store, inputs["folds"])
+    return _in_memory(settings, store, inputs, device)
 
 
 def splits_of(store: Store) -> dict[str, Split]:
@@ -75,21 +86,29 @@ def _on_disk(settings: Settings, store: Store, folds_folder: Path) -> PlacedRows
 
 
 def _in_memory(
-    settings: Settings, store: Store, folds_folder: Path, device: torch.device
+    settings: Settings, store: Store, inputs: Mapping[str, Path], device: torch.device
 ) -> PlacedRows:
     splits, max_len = splits_of(store), store.manifest["found"]["width"]
     shared = store.values, store.offsets, len(store.items), max_len
     on_cpu = {name: Rows.of_split(split, *shared) for name, split in splits.items()}
+    opened = open_prefixes(inputs["prefixes"]) if "prefixes" in inputs else None
+    if opened is not None:
+        on_cpu["prefixes"] = on_cpu["train"].beside(opened.split, opened.begin, opened.end)
     on_host = stay_on_host(settings.train.rows, on_cpu, device)
     home = torch.device("cpu") if on_host else device
     label = {name: np.array(splits[name].label, np.float32) for name in LABELED}
-    folds = pl.read_parquet(folds_folder / "folds.parquet", glob=False).sort("row_id")
-    return PlacedRows(
-        rows={name: replace(split.to(home), on_host=on_host) for name, split in on_cpu.items()},
+    rows = {name: replace(split.to(home), on_host=on_host) for name, split in on_cpu.items()}
+    folds = pl.read_parquet(inputs["folds"] / "folds.parquet", glob=False).sort("row_id")
+    placed = PlacedRows(
+        rows={name: rows[name] for name in splits},
         label={name: torch.from_numpy(values).to(home) for name, values in label.items()},
         fold=torch.tensor(folds["fold"].to_numpy(), device=home),
         part=torch.tensor(folds["part"].to_numpy(), device=home) if "part" in folds else None,
     )
+    if opened is None:
+        return placed
+    beside = replace(rows["prefixes"], values=rows["train"].values)  # one copy on a GPU, too
+    return replace(placed, prefixes=PrefixRows.of(opened, beside, placed.fold, placed.part))
 
 
 def fold_column(path: Path) -> DiskArray:
