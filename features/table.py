@@ -70,7 +70,10 @@ PREFIXES = ("i_", "u_", "ui_", "h_", "r_")
 
 
 def build(
-    store: Store, fold: np.ndarray, features: tuple[ModuleType, ...] = FEATURES
+    store: Store,
+    fold: np.ndarray,
+    features: tuple[ModuleType, ...] = FEATURES,
+    official: bool = False,
 ) -> dict[str, pl.DataFrame]:
     """The tables of train, valid and test, in row order: KEYS, then the columns in `names` order.
 
@@ -78,13 +81,15 @@ def build(
     described by features that were fitted on all train rows.
 
     Beside valid and test, for every fold k from 0, `of_fold(name, k)`: KEYS, then the fitted
-    columns, fitted on the train rows outside k as those of the train rows of k are.
+    columns, fitted on the train rows outside k as those of the train rows of k are. Not in
+    `official` mode, where all rows train and `fold` is there to describe the train rows alone.
     """
     parts = {name: [_keys(getattr(store, name))] for name in SPLITS}
-    for name, k in itertools.product(SPLITS[1:], np.unique(fold[fold >= 0])):
+    held = [] if official else np.unique(fold[fold >= 0]).tolist()
+    for name, k in itertools.product(SPLITS[1:], held):
         parts[of_fold(name, k)] = parts[name][:1]
     for feature in _ordered(features):
-        for name, columns in _describe_splits(store, fold, feature).items():
+        for name, columns in _describe_splits(store, fold, feature, held).items():
             parts[name].append(columns)
     return {name: pl.concat(tables, how="horizontal") for name, tables in parts.items()}
 
@@ -97,7 +102,7 @@ def by_fold(
     offsets: np.ndarray,
     features: tuple[ModuleType, ...] = FEATURES,
 ) -> Iterator[pl.DataFrame]:
-    """For every fold k from 0: KEYS and all columns of any `rows`, fitted outside k.
+    """For every fold k: KEYS and all columns of any `rows`, fitted outside k; -1 holds out nothing.
 
     The histories of `rows` are `values` and `offsets`, as in a store; their items are the store's.
     For rows of valid and test these are the columns of `build`, and those of `of_fold` in place.
@@ -105,8 +110,8 @@ def by_fold(
     described = replace(store, values=values, offsets=offsets)
     ordered = _ordered(features)
     fixed = [f.describe(described, rows) for f in ordered if not is_fitted(f)]
-    for k in np.unique(fold[fold >= 0]):
-        outside = np.flatnonzero(fold != k)
+    for k in np.unique(fold):
+        outside = np.flatnonzero((fold != k) | (fold < 0))
         fitted = (
             f.describe(described, rows, f.fit(store, outside)) for f in ordered if is_fitted(f)
         )
@@ -123,6 +128,16 @@ def names(features: tuple[ModuleType, ...] = FEATURES) -> list[str]:
     return [name for feature in _ordered(features) for name in feature.COLUMNS]
 
 
+def whole(rows: pl.DataFrame, of_fold: pl.DataFrame) -> pl.DataFrame:
+    """The table of valid or test, with its columns of `of_fold` in place of those by all rows."""
+    return rows.with_columns(of_fold.drop(KEYS))
+
+
+def values(rows: pl.DataFrame) -> Iterator[np.ndarray]:
+    """Each column but KEYS: (N,) float64, NaN where it is null."""
+    return (c.cast(pl.Float64).to_numpy() for c in rows.drop(KEYS).get_columns())
+
+
 def is_fitted(feature: ModuleType) -> bool:
     return hasattr(feature, "fit")
 
@@ -137,9 +152,9 @@ def _keys(split: Split) -> pl.DataFrame:
 
 
 def _describe_splits(
-    store: Store, fold: np.ndarray, feature: ModuleType
+    store: Store, fold: np.ndarray, feature: ModuleType, held: list[int]
 ) -> dict[str, pl.DataFrame]:
-    """One feature's COLUMNS for the rows of every split."""
+    """One feature's COLUMNS for the rows of every split; valid and test also by each of `held`."""
     if not is_fitted(feature):
         return {name: feature.describe(store, getattr(store, name)) for name in SPLITS}
     all_rows = np.arange(len(store.train))
@@ -150,7 +165,7 @@ def _describe_splits(
         held_out = np.flatnonzero(fold == k)
         if k >= 0:
             fitted = feature.fit(store, np.flatnonzero(fold != k))
-            for name in others:
+            for name in others if k in held else ():
                 split = getattr(store, name)
                 tables[of_fold(name, k)] = feature.describe(store, split, fitted)
         part = feature.describe(store, store.train.take(held_out), fitted)

@@ -11,7 +11,8 @@
 
 Beyond the papers, each a setting: item_levels appends [E_likes ; E_views] of the item's own levels
 to r(i), for target and history alike and from the row's own tables, as the challenge's best public
-scores have it; user_id puts E_user behind the row's levels.
+scores have it; user_id puts E_user behind the row's levels; columns puts the columns of 30_features
+behind interest(t, s) (models.layers.columns).
 
 To add a part, touch four files (docs/extending.md walks through them):
 
@@ -34,6 +35,7 @@ from torch import Tensor, nn
 
 from models.batches.batch import Batch
 from models.items import ItemRepresentation, ItemTable
+from models.layers.columns import Columns
 from models.layers.cross import CrossTower
 from models.layers.din_attention import DinAttention
 from models.layers.final import FinalNetwork
@@ -60,7 +62,13 @@ class Network(nn.Module):
         head(hidden)     branches (B, n), n > 1 only for FINAL's two blocks
     """
 
-    def __init__(self, cfg: NetworkSettings, items: ItemTable, n_users: int = 0) -> None:
+    def __init__(
+        self,
+        cfg: NetworkSettings,
+        items: ItemTable,
+        n_users: int = 0,
+        columns: Columns | None = None,
+    ) -> None:
         super().__init__()
         dim, content_dim = cfg.embedding_dim, cfg.content_dim or items.content.shape[1]
         self.item = ItemRepresentation(
@@ -75,6 +83,9 @@ class Network(nn.Module):
         d_item = self.item.width + (2 * dim if cfg.item_levels else 0)
         self.interest = build_interest(cfg, d_item)
         width = (3 if cfg.user_id else 2) * dim + d_item + self.interest.width
+        self.columns = columns_of(cfg, columns)
+        if self.columns is not None:
+            width += self.columns.width
         self.interaction = build_interaction(cfg, width)
         self.distils = getattr(self.interaction, "distils", False)
         self.apply(initialise)
@@ -94,8 +105,10 @@ class Network(nn.Module):
         row = [self.likes(batch.likes), self.views(batch.views)]
         if self.user is not None:
             row.append(self.user(batch.user))
-        interest = self.interest(target, items, batch.history)
-        return torch.cat((*row, target, interest), dim=1)
+        x = [*row, target, self.interest(target, items, batch.history)]
+        if self.columns is not None:
+            x.append(self.columns(batch.columns))
+        return torch.cat(x, dim=1)
 
     def fused(self) -> Callable[[Batch], Tensor]:
         """What `forward` computes in eval mode, with the interaction fused where it can be."""
@@ -117,6 +130,13 @@ class Network(nn.Module):
         """The weights of the L2 term, as published: all tables, whole, and the content's map."""
         parts = (self.item.id, self.item.tag, self.item.content_map, self.likes, self.views)
         return [p.weight for p in (*parts, self.item.code, self.user) if p is not None]
+
+
+def columns_of(cfg: NetworkSettings, columns: Columns | None) -> Columns | None:
+    """`columns`, where the settings ask for them. Raises ValueError where there are none."""
+    if cfg.columns and columns is None:
+        raise ValueError("columns = true needs rows with the columns of 30_features")
+    return columns if cfg.columns else None
 
 
 def build_interest(cfg: NetworkSettings, d_item: int) -> nn.Module:

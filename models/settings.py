@@ -215,6 +215,10 @@ class NetworkSettings:
         bool,
         "Whether users have an embedding, which helps only where scored users have train rows.",
     ] = False
+    columns: Annotated[
+        bool,
+        "Whether the tabular columns of 30_features are inputs beside the embeddings.",
+    ] = False
     din: DinSettings = field(default_factory=DinSettings)
     asta: AstaSettings = field(default_factory=AstaSettings)
     qnn: QnnSettings = field(default_factory=QnnSettings)
@@ -253,5 +257,7 @@ class NetworkSettings:
                 f"final.gating weighs fields of one width: content_dim = {self.content_dim} must"
                 f" equal embedding_dim = {self.embedding_dim}"
             )
+        if gated and self.columns:
+            problems.append("final.gating weighs fields of one width, and columns have none")
         if problems:
             raise ValueError("; ".join(problems))

@@ -1,5 +1,5 @@
-"""30_features: tabular features of every row, for the stacker; fitted outside the
-row's own fold.
+"""30_features: tabular features of every row, for the stacker and for networks
+with columns; fitted outside the row's own fold.
 
 reads   artifacts/<profile>/10_prepare/, artifacts/<profile>/20_folds/
 writes  artifacts/<profile>/30_features/features-<hash>/
@@ -7,6 +7,12 @@ writes  artifacts/<profile>/30_features/features-<hash>/
         row_id, user_id, item_id, then the columns of features/table.py
         {valid,test}-fold<k>.parquet: of these, the columns that are fitted,
         fitted outside fold k
+        codes/: the same columns as networks read them, a byte for each value
+        (features/column_codes.py): train.npy, {valid,test}-fold<k>.npy;
+        borders.npy, of each fold; columns.json, their names
+        in official mode, where no row is held out, train rows are described
+        outside folds of whole users that are made here, valid and test by all
+        rows: no files of folds, but codes/{valid,test}.npy
 run     python -m pipeline.30_features PROFILE [key=value ...]
 """
 
@@ -16,12 +22,17 @@ if __name__ == "__main__":
     signals.install()  # first: the other imports take long enough to be interrupted
     terminal.start()
 
+import json
+
+import numpy as np
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from features import table
+from cv.folds import folds_up_to
+from features import coded_tables, column_codes, table
+from features.errors import InputError
 from features.store.schema import SPLITS
-from features.store.store import open_store
+from features.store.store import Split, open_store
 from pipeline import graph
 from pipeline.artifacts.spec import require
 from pipeline.artifacts.store import ArtifactWriter
@@ -29,17 +40,46 @@ from pipeline.config.settings import Settings
 from pipeline.runtime import cli
 from pipeline.runtime.build import builds
 
+OFFICIAL_FOLDS = 5  # of whole users, outside which train rows are described in official mode
+
+
+def work(s: Settings, force: bool) -> None:
+    described = folds_of(s, open_store(require(graph.store(s))).train)
+    readers = [model for model, network in s.networks.items() if network.columns]
+    if readers and (described < 0).any():  # also where the features are up to date
+        raise InputError(
+            f"{readers[0]}.columns = true reads features of train rows that other users' rows made,"
+            " and the users of train do not make two folds with both labels each: use more users,"
+            f" or {readers[0]}.columns=false"
+        )
+    write(s, force)
+
 
 @builds(graph.features)
-def work(s: Settings, out: ArtifactWriter) -> dict:
-    rows = pl.read_parquet(require(graph.folds(s)) / "folds.parquet", glob=False)
-    fold = rows.sort("row_id")["fold"]
+def write(s: Settings, out: ArtifactWriter) -> dict:
+    store = open_store(require(graph.store(s)))
+    fold = folds_of(s, store.train)
     with threadpool_limits(1):  # sums of matrix products depend on the number of threads
-        tables = table.build(open_store(require(graph.store(s))), fold.to_numpy())
+        tables = table.build(store, fold, official=s.official)
     for name, rows in tables.items():
         rows.write_parquet(out / f"{name}.parquet")
-    columns = len(tables["train"].columns) - 3
-    return {"columns": columns, **{name: len(tables[name]) for name in SPLITS}}
+    (out / column_codes.FOLDER).mkdir()
+    for file, array in coded_tables.coded(tables, fold, s.official):
+        np.save(out / file, array, allow_pickle=False)
+    names = tables["train"].drop(table.KEYS).columns
+    text = json.dumps({"names": names}) + "\n"
+    (out / column_codes.NAMES).write_text(text, encoding="utf-8")
+    return {"columns": len(names), **{name: len(tables[name]) for name in SPLITS}}
+
+
+def folds_of(s: Settings, train: Split) -> np.ndarray:
+    """The fold (N,) int8 outside which each train row is described; -1 where there can be none."""
+    rows = pl.read_parquet(require(graph.folds(s)) / "folds.parquet", glob=False)
+    fold = rows.sort("row_id")["fold"].to_numpy()
+    if not s.official:
+        return fold
+    made = folds_up_to(train.user, train.label, OFFICIAL_FOLDS, seed=0)
+    return fold if made is None else made
 
 
 if __name__ == "__main__":

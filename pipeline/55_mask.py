@@ -7,7 +7,8 @@ valid. It only reports: 60_blend takes the networks as they are.
 reads   artifacts/<profile>/50_train/, artifacts/<profile>/10_prepare/
 writes  artifacts/<profile>/55_mask/mask-<hash>/mask.json, by model: padding
         (other padding moves no logit), history (other items move logits),
-        shuffled (AUC with histories of other users)
+        shuffled (AUC with histories of other users), columns (AUC with the
+        columns of other rows, of networks that have columns)
 run     python -m pipeline.55_mask PROFILE [key=value ...]
 """
 
@@ -50,14 +51,14 @@ def work(s: Settings, out: ArtifactWriter) -> dict:
 def examine(s: Settings) -> tuple[dict[str, dict], int]:
     """The entries of mask.json by model, and the number of rows."""
     context = TrainingContext.of_run(s)
-    rows, label = history_use.valid_rows(context)
     fits, models = graph.one_fit_each(s), {}
     unlearned = {finding.fit: finding for finding in health.of_run(s) if not finding.learned}
     for key, fit in progress_bar(list(fits.items()), "networks"):
-        model, seed, _ = key
+        model, seed, fold = key
+        rows, label = history_use.valid_rows(context, fold, context.settings.networks[model])
         network = context.network(model, seed)
         network.load_state_dict(torch.load(require(fit) / "model.pt", weights_only=True))
-        models[model] = history_use.examine(network, rows.cut(s.networks[model].max_len), label)
+        models[model] = history_use.examine(network, rows, label)
         print_result(model, models[model], unlearned.get(key))
     return models, len(rows)
 
@@ -67,11 +68,13 @@ def print_result(model: str, entry: dict, fault: health.Finding | None = None) -
     learn."""
     padding, history, shuffled = entry["padding"], entry["history"], entry["shuffled"]
     result = {True: "pass", False: "FAIL", None: "not measured"}
+    with_others = f"with the histories of other users {shuffled['auc_shuffled']:.4f}"
+    if "columns" in entry:
+        with_others += f", with the columns of other rows {entry['columns']['auc_shuffled']:.4f}"
     print(
         f"55_mask {model} padding {result[padding['passed']]}"
         f" (largest change {padding['largest_change']:.1g}), history {result[history['passed']]}"
-        f" ({history['moved']:.1%} of logits moved), AUC {shuffled['auc']:.4f}, with the histories"
-        f" of other users {shuffled['auc_shuffled']:.4f}",
+        f" ({history['moved']:.1%} of logits moved), AUC {shuffled['auc']:.4f}, {with_others}",
         flush=True,
     )
     if padding["passed"] is False:

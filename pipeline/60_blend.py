@@ -81,7 +81,7 @@ def features_of(s: Settings, name: str, fold: int | None = None) -> pl.DataFrame
     if fold is None:
         return features
     fitted = pl.read_parquet(folder / f"{table.of_fold(name, fold)}.parquet", glob=False)
-    return features.with_columns(fitted.drop(table.KEYS))
+    return table.whole(features, fitted)
 
 
 def with_external(s: Settings, test: pl.DataFrame) -> tuple[dict, pl.DataFrame]:

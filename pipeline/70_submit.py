@@ -101,7 +101,7 @@ def artifacts_of(s: Settings, folder: Path) -> dict:
         return os.path.join("..", os.path.relpath(spec.path.resolve(), folder.resolve()))
 
     single = {"store": graph.store(s), "folds": graph.folds(s), "blend": graph.blend(s)}
-    if not s.official:
+    if not s.official or any(network.columns for network in graph.networks(s).values()):
         single["features"] = graph.features(s)
     fits = [
         {"model": model, "seed": seed, "fold": fold, "path": place(spec)}

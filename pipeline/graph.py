@@ -61,7 +61,8 @@ def folds(s: Settings) -> ArtifactSpec:
 
 def features(s: Settings) -> ArtifactSpec:
     """30_features."""
-    settings = {"valid_and_test": "by all rows, and outside each fold"}
+    others = "by all rows" if s.official else "by all rows, and outside each fold"
+    settings = {"valid_and_test": others, "codes": "uint8"}
     return _spec(s, "30_features", "features", settings, _rows(s))
 
 
@@ -80,12 +81,12 @@ def most_prefixes(s: Settings) -> int:
 
 
 def widest(s: Settings, model: str) -> NetworkSettings:
-    """A network with the largest fit.prefixes that its study may try."""
+    """A network with the largest fit.prefixes, and columns, that its study may try."""
     network = s.networks[model]
-    searched = search_space.load(model, network).get("fit.prefixes")
-    if searched is None:
-        return network
-    return replace(network, fit=replace(network.fit, prefixes=max(searched.ends)))
+    space = search_space.load(model, network)
+    searched = space.get("fit.prefixes")
+    fit = replace(network.fit, prefixes=max(searched.ends)) if searched else network.fit
+    return replace(network, fit=fit, columns=network.columns or "columns" in space)
 
 
 def tunings(s: Settings) -> dict[str, ArtifactSpec]:
@@ -139,9 +140,11 @@ def tune_command(s: Settings) -> str:
 
 def training_inputs(s: Settings, trained: Iterable[NetworkSettings]) -> dict[str, ArtifactSpec]:
     """What training reads for the networks `trained`, by name."""
-    inputs = {"store": store(s), "folds": folds(s)}
+    trained, inputs = list(trained), {"store": store(s), "folds": folds(s)}
     if any(network.fit.prefixes for network in trained):
         inputs["prefixes"] = prefixes(s)
+    if any(network.columns for network in trained):
+        inputs["features"] = features(s)
     return inputs
 
 

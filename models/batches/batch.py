@@ -21,6 +21,8 @@ class Batch:
         user     (B,)  int64
         likes    (B,)  int64, level 0..10 of the row; views likewise
         history  see models.layers.ragged.History
+        columns  (B, C)  uint8, codes of the columns of 30_features; None for networks that read
+                 none (see models.layers.columns)
         slate    (B,)  int64, ascending from 0, the number of the row's slate; None in batches that
                  may cut slates
         weight   (B,)  float32, of the row in a loss that weighs rows; None where none does
@@ -32,6 +34,7 @@ class Batch:
     likes: Tensor
     views: Tensor
     history: History
+    columns: Tensor | None = None
     slate: Tensor | None = None
     weight: Tensor | None = None
 

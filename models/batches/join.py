@@ -7,20 +7,18 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-from models.batches.rows import COLUMNS, Rows, spans
+from models.batches.rows import Rows, spans
 
 
 def join(parts: Sequence[Rows]) -> Rows:
     """The rows of `parts`, one part after the other, on one device.
 
-    All parts have weights, or none has. Parts on the same `values` go on sharing them; otherwise
-    those are copied, one after the other.
+    All parts have columns, or none has; weights likewise. Parts on the same `values` go on sharing
+    them; otherwise those are copied, one after the other.
     """
-    columns = {name: torch.cat([getattr(part, name) for part in parts]) for name in COLUMNS}
+    columns = {name: torch.cat([p.of_rows()[name] for p in parts]) for name in parts[0].of_rows()}
     number = _starts(len(part.begin) for part in parts)
     columns["history"] = torch.cat([p.history + n for p, n in zip(parts, number, strict=True)])
-    if parts[0].weight is not None:
-        columns["weight"] = torch.cat([part.weight for part in parts])
     values, first = parts[0].values, [0] * len(parts)
     if any(part.values is not values for part in parts):
         values = torch.cat([part.values for part in parts])

@@ -1,6 +1,7 @@
 """The batches of one pass over rows in memory, as positions of rows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -48,6 +49,15 @@ def plan_in_slates(
         sizes.append(int(ends[last]) - n_taken)
         n_taken = int(ends[last])
     return split(order.argsort()[number].argsort(stable=True), sizes)
+
+
+def in_groups(batches: Sequence[Tensor], most: Callable[[int], int]) -> list[list[Tensor]]:
+    """`batches` in runs of equal lengths, of at most `most(length)` batches each."""
+    groups = []
+    for size, run in groupby(batches, key=len):
+        n, equal = most(size), list(run)
+        groups += [equal[i : i + n] for i in range(0, len(equal), n)]
+    return groups
 
 
 def numbered(slates: Tensor) -> Sequence[Tensor]:

@@ -6,7 +6,7 @@ history entries point at them, so that a batch computes each item's representati
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from itertools import groupby, islice, repeat
+from itertools import islice, repeat
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from models.batches.batch import Batch, BatchCounts, Located
-from models.batches.plan import numbered, plan_in_memory, plan_in_slates
+from models.batches.plan import in_groups, numbered, plan_in_memory, plan_in_slates
 from models.batches.source import Mask, Shard
 from models.layers.ragged import History
 
 COLUMNS = ("user", "item", "likes", "views", "history")
+OPTIONAL = ("columns", "weight")  # of a row, too, where they are there
 GROUP = 64  # batches that are made together on a GPU
 GROUP_ITEMS = 1 << 23  # at most, in the arrays of a group that have a place for every item
 GROUP_ENTRIES = 1 << 25  # at most, in the histories of a group, if all of them were full
@@ -38,6 +39,7 @@ class Rows:
         weight   (N,)  float32, of the row in a loss that weighs rows; None where none does
         n_items  rows of the item table
         max_len  most recent history items that a batch holds
+        columns  (N, C)  uint8, codes of the columns of 30_features; None where no network reads any
         on_host  whether the rows stay on the host and their batches are copied to the network's
                  device (models.batches.feed)
         slates   whether batches of training hold whole slates, and batches number them
@@ -53,6 +55,7 @@ class Rows:
     end: Tensor
     n_items: int
     max_len: int
+    columns: Tensor | None = None
     on_host: bool = False
     slates: bool = False
     weight: Tensor | None = None
@@ -62,9 +65,8 @@ class Rows:
         cls, split: Any, values: np.ndarray, offsets: np.ndarray, n_items: int, max_len: int
     ) -> "Rows":
         """The rows of a store's `split`, whose attributes COLUMNS names, and its histories."""
-        columns = {name: tensor(getattr(split, name)) for name in COLUMNS}
-        histories = {"values": tensor(values), **spans(tensor(offsets))}
-        return cls(**columns, **histories, n_items=n_items, max_len=max_len)
+        arrays = {name: tensor(getattr(split, name)) for name in COLUMNS} | spans(tensor(offsets))
+        return cls(**arrays, values=tensor(values), n_items=n_items, max_len=max_len)
 
     def beside(self, split: Any, begin: np.ndarray, end: np.ndarray) -> "Rows":
         """The rows of another `split`, whose histories (begin, end) are slices of these values."""
@@ -92,9 +94,12 @@ class Rows:
 
     def take(self, index: Tensor) -> "Rows":
         """The rows `index` (M,) int64, on the same histories."""
-        columns = {name: getattr(self, name)[index] for name in COLUMNS}
-        weight = None if self.weight is None else self.weight[index]
-        return replace(self, **columns, weight=weight)
+        return replace(self, **{name: values[index] for name, values in self.of_rows().items()})
+
+    def of_rows(self) -> dict[str, Tensor]:
+        """What each row has a value of: COLUMNS, and of OPTIONAL what is there."""
+        optional = [name for name in OPTIONAL if getattr(self, name) is not None]
+        return {name: getattr(self, name) for name in (*COLUMNS, *optional)}
 
     def cut(self, max_len: int) -> "Rows":
         """The same rows, with batches that hold the last `max_len` items of each history."""
@@ -171,14 +176,9 @@ class Rows:
         """`indices` in runs of equal lengths, whose batches are made together.
 
         An operator costs the host of a GPU as much for a group as for one batch. On a CPU a group
-        is one batch, which fits its caches. Groups of large batches and of large item tables are
-        smaller, so that their memory is bounded.
+        is one batch, which fits its caches. Large batches and item tables make smaller groups.
         """
-        groups = []
-        for size, run in groupby(indices, key=len):
-            most, batches = self.group_size(size), list(run)
-            groups += [batches[i : i + most] for i in range(0, len(batches), most)]
-        return groups
+        return in_groups(indices, self.group_size)
 
     def group_size(self, batch_size: int) -> int:
         """The most batches of `batch_size` rows that are made together."""
@@ -216,17 +216,17 @@ class Rows:
         item_parts = items.split([c.n_distinct for c in counts])
         n_entries = [c.n_entries for c in counts]
         histories = zip(position.split(n_entries), row.split(n_entries), offsets, strict=True)
-        slates = repeat(None, len(group))
-        if self.slates:
-            slates = numbered(self.slate_of(index).view(len(group), size))
-        weights = repeat(None, len(group))
-        if self.weight is not None:
-            weights = self.weight[index].view(len(group), size).unbind()
-        parts = zip(item_parts, of_rows, histories, slates, weights, strict=True)
-        return (
-            Batch(items, *columns, History(*h), slate, weight)
-            for items, columns, h, slate, weight in parts
-        )
+        slates = numbered(self.slate_of(index).view(len(group), size)) if self.slates else None
+        more = (self.in_group(self.columns, group), slates, self.in_group(self.weight, group))
+        more = (repeat(None, len(group)) if values is None else values for values in more)
+        parts = zip(item_parts, of_rows, histories, *more, strict=True)
+        return (Batch(ids, *columns, History(*h), *more) for ids, columns, h, *more in parts)
+
+    def in_group(self, values: Tensor | None, group: Sequence[Tensor]) -> Tensor | None:
+        """The elements (G, B, ...) of `values` (N, ...), where there are any."""
+        if values is None:
+            return None
+        return values[torch.cat(tuple(group))].view(len(group), len(group[0]), *values.shape[1:])
 
     def counts(self, groups: Sequence[Sequence[Tensor]]) -> list[list[BatchCounts]]:
         """BatchCounts of each batch of each group."""

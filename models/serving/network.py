@@ -48,6 +48,8 @@ class ServingNetwork(nn.Module):
         rounded: bool = False,
     ) -> None:
         super().__init__()
+        if network.columns is not None:
+            raise NoServingForm("it reads columns of 30_features, which no request holds")
         network = copy.deepcopy(network).to("cpu", torch.float64).eval().requires_grad_(False)
         ids = torch.arange(len(network.item.tags)).split(ROWS_AT_ONCE)
         items = torch.cat([network.represent(part) for part in ids])

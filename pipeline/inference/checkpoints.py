@@ -16,6 +16,7 @@ from features.errors import InputError
 from features.store.scoring_inputs import ModelVocab
 from models.interop import fuxictr
 from models.items import ItemTable
+from models.layers.columns import Columns
 from models.network import Network
 from models.settings import NetworkSettings
 from pipeline.artifacts.json_files import read_json
@@ -150,8 +151,10 @@ class Checkpoint:
     def _build(self, items: ItemTable, max_len: int) -> tuple[Network, dict[str, Tensor]]:
         """A new network, and the state that it must load, under our names."""
         items = replace(items, n_tags=self.vocab.n_tags, n_codes=self.table_shape("item.code")[0])
+        columns = Columns.of_state(self.state, "columns.") if self.settings.columns else None
         try:
-            network = Network(replace(self.settings, max_len=max_len), items, self.vocab.n_users)
+            cfg = replace(self.settings, max_len=max_len)
+            network = Network(cfg, items, self.vocab.n_users, columns)
             if self.fuxictr:
                 return network, fuxictr.as_ours(network, self.state)
             same_names = {key: key for key in network.state_dict()}

@@ -41,7 +41,15 @@ def run(args: ScoreArgs) -> pl.DataFrame:
 def open_checkpoint(args: ScoreArgs) -> Checkpoint:
     if args.format == "fuxictr":
         return open_fuxictr(args.checkpoint, args.settings)
-    return open_ours(args.checkpoint)
+    checkpoint = open_ours(args.checkpoint)
+    if checkpoint.settings.columns:
+        raise InputError(
+            f"{checkpoint.path} reads the columns of 30_features (columns = true), which are"
+            " computed from the train rows of its run, fold by fold: score rows with the run,"
+            " python -m pipeline.90_score --run NAME --rows FILE --out FILE; it can be neither"
+            " exported nor timed"
+        )
+    return checkpoint
 
 
 def network_alone(args: ScoreArgs) -> tuple[Checkpoint, Network]:

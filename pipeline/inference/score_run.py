@@ -5,6 +5,9 @@ scores are those of the submission to the last digit: everything is read in the 
 rows in a batch, or another device, change the last digits of a logit.
 """
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import torch
@@ -12,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from cv.blenders.linear import RANK_MEAN
 from cv.blenders.registry import BLENDERS_BY_NAME
-from features import table
+from features import column_codes, table
 from features.errors import InputError
 from features.outputs import refuse_input
 from features.store import scoring_inputs
@@ -22,6 +25,7 @@ from features.store.store import Store, open_store
 from models.batches.rows import Rows
 from models.training.determinism import make_deterministic
 from models.training.fit import predict
+from pipeline.artifacts.json_files import read_json
 from pipeline.artifacts.spec import record
 from pipeline.blending import blenders, fitted, predictions
 from pipeline.blending.predictions import SUBMITTED
@@ -51,18 +55,22 @@ def run(args: ScoreArgs) -> pl.DataFrame:
         whole_slates.check(args.rows, run.name, inputs.rows, inputs.values, inputs.offsets, store)
     if run.chosen == RANK_MEAN.name:
         print(f"90_score {run.chosen}: a score is a rank among the rows of {args.rows}", flush=True)
-    single = logits(run, store, inputs, device)
-    rows = pl.DataFrame({ID: inputs.rows.id, **predictions.decisions(inputs.rows)})
-    rows = predictions.with_logits(rows, single)
-    weights = fitted.read(run.blend_folder, run.blend, run.chosen)
     fold = (
         pl.read_parquet(run.folds / "folds.parquet", glob=False).sort("row_id")["fold"].to_numpy()
     )
+    weights = fitted.read(run.blend_folder, run.blend, run.chosen)
     features = None
-    if fitted.reads_features(weights):
-        features = table.by_fold(store, fold, inputs.rows, inputs.values, inputs.offsets)
-    with threadpool_limits(1):  # as in 30_features
-        folds = np.unique(fold).tolist()
+    if fitted.reads_features(weights) or run.features is not None:
+        with threadpool_limits(1):  # as in 30_features
+            columns = inputs.rows, inputs.values, inputs.offsets
+            features = list(table.by_fold(store, fold, *columns))
+    folds = np.unique(fold).tolist()
+    single = logits(run, store, inputs, device, codes(run, folds, features))
+    rows = pl.DataFrame({ID: inputs.rows.id, **predictions.decisions(inputs.rows)})
+    rows = predictions.with_logits(rows, single)
+    if not fitted.reads_features(weights):
+        features = None
+    with threadpool_limits(1):
         by_fold = blenders.inputs_by_fold(rows, run.fits, folds, run.blend["models"], features)
         rows = blenders.add_blends(rows, by_fold, {run.chosen: weights}, run.chosen)
     return rows.select(ID, pl.col(SUBMITTED).alias(SCORE))
@@ -84,10 +92,38 @@ def read(args: ScoreArgs, run: SubmittedRun, store: Store) -> ScoringInputs:
     return scoring_inputs.read(args.rows, None, vocab, RowBars())
 
 
+def codes(
+    run: SubmittedRun, folds: list[int], features: list[pl.DataFrame] | None
+) -> dict[int, np.ndarray]:
+    """The columns (N, C) that fits with columns read, by fold; empty where none reads any.
+
+    Raises InputError where this code has other columns than the run.
+    """
+    if run.features is None:
+        return {}
+    names, ours = read_json(run.features / column_codes.NAMES)["names"], table.names()
+    if names != ours:
+        differ = ", ".join(sorted({*names} ^ {*ours})) or "their order"
+        raise InputError(
+            f"{run.name} was trained on other columns of 30_features than this code makes"
+            f" ({differ}): run it again, and score with the run that this prints"
+        )
+    borders = np.load(run.features / column_codes.BORDERS, allow_pickle=False)
+    pairs = zip(folds, features, borders, strict=True)
+    return {k: column_codes.encode(table.values(rows), of_fold) for k, rows, of_fold in pairs}
+
+
 def logits(
-    run: SubmittedRun, store: Store, inputs: ScoringInputs, device: torch.device
+    run: SubmittedRun,
+    store: Store,
+    inputs: ScoringInputs,
+    device: torch.device,
+    codes: Mapping[int, np.ndarray],
 ) -> dict[FitKey, pl.Series]:
-    """Float64 logits (N,) of every fit, as 50_train predicts. Raises InputError."""
+    """Float64 logits (N,) of every fit, as 50_train predicts. Raises InputError.
+
+    codes  of the columns (N, C), by fold
+    """
     columns = inputs.rows, inputs.values, inputs.offsets, len(store.items), 1
     rows, found = Rows.of_split(*columns).to(device), {}
     reports = {key: record(path)["report"] for key, path in run.fits.items()}
@@ -101,8 +137,11 @@ def logits(
         torch.set_num_threads(reports[key].get("threads", 1))
         cfg = checkpoint.settings
         network = checkpoint.network(item_table(store.items, cfg, key[0]), inputs.width)
+        read = rows.cut(cfg.max_len)
+        if cfg.columns:
+            read = replace(read, columns=torch.from_numpy(codes[key[2]]).to(device))
         with enough_memory(device, "90_score", "take the CPU, --device cpu, or fewer --rows"):
-            logit = predict(network.to(device), rows.cut(cfg.max_len)).cpu().numpy()
+            logit = predict(network.to(device), read).cpu().numpy()
         if not np.isfinite(logit).all():
             raise InputError(f"{checkpoint.path}: a logit is not finite; are its weights finite?")
         found[key] = pl.Series(logit).cast(pl.Float64)

@@ -6,7 +6,7 @@ again with other bytes would score otherwise than the submission.
 """
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -41,11 +41,13 @@ class SubmittedRun:
     folds: Path
     blend_folder: Path
     fits: Mapping[FitKey, Path]
+    features: Path | None  # where one of these fits reads its columns
 
     @property
     def folders(self) -> tuple[Path, ...]:
         """Everything that is read."""
-        return self.folder, self.store, self.folds, self.blend_folder, *self.fits.values()
+        single = self.folder, self.store, self.folds, self.blend_folder, self.features
+        return *(folder for folder in single if folder is not None), *self.fits.values()
 
 
 def open_run(name: str) -> SubmittedRun:
@@ -62,6 +64,13 @@ def open_run(name: str) -> SubmittedRun:
         blend = read_json(blend_folder / "blend.json")
         chosen = blend["chosen"]
         models = blend["blenders"][chosen]["models"]
+        fits = {
+            (fit["model"], fit["seed"], fit["fold"]): _artifact(
+                run, fit["path"], made_from[_spec_name(fit)]
+            )
+            for fit in places["fits"]
+            if fit["model"] in models
+        }
         return SubmittedRun(
             name=name,
             folder=run.folder,
@@ -70,13 +79,8 @@ def open_run(name: str) -> SubmittedRun:
             store=_artifact(run, places["store"], made_from["store"]),
             folds=_artifact(run, places["folds"], made_from["folds"]),
             blend_folder=blend_folder,
-            fits={
-                (fit["model"], fit["seed"], fit["fold"]): _artifact(
-                    run, fit["path"], made_from[_spec_name(fit)]
-                )
-                for fit in places["fits"]
-                if fit["model"] in models
-            },
+            fits=fits,
+            features=_features(run, fits.values()),
         )
     except (KeyError, TypeError) as error:
         command = f"python -m pipeline.70_submit {shlex.join([*_arguments(run), '--force'])}"
@@ -119,6 +123,13 @@ def _artifact(run: FinishedRun, place: str, digest: str | None = None) -> Path:
         )
     verify(path, record)
     return path
+
+
+def _features(run: FinishedRun, fits: Iterable[Path]) -> Path | None:
+    """The folder of 30_features, with the bytes that the fits with columns read."""
+    read = {read_json(fit / RECORD)["inputs"].get("features") for fit in fits} - {None}
+    folders = [_artifact(run, run.manifest["artifacts"]["features"], digest) for digest in read]
+    return folders[0] if folders else None
 
 
 def _arguments(run: FinishedRun) -> list[str]:

@@ -8,6 +8,7 @@ from cv.auc import auc
 from cv.bootstrap import paired_bootstrap
 from models.batches.rows import Rows
 from models.network import Network
+from models.settings import NetworkSettings
 from models.training.fit import predict
 from pipeline.probes import perturbations
 from pipeline.training.context import TrainingContext
@@ -20,19 +21,29 @@ MIN_SHARE_MOVED = (
 )
 
 
-def valid_rows(context: TrainingContext) -> tuple[Rows, np.ndarray]:
-    """About ROWS rows of official valid, all rows of some users, and their labels (N,)."""
+def valid_rows(
+    context: TrainingContext, fold: int, cfg: NetworkSettings
+) -> tuple[Rows, np.ndarray]:
+    """About ROWS rows of official valid as a fit of `fold` reads them, and their labels (N,).
+
+    All rows of some users, the same ones for every fit.
+    """
     rows, label = context.load("valid")
+    if cfg.columns:
+        rows = context.with_columns(rows, "valid", fold)
     users, user, count = torch.unique(rows.user, return_inverse=True, return_counts=True)
     order = torch.randperm(len(users), generator=torch.Generator().manual_seed(0)).to(rows.device)
     before = torch.empty_like(count)
     before[order] = count[order].cumsum(0) - count[order]
     index = (before[user] < ROWS).nonzero().squeeze(1)
-    return rows.take(index), label[index].cpu().numpy()
+    return rows.take(index).cut(cfg.max_len), label[index].cpu().numpy()
 
 
 def examine(network: Network, rows: Rows, label: np.ndarray) -> dict:
-    """The entry of one network in mask.json; `rows` (N,) are cut to its max_len, label (N,).
+    """The entry of one network in mask.json; `rows` (N,) are those of `valid_rows`, label (N,).
+
+    A network with columns has the entry `columns`: what they are worth, against those of other
+    rows. Columns that describe histories stay as they are where histories change.
 
     passed and helps are None where these rows cannot tell: no row has a history, there is no other
     item, or no other user has another history.
@@ -54,7 +65,11 @@ def examine(network: Network, rows: Rows, label: np.ndarray) -> dict:
     shuffled = worth(label, logit, other_user, rows.user)
     if torch.equal(exchanged.history, rows.history):
         shuffled["helps"] = None
-    return {
+    columns = {}
+    if rows.columns is not None:
+        shuffled_columns = perturbations.with_columns_of_other_rows(rows)
+        columns["columns"] = worth(label, logit, predict(network, shuffled_columns), rows.user)
+    return columns | {
         "padding": {
             "largest_change": largest,
             "passed": largest <= MAX_UNCHANGED_LOGIT if any_history else None,
@@ -67,12 +82,12 @@ def examine(network: Network, rows: Rows, label: np.ndarray) -> dict:
     }
 
 
-def worth(label: np.ndarray, logit: Tensor, other_user: Tensor, user: Tensor) -> dict:
-    """AUC with the users' own histories and with those of other users, and the paired difference.
+def worth(label: np.ndarray, logit: Tensor, others: Tensor, user: Tensor) -> dict:
+    """AUC with the rows' own inputs and with those of other rows, and the paired difference.
 
-    label (N,) uint8, logit and other_user (N,) float32, user (N,) int32.
+    label (N,) uint8, logit and others (N,) float32, user (N,) int32.
     """
-    own, other = (logits.cpu().double().numpy() for logits in (logit, other_user))
+    own, other = (logits.cpu().double().numpy() for logits in (logit, others))
     users = user.cpu().numpy()
     gain = paired_bootstrap(label, own, other, users, n=DRAWS)
     figures = {"auc": auc(label, own), "auc_shuffled": auc(label, other)}

@@ -57,6 +57,14 @@ def with_other_items(rows: Rows, where: Tensor, seed: int = 0) -> Rows:
     return replace(rows, values=torch.where(where, other.to(rows.values), rows.values))
 
 
+def with_columns_of_other_rows(rows: Rows, seed: int = 0) -> Rows:
+    """The rows, where every row has the columns of one other row."""
+    circle = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
+    other = torch.empty_like(circle)
+    other[circle] = circle.roll(-1)
+    return replace(rows, columns=rows.columns[other.to(rows.device)])
+
+
 def with_histories_of_other_users(rows: Rows, seed: int = 0) -> Rows:
     """The rows, where every user has the history of one row of one other user."""
     _, user = torch.unique(rows.user, return_inverse=True)

@@ -10,10 +10,13 @@ import torch
 from torch import Tensor
 
 from cv.auc import auc
+from features import column_codes
 from features.errors import InputError
 from features.store.store import Store, open_store
+from models.batches.rows import Rows, tensor
 from models.batches.source import NoSlates, RowSource, RowValues
 from models.fit_settings import FitSettings
+from models.layers.columns import Columns
 from models.layers.precision import resolve_precision
 from models.network import Network
 from models.settings import NetworkSettings
@@ -85,10 +88,12 @@ class TrainedFit(NamedTuple):
 class TrainingContext:
     """The rows of a run on one device, or on disk.
 
+    inputs  folders of graph.training_inputs
     rows, label, fold, part, prefixes  see pipeline.training.row_placement.PlacedRows
     """
 
     settings: Settings
+    inputs: Mapping[str, Path]
     store: Store
     device: torch.device
     rows: dict[str, RowSource]
@@ -105,7 +110,7 @@ class TrainingContext:
         make_deterministic(device)
         placed = place_rows(settings, store, inputs, device)
         columns = {field.name: getattr(placed, field.name) for field in fields(placed)}
-        return cls(settings, store, device, **columns)
+        return cls(settings, inputs, store, device, **columns)
 
     @classmethod
     def of_run(cls, settings: Settings) -> "TrainingContext":
@@ -117,11 +122,12 @@ class TrainingContext:
         """A freshly initialised network; the same for the same seed."""
         torch.manual_seed(seed)
         network_cfg = self.settings.networks[model]
-        n_users = number_of_users(self.store)
+        n_users, columns = number_of_users(self.store), None
+        if network_cfg.columns:
+            columns = Columns.of_train(self.rows["train"].columns.cpu())
+        items = item_table(self.store.items, network_cfg, model)
         try:
-            network = Network(
-                network_cfg, item_table(self.store.items, network_cfg, model), n_users
-            )
+            network = Network(network_cfg, items, n_users, columns)
         except ValueError as error:
             raise InputError(f"{model}: {error}") from None
         return network.to(self.device)
@@ -151,7 +157,7 @@ class TrainingContext:
             prefixes=self.prefixes and self.prefixes.of_users(drawn),
         )
         for k in self.fold.unique().tolist():
-            rows = few.split(k, max_len=1)
+            rows = few.split(k, next(iter(self.settings.networks.values())))
             if any(len(label.unique()) < 2 for label in (rows.held_label, rows.stop_label)):
                 raise InputError(f"tune.users = {share:g} leaves fold {k} without both labels")
         return few
@@ -171,7 +177,7 @@ class TrainingContext:
         model, seed, fold = key
         self.precision(model)
         network_cfg, network = self.settings.networks[model], self.network(model, seed)
-        split = self.split(fold, network_cfg.max_len)
+        split = self.split(fold, network_cfg)
         split, n_prefix_rows = self.with_prefixes(split, fold, network_cfg.fit)
         checkpoint = {}
         if checkpointer is not None:
@@ -203,18 +209,33 @@ class TrainingContext:
             held_logits=held_logits,
         )
 
-    def predict(self, network: Network, name: str, network_cfg: NetworkSettings) -> Tensor:
-        """Logits (N,) of valid or test. Raises FloatingPointError when one is not finite."""
-        return finite(predict(network, self.rows[name].cut(network_cfg.max_len)), name)
+    def predict(self, network: Network, name: str, cfg: NetworkSettings, fold: int) -> Tensor:
+        """Logits (N,) of valid or test by a fit of `fold`.
 
-    def split(self, fold: int, max_len: int) -> FitRows:
+        Raises FloatingPointError when one is not finite.
+        """
+        return finite(predict(network, self.rows_of(name, cfg, fold)), name)
+
+    def rows_of(self, name: str, cfg: NetworkSettings, fold: int) -> RowSource:
+        """The rows of a split as a fit of `fold` reads them: their histories and their columns."""
+        rows = self.rows[name].cut(cfg.max_len)
+        if not cfg.columns:
+            return without_columns(rows)
+        return rows if name == "train" else self.with_columns(rows, name, fold)
+
+    def with_columns(self, rows: Rows, name: str, fold: int) -> Rows:
+        """All rows of valid or test in memory, with the columns that a fit of `fold` reads."""
+        codes = tensor(column_codes.load(self.inputs["features"], name, fold))
+        return replace(rows, columns=codes.to(rows.device))
+
+    def split(self, fold: int, cfg: NetworkSettings) -> FitRows:
         """The rows outside `fold`, shared out to train and to choose the epoch, and those of it.
 
         In official mode: all of train; valid does both the choosing and the judging.
         """
-        rows, label = self.rows["train"].cut(max_len), self.label["train"]
+        rows, label = self.rows_of("train", cfg, fold), self.label["train"]
         if fold == OFFICIAL:
-            held = self.rows["valid"].cut(max_len)
+            held = self.rows_of("valid", cfg, fold)
             held_label = held.labels(self.label["valid"])
             return FitRows(rows, label, held, held_label, held, held_label, None)
         others, others_label = rows.select(self.fold, lambda folds: folds != fold, label)
@@ -246,6 +267,11 @@ class TrainingContext:
         """All rows of train or valid and their labels, in memory."""
         rows = self.rows[name]
         return rows.load(), rows.labels(self.label[name])
+
+
+def without_columns(rows: RowSource) -> RowSource:
+    """Rows on disk have none."""
+    return replace(rows, columns=None) if isinstance(rows, Rows) else rows
 
 
 def of_drawn_users(user: np.ndarray, share: float, seed: int) -> np.ndarray:

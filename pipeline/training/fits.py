@@ -184,7 +184,8 @@ def make_fit(
             checkpointer=checkpointer,
         )
         logits = {
-            name: context.predict(trained.network, name, network_cfg) for name in ("valid", "test")
+            name: context.predict(trained.network, name, network_cfg, fold)
+            for name in ("valid", "test")
         }
     except FloatingPointError as error:
         if out is not None:

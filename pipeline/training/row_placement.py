@@ -14,16 +14,18 @@ import numpy as np
 import polars as pl
 import torch
 
+from features import column_codes
 from features.errors import InputError
 from features.prefixes import open_prefixes
 from features.store.store import Split, Store
 from models.batches.disk_array import DiskArray
-from models.batches.rows import Rows
+from models.batches.rows import Rows, tensor
 from models.batches.source import RowSource, RowValues
 from models.batches.stream import StreamRows, min_memory
 from models.training.fit import PREDICT_ROWS
 from pipeline.config.choices import NO_PREFIXES
 from pipeline.config.settings import Settings
+from pipeline.graph import OFFICIAL
 from pipeline.training.prefix_rows import PrefixRows
 
 LABELED = ("train", "valid")
@@ -33,7 +35,8 @@ LABELED = ("train", "valid")
 class PlacedRows:
     """The rows of a run by split, with their columns where the rows are.
 
-    rows   of train, valid and test
+    rows   of train, valid and test; with columns, where a network has any, the train rows alone:
+           those of valid and test depend on the fit
     label  of train and valid: (N,) float32; on disk uint8
     fold   of the train rows: (N,) int8
     part   of the train rows: (N,) int8; None where no users are set apart to choose epochs
@@ -94,6 +97,9 @@ def _in_memory(
     opened = open_prefixes(inputs["prefixes"]) if "prefixes" in inputs else None
     if opened is not None:
         on_cpu["prefixes"] = on_cpu["train"].beside(opened.split, opened.begin, opened.end)
+    if "features" in inputs:
+        columns = tensor(column_codes.load(inputs["features"], "train", OFFICIAL))
+        on_cpu["train"] = replace(on_cpu["train"], columns=columns)
     on_host = stay_on_host(settings.train.rows, on_cpu, device)
     home = torch.device("cpu") if on_host else device
     label = {name: np.array(splits[name].label, np.float32) for name in LABELED}
@@ -132,7 +138,9 @@ def refuse_slates(settings: Settings) -> None:
 
 
 def check_memory(settings: Settings, device: torch.device) -> None:
-    """Raises InputError where train.memory may not hold a batch of one of the networks."""
+    """The rows of `store`; `inputs` are the folders of graph.training_inputs.
+
+    Raises InputError where train.memory may not hold a batch of one of the networks."""
     for model, network in settings.networks.items():
         batch = max(network.fit.batch_size, PREDICT_ROWS[device.type])
         needed = -(-min_memory(batch, network.max_len) >> 20)

@@ -48,6 +48,7 @@ GLOSSARY: Mapping[str, str] = {
     "trial": "Number of the trial in its study, and where its settings come from, if not searched.",
     "value": "What was measured: an AUC, or a share of rows.",
     "wall time": "Time on the clock in which some process of the stage worked.",
+    "with others' columns": "AUC when each row is given the columns of 30_features of another row.",
     "with others' histories": "AUC when each user is given the history of another one.",
     "work": "Time that the stage's results took, added up over those made side by side.",
     "95% interval": "The true value lies in it in 95 of 100 repetitions.",

@@ -98,6 +98,8 @@ def _mask(mask: dict) -> Table:
         "", "ignores padding", "reads the history", "AUC", "with others' histories",
         "gain of own history",
     ]  # fmt: skip
+    of_columns = any("columns" in tests for tests in mask["models"].values())
+    columns += ["with others' columns"] * of_columns
     rows = []
     for model, tests in mask["models"].items():
         shuffled = tests["shuffled"]
@@ -108,6 +110,7 @@ def _mask(mask: dict) -> Table:
             auc(shuffled["auc"]),
             auc(shuffled["auc_shuffled"]),
             gain([shuffled["gain"], shuffled["low"], shuffled["high"]]),
+            *[auc(tests["columns"]["auc_shuffled"]) if "columns" in tests else "-"] * of_columns,
         ])  # fmt: skip
     return Table(columns, rows)
 

@@ -51,7 +51,7 @@ def test_rows_on_disk_are_held_out_and_predicted_as_rows_in_memory_are(overrides
     memory, disk = open_context(overrides), open_context(overrides, "train.rows=stream")
     network_cfg, network = memory.settings.networks["din"], memory.network("din", 0)
     for fold in (0, 1, OFFICIAL):
-        in_memory, on_disk = (context.split(fold, 16) for context in (memory, disk))
+        in_memory, on_disk = (context.split(fold, network_cfg) for context in (memory, disk))
         for ours, theirs in zip(on_disk[:4:2], in_memory[:4:2], strict=True):  # train, stop
             assert torch.equal(ours.load().user, theirs.user)
         assert torch.equal(on_disk.stop_label, in_memory.stop_label)
@@ -63,9 +63,11 @@ def test_rows_on_disk_are_held_out_and_predicted_as_rows_in_memory_are(overrides
         else:
             assert np.array_equal(on_disk.held_ids, in_memory.held_ids)
     for name in ("valid", "test"):
-        logits = memory.predict(network, name, network_cfg)
-        assert torch.equal(disk.predict(network, name, network_cfg), logits)
-    (rows, label), (same_rows, same_label) = map(history_use.valid_rows, (memory, disk))
+        logits = memory.predict(network, name, network_cfg, 0)
+        assert torch.equal(disk.predict(network, name, network_cfg, 0), logits)
+    (rows, label), (same_rows, same_label) = (
+        history_use.valid_rows(context, 0, network_cfg) for context in (memory, disk)
+    )
     assert np.array_equal(label, same_label)
     assert torch.equal(rows.user, same_rows.user)
     assert torch.equal(disk.network("din", 0).embedding_tables()[0], network.embedding_tables()[0])
@@ -100,7 +102,7 @@ def test_labels_of_a_fold_decide_nothing_about_its_fits(overrides):
     assert ours.held_logits.numpy().tobytes() == theirs.held_logits.numpy().tobytes()
     assert ours.report.best_epoch == theirs.report.best_epoch
     assert ours.auc == pytest.approx(1 - theirs.auc)
-    label = context.split(1, 16).held_label
+    label = context.split(1, context.settings.networks["din"]).held_label
     assert auc(label, ours.held_logits) == ours.auc
 
     by_fold = replace(context, part=None), replace(flipped, part=None)  # folds.stop_users=0

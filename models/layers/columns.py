@@ -1,0 +1,50 @@
+"""The columns of 30_features as inputs, beside the embeddings.
+
+    v_c = (code_c - 128) / 74 where code_c > 0, else 0       0 is null, 1..255 a bin of the values
+    x   = BatchNorm([ v ; 1 where code_c = 0, for the columns c that have nulls in train ])
+
+Codes are bins of equally many train rows, so that v has about unit variance (74 is the standard
+deviation of 1..255). The epsilon of batch norm bounds what a column can become that hardly varies
+in train, such as nulls in few rows: at most ten times its deviation from the mean.
+"""
+
+import torch
+from torch import Tensor, nn
+
+MIDDLE, SCALE = 128, 74
+EPS = 0.01
+
+
+class Columns(nn.Module):
+    """See the module docstring.
+
+    Shapes:
+        nulls    (M,)  int64, the columns that have nulls in train
+        codes    (B, C)  uint8
+        returns  (B, C + M)  in the precision of the network; `width` is C + M
+    """
+
+    def __init__(self, n_columns: int, nulls: Tensor) -> None:
+        super().__init__()
+        self.width = n_columns + len(nulls)
+        self.register_buffer("nulls", nulls)
+        self.norm = nn.BatchNorm1d(self.width, eps=EPS)
+
+    @classmethod
+    def of_train(cls, codes: Tensor) -> "Columns":
+        """For networks that are trained on rows with `codes` (N, C)."""
+        return cls(codes.shape[1], (codes == 0).any(0).nonzero().squeeze(1))
+
+    @classmethod
+    def of_state(cls, state: dict[str, Tensor], prefix: str) -> "Columns":
+        """Of the shape that a state_dict has, whose names begin with `prefix`."""
+        nulls, norm = (state.get(prefix + n) for n in ("nulls", "norm.weight"))
+        nulls = torch.zeros(0, dtype=torch.int64) if nulls is None or nulls.ndim != 1 else nulls
+        width = len(nulls) if norm is None or norm.ndim != 1 else len(norm)
+        return cls(max(width - len(nulls), 0), nulls)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        unknown = codes == 0
+        value = (codes.to(self.norm.weight.dtype) - MIDDLE) / SCALE
+        value = value.masked_fill(unknown, 0)
+        return self.norm(torch.cat((value, unknown[:, self.nulls].to(value.dtype)), dim=1))
