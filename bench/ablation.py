@@ -35,8 +35,7 @@ from dataclasses import dataclass
 
 from bench import trained
 from bench.output import mean_and_sd, table_header, table_row
-from bench.trained import Fits, SeedScores, applies_to
-from cv.trainings import TrainingDifference, training_bootstrap
+from bench.trained import Fits, SeedScores, applies_to, difference
 from features.errors import InputError
 from pipeline.config import load as load_config
 from pipeline.config.settings import Settings
@@ -186,11 +185,6 @@ def markdown(results: dict[AblationRow, SeedScores]) -> list[str]:
         lines.append(table_row([*cells, f"{result.epochs:.1f}"]))
         covers = found.covers
     return [*lines, "", f"95 %: {covers}"]
-
-
-def difference(result: SeedScores, reference: SeedScores) -> TrainingDifference:
-    """The difference between two rows' AUC on valid; both have the same seeds."""
-    return training_bootstrap(result.label, result.logits, reference.logits, result.user)
 
 
 if __name__ == "__main__":

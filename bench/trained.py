@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from cv.auc import auc
+from cv.trainings import TrainingDifference, training_bootstrap
 from features.errors import InputError
 from features.store.store import open_store
 from pipeline import graph
@@ -136,3 +137,8 @@ def seed_aucs(label: np.ndarray, scores: np.ndarray) -> list[float]:
     return [
         statistics.fmean(auc(label, scores[:, s, f]) for f in range(n_fits)) for s in range(n_seeds)
     ]
+
+
+def difference(ours: SeedScores, theirs: SeedScores) -> TrainingDifference:
+    """The difference of AUC on valid; both have the same seeds."""
+    return training_bootstrap(ours.label, ours.logits, theirs.logits, ours.user)

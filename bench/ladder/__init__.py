@@ -1,0 +1,1 @@
+"""A ladder of settings: one change a rung, on several worlds."""
