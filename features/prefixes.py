@@ -72,24 +72,16 @@ def build(store: Store, last: int, seed: int = SEED) -> tuple[Prefixes, dict]:
 
     row = _longest(store)
     enough = recipe.left(user[row], known) >= k
-    row, n_left_out = row[enough], int((~enough).sum())
-    begin, end = _ends(store, row)
-    owner, place = _entries(begin, end)
-    target = np.asarray(store.values)[place].astype(np.int64)
-    new = np.zeros(len(place), bool)
-    new[np.unique(owner * scale + target, return_index=True)[1]] = True
-    usable = new & (place > begin[owner]) & ~given.hold(user[row][owner], target)
-    owner, place, target = owner[usable], place[usable], target[usable]
-    count = np.bincount(owner, minlength=len(row))
-    rank = np.cumsum(count)[owner] - 1 - np.arange(len(owner))
+    row = row[enough]
+    owner, place, rank = _clicks(store, row, given)
     kept = rank < last
-    owner, place, target, rank = (a[kept] for a in (owner, place, target, rank))
+    owner, place, rank = owner[kept], place[kept], rank[kept]
 
     drawn = np.empty((len(owner), k), np.int64)
     for r in range(last):
         of_rank, rng = rank == r, np.random.default_rng([seed, r])
         drawn[of_rank] = draw(recipe, user[row[owner[of_rank]]], k, known, rng)
-    items = np.column_stack([target, drawn]).ravel()
+    items = np.column_stack([np.asarray(store.values)[place], drawn]).ravel()
     label = np.zeros((len(owner), 1 + k), np.uint8)
     label[:, 0] = 1
     each = np.repeat(np.arange(len(owner)), 1 + k)
@@ -103,7 +95,7 @@ def build(store: Store, last: int, seed: int = SEED) -> tuple[Prefixes, dict]:
     )
     prefixes = Prefixes(
         split=split,
-        begin=begin[owner],
+        begin=_ends(store, row)[0][owner],
         end=place,
         row=row[owner][each].astype(np.int32),
         rank=rank[each].astype(np.uint16),
@@ -112,8 +104,8 @@ def build(store: Store, last: int, seed: int = SEED) -> tuple[Prefixes, dict]:
         "negatives_per_click": k,
         "share_by_popularity": share,
         "prefixes": np.bincount(rank, minlength=last).tolist(),  # by rank
-        "users": int((count > 0).sum()),
-        "users_left_out": n_left_out,
+        "users": int((rank == 0).sum()),
+        "users_left_out": int((~enough).sum()),
     }
 
 
@@ -152,6 +144,24 @@ def _load(path: Path) -> np.ndarray:
     except (OSError, ValueError) as error:
         remedy = "it is written by: python -m pipeline.25_prefixes"
         raise InputError(f"{path} cannot be read ({error}); {remedy}") from error
+
+
+def _clicks(
+    store: Store, row: np.ndarray, given: Pairs
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The clicks that the histories of the train rows `row` (U,), one of each user, add to `given`.
+
+    For each of T clicks: which row, where its item is among the values, its rank; (T,) int64.
+    """
+    begin, end = _ends(store, row)
+    owner, place = _entries(begin, end)
+    item, user = np.asarray(store.values)[place], np.asarray(store.train.user)[row]
+    first = np.zeros(len(place), bool)  # of its item in the history
+    first[np.unique(owner * given.scale + item, return_index=True)[1]] = True
+    usable = first & (place > begin[owner]) & ~given.hold(user[owner], item)
+    owner, place = owner[usable], place[usable]
+    newest = np.cumsum(np.bincount(owner, minlength=len(row))) - 1
+    return owner, place, newest[owner] - np.arange(len(owner))
 
 
 def _known_clicks(store: Store, slate: np.ndarray, given: Pairs) -> Pairs:
