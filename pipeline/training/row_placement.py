@@ -138,9 +138,7 @@ def refuse_slates(settings: Settings) -> None:
 
 
 def check_memory(settings: Settings, device: torch.device) -> None:
-    """The rows of `store`; `inputs` are the folders of graph.training_inputs.
-
-    Raises InputError where train.memory may not hold a batch of one of the networks."""
+    """Raises InputError where train.memory may not hold a batch of one of the networks."""
     for model, network in settings.networks.items():
         batch = max(network.fit.batch_size, PREDICT_ROWS[device.type])
         needed = -(-min_memory(batch, network.max_len) >> 20)
