@@ -1,12 +1,15 @@
 """The tables of 30_features as networks read them: which rows have the borders of which fold."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 
 from features import column_codes, table
+from features.prefixes import Prefixes
 from features.store.schema import SPLITS
+from features.store.store import Store
 
 ALL = -1  # the fold that holds out nothing
 
@@ -38,3 +41,32 @@ def coded(
                 rows = table.whole(rows, tables[table.of_fold(name, k)])
             yield column_codes.file_of(name, k), column_codes.encode(table.values(rows), of_fold)
     yield column_codes.BORDERS, np.stack(list(borders.values()))
+
+
+def coded_prefixes(
+    store: Store, train: pl.DataFrame, fold: np.ndarray, prefixes: Prefixes
+) -> np.ndarray:
+    """The codes (N, C) uint8 of the rows of 25_prefixes, each as the train rows of its user.
+
+    train  their table; `fold` as in `coded`. A prefix of a user of fold k is described by features
+           that were fitted outside k, with the borders of the train rows of k.
+    """
+    of_row = fold[prefixes.row]
+    codes = np.empty((len(prefixes), len(train.columns) - len(table.KEYS)), np.uint8)
+    for k in np.unique(of_row).tolist():
+        number, history = np.unique(prefixes.split.history[of_row == k], return_inverse=True)
+        rows = replace(prefixes.split.take(of_row == k), history=history.astype(np.int32))
+        values, offsets = _slices(store.values, prefixes.begin[number], prefixes.end[number])
+        outside = np.flatnonzero((fold != k) | (fold < 0))
+        described = table.of_rows(store, outside, rows, values, offsets)
+        borders = column_codes.borders_of(table.values(train.filter(pl.Series(fold == k))))
+        codes[of_row == k] = column_codes.encode(table.values(described), borders)
+    return codes
+
+
+def _slices(
+    values: np.ndarray, begin: np.ndarray, end: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """values[begin[h] : end[h]] of each of H slices, one after the other, and offsets (H + 1,)."""
+    offsets = np.concatenate(([0], np.cumsum(end - begin)))
+    return values[np.arange(offsets[-1]) + np.repeat(begin - offsets[:-1], end - begin)], offsets

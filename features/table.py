@@ -118,6 +118,23 @@ def by_fold(
         yield pl.concat([_keys(rows), *fixed, *fitted], how="horizontal")
 
 
+def of_rows(
+    store: Store,
+    outside: np.ndarray,
+    rows: Split,
+    values: np.ndarray,
+    offsets: np.ndarray,
+    features: tuple[ModuleType, ...] = FEATURES,
+) -> pl.DataFrame:
+    """KEYS and all columns of `rows`, as in `by_fold`, fitted on the train rows `outside` (n,)."""
+    described = replace(store, values=values, offsets=offsets)
+    columns = (
+        f.describe(described, rows, *([f.fit(store, outside)] if is_fitted(f) else []))
+        for f in _ordered(features)
+    )
+    return pl.concat([_keys(rows), *columns], how="horizontal")
+
+
 def of_fold(name: str, k: int) -> str:
     """The name of the table of valid or test whose columns are fitted outside fold `k`."""
     return f"{name}-fold{k}"

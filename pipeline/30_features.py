@@ -1,7 +1,8 @@
 """30_features: tabular features of every row, for the stacker and for networks
 with columns; fitted outside the row's own fold.
 
-reads   artifacts/<profile>/10_prepare/, artifacts/<profile>/20_folds/
+reads   artifacts/<profile>/10_prepare/, artifacts/<profile>/20_folds/,
+        artifacts/<profile>/25_prefixes/, for networks that train on prefixes
 writes  artifacts/<profile>/30_features/features-<hash>/
         {train,valid,test}.parquet:
         row_id, user_id, item_id, then the columns of features/table.py
@@ -13,6 +14,8 @@ writes  artifacts/<profile>/30_features/features-<hash>/
         in official mode, where no row is held out, train rows are described
         outside folds of whole users that are made here, valid and test by all
         rows: no files of folds, but codes/{valid,test}.npy
+        artifacts/<profile>/30_features/prefixes-<hash>/prefixes.npy: the codes
+        of the rows of 25_prefixes, where a network with columns trains on them
 run     python -m pipeline.30_features PROFILE [key=value ...]
 """
 
@@ -31,6 +34,7 @@ from threadpoolctl import threadpool_limits
 from cv.folds import folds_up_to
 from features import coded_tables, column_codes, table
 from features.errors import InputError
+from features.prefixes import open_prefixes
 from features.store.schema import SPLITS
 from features.store.store import Split, open_store
 from pipeline import graph
@@ -45,14 +49,29 @@ OFFICIAL_FOLDS = 5  # of whole users, outside which train rows are described in 
 
 def work(s: Settings, force: bool) -> None:
     described = folds_of(s, open_store(require(graph.store(s))).train)
-    readers = [model for model, network in s.networks.items() if network.columns]
-    if readers and (described < 0).any():  # also where the features are up to date
+    readers = [network.columns for network in graph.possible(s)]
+    if any(readers) and (described < 0).any():  # also where the features are up to date
         raise InputError(
-            f"{readers[0]}.columns = true reads features of train rows that other users' rows made,"
-            " and the users of train do not make two folds with both labels each: use more users,"
-            f" or {readers[0]}.columns=false"
+            "columns = true, of a network, reads features of train rows that are fitted on other"
+            " users, and the users of train do not make two folds with both labels each: use more"
+            " users, or network.columns=false"
         )
     write(s, force)
+    if any(network.columns and network.fit.prefixes for network in graph.possible(s)):
+        write_prefixes(s, force)
+
+
+@builds(graph.prefix_codes)
+def write_prefixes(s: Settings, out: ArtifactWriter) -> dict:
+    store, prefixes = (
+        open_store(require(graph.store(s))),
+        open_prefixes(require(graph.prefixes(s))),
+    )
+    train = pl.read_parquet(require(graph.features(s)) / "train.parquet", glob=False)
+    with threadpool_limits(1):
+        codes = coded_tables.coded_prefixes(store, train, folds_of(s, store.train), prefixes)
+    np.save(out / column_codes.PREFIXES, codes, allow_pickle=False)
+    return {"rows": len(codes), "columns": codes.shape[1]}
 
 
 @builds(graph.features)

@@ -24,7 +24,7 @@ import functools
 import json
 
 from features.errors import InputError
-from pipeline import graph
+from pipeline import graph, source_files
 from pipeline.artifacts.json_files import read_json
 from pipeline.artifacts.spec import require
 from pipeline.artifacts.store import ArtifactWriter
@@ -43,7 +43,7 @@ def work(
     if public is not None and not 0 <= public <= 1:
         raise InputError(f"--public {public:g}: expected an AUC between 0 and 1")
     submission, board = require(graph.submission(s)), graph.board(s)
-    blend, hidden = require(graph.blend(s)), graph.hidden_labels(s)
+    blend, hidden = require(graph.blend(s)), source_files.hidden_labels(s)
     forecast = read_json(submission / "manifest.json").get("forecast")  # of old ones: none
     scores = compute_scores.compute(blend, hidden, s.tuned, s.folds_choose_epochs, forecast)
     scores = {"run": submission.name} | scores

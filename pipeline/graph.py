@@ -19,7 +19,6 @@ from pipeline.artifacts.spec import (
     ArtifactSpec,
     MissingArtifact,
     digest,
-    record,
     require,
 )
 from pipeline.config import search_space
@@ -28,11 +27,10 @@ from pipeline.config.networks import paper_settings
 from pipeline.config.schema import checked
 from pipeline.config.settings import Settings
 from pipeline.config.tables import merge
-from pipeline.source_files import challenge_files, data, hidden_labels
+from pipeline.source_files import challenge_files, data
 
 OFFICIAL = -1  # the one "fold" of official mode: train on all train rows, judge on official valid
 FitKey = tuple[str, int, int]  # model, seed, fold
-OPTIONAL_RESULTS = ("probe.json", "mask.json", "tune.json")  # of stages that a run may leave out
 
 
 def store(s: Settings) -> ArtifactSpec:
@@ -66,6 +64,12 @@ def features(s: Settings) -> ArtifactSpec:
     return _spec(s, "30_features", "features", settings, _rows(s))
 
 
+def prefix_codes(s: Settings) -> ArtifactSpec:
+    """30_features, for networks that have columns and train on prefixes."""
+    inputs = _rows(s) | _digests({"features": features(s), "prefixes": prefixes(s)})
+    return _spec(s, "30_features", "prefixes", {}, inputs)
+
+
 def prefixes(s: Settings) -> ArtifactSpec:
     """25_prefixes: as many as any network of the run trains on."""
     settings = {"last": most_prefixes(s)}
@@ -75,9 +79,13 @@ def prefixes(s: Settings) -> ArtifactSpec:
 
 def most_prefixes(s: Settings) -> int:
     """The largest fit.prefixes of the run's networks, and of what their studies may try."""
+    return max(network.fit.prefixes for network in possible(s))
+
+
+def possible(s: Settings) -> list[NetworkSettings]:
+    """The run's networks, and the widest ones that its studies may try."""
     tuned = s.tune.models if s.tune.trials else s.tuned
-    tried = [widest(s, model) for model in tuned]
-    return max(network.fit.prefixes for network in (*s.networks.values(), *tried))
+    return [*s.networks.values(), *(widest(s, model) for model in tuned)]
 
 
 def widest(s: Settings, model: str) -> NetworkSettings:
@@ -145,6 +153,8 @@ def training_inputs(s: Settings, trained: Iterable[NetworkSettings]) -> dict[str
         inputs["prefixes"] = prefixes(s)
     if any(network.columns for network in trained):
         inputs["features"] = features(s)
+    if any(network.columns and network.fit.prefixes for network in trained):
+        inputs["prefix_codes"] = prefix_codes(s)
     return inputs
 
 
@@ -204,47 +214,6 @@ def board(s: Settings) -> Path:
     return Path(s.submissions) / "leaderboard.csv"
 
 
-def report(s: Settings, public_scores: Mapping[str, str]) -> ArtifactSpec:
-    """80_report. `public_scores` are those of the leaderboard's file, by submission."""
-    inputs = {spec.stage: digest(spec) for spec in (features(s), blend(s), submission(s))}
-    folders = [path.parent for paths in optional_results(s).values() for path in paths]
-    inputs |= {folder.name: record(folder)["digest"] for folder in folders}
-    hidden = hidden_labels(s)
-    if hidden is not None:
-        inputs["hidden_labels"] = sha256(hidden)
-    settings = {"tuned": s.tune.models} if s.train.settings == "tuned" else {}
-    return _spec(s, "80_report", "report", settings, {**inputs, **public_scores})
-
-
-def optional_results(s: Settings) -> dict[str, list[Path]]:
-    """The results about this run of stages that a run may leave out, by file name.
-
-    A file counts if its artifact was made from artifacts of this run alone; of probe.json and
-    mask.json this run's own, not one of a run with fewer networks.
-    """
-    own = {"probe.json": probe(s).path, "mask.json": mask(s).path}
-    inputs = _rows(s) | {
-        spec.name: digest(spec) for spec in (*fits(s).values(), features(s), blend(s))
-    }
-    profile = Path(s.artifacts) / s.profile
-    return {
-        name: [
-            path
-            for path in sorted(profile.glob(f"*/[!.]*/{name}"))
-            if path.parent == own.get(name, path.parent) and _made_from(path.parent, inputs)
-        ]
-        for name in OPTIONAL_RESULTS
-    }
-
-
-def _made_from(folder: Path, inputs: Mapping[str, str]) -> bool:
-    """Whether the artifact in `folder` has no inputs but some of `inputs`."""
-    try:
-        return bool(record(folder)["inputs"].items() <= inputs.items())
-    except (OSError, ValueError, KeyError):  # damaged, or of an older version
-        return False
-
-
 def _rows(s: Settings) -> dict[str, str]:
     """Digests of the rows and of their folds."""
     return _digests({"store": store(s), "folds": folds(s)})
@@ -270,6 +239,11 @@ def _data(s: Settings) -> list[ArtifactSpec]:
     return [spec]
 
 
+def _prefix_codes(s: Settings) -> list[ArtifactSpec]:
+    read = any(network.columns and network.fit.prefixes for network in possible(s))
+    return [prefix_codes(s)] if read else []
+
+
 def _spec(
     s: Settings, stage: str, name: str, settings: dict[str, Any], inputs: dict[str, str]
 ) -> ArtifactSpec:
@@ -282,14 +256,14 @@ OUTPUTS: dict[str, Callable[[Settings], list[ArtifactSpec]]] = {
     "15_probe": lambda s: [probe(s)],
     "20_folds": lambda s: [folds(s)],
     "25_prefixes": lambda s: [prefixes(s)],
-    "30_features": lambda s: [features(s)],
+    "30_features": lambda s: [features(s), *_prefix_codes(s)],
     "40_tune": lambda s: list(tunings(s).values()),
     "50_train": lambda s: list(fits(s).values()),
     "55_mask": lambda s: [mask(s)],
     "60_blend": lambda s: [blend(s)],
     "70_submit": lambda s: [submission(s)],
 }
-STAGES = (*OUTPUTS, "80_report")  # its spec needs the public scores as well: see `report`
+STAGES = (*OUTPUTS, "80_report")  # its spec needs the public scores as well: pipeline.runs.report
 
 
 def stages(s: Settings) -> list[str]:

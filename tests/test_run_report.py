@@ -11,7 +11,7 @@ import pytest
 from matplotlib import pyplot
 
 from features.errors import InputError
-from pipeline import graph
+from pipeline import graph, source_files
 from pipeline.artifacts import spec, store
 from pipeline.artifacts.json_files import read_json
 from pipeline.config import load as load_config
@@ -53,13 +53,13 @@ def test_an_external_file_is_mixed_in_and_not_validated(first_run, overrides, tm
 def test_the_page_is_made_from_scores_and_opens_no_hidden_labels(first_run, overrides):
     s = load_config.load("sample", overrides)
     run("pipeline.80_report", "sample", *overrides, "--force", shell=False)
-    hidden, folder = graph.hidden_labels(s), leaderboard.report_spec(s).path
+    hidden, folder = source_files.hidden_labels(s), leaderboard.report_spec(s).path
     labels, scores = hidden.read_bytes(), read_json(folder / "scores.json")
     try:
         hidden.write_bytes(bytes(len(labels)))  # of the recorded size, so that 00_data stays done
         page = report.build(gather(s, scores))
         with pytest.raises(pl.exceptions.ComputeError):  # who opens them does not get far
-            compute_scores.compute(graph.blend(s).path, graph.hidden_labels(s))
+            compute_scores.compute(graph.blend(s).path, source_files.hidden_labels(s))
     finally:
         hidden.write_bytes(labels)
     assert page == (folder / "report.html").read_text()

@@ -18,7 +18,7 @@ from importlib import import_module
 from statistics import fmean
 
 from bench.output import describe_machine, machine_line, table_header, table_row
-from pipeline import graph
+from pipeline import graph, source_files
 from pipeline.artifacts.json_files import read_json
 from pipeline.config.load import load
 from pipeline.config.settings import Settings
@@ -75,7 +75,7 @@ def world(s: Settings) -> dict[str, float]:
     with contextlib.redirect_stdout(io.StringIO()):
         for stage in STAGES:
             import_module(f"pipeline.{stage}").work(s, False)
-    scores = compute_scores.compute(graph.blend(s).path, graph.hidden_labels(s))
+    scores = compute_scores.compute(graph.blend(s).path, source_files.hidden_labels(s))
     forecast = read_json(graph.submission(s).path / "manifest.json")["forecast"]
     return forecast | {"hidden": submitted_row(scores)["hidden"]}
 

@@ -19,6 +19,7 @@ from pipeline.reporting.scores import bayes_of, cv_gain, submitted_row, tuning_b
 from pipeline.reporting.selection import marks
 from pipeline.runs.board import FIGURES, NAMES, SCHEMA, public_scores, read
 from pipeline.runs.find import made
+from pipeline.runs.report import report
 
 RENDERED = "`80_report` renders this file from leaderboard.csv"
 HEADER = f"""# Leaderboard
@@ -63,7 +64,7 @@ def record(
 
 def report_spec(s: Settings) -> ArtifactSpec:
     """The artifact of 80_report, whose name holds the public scores."""
-    return graph.report(s, public_scores(graph.board(s), s.profile))
+    return report(s, public_scores(graph.board(s), s.profile))
 
 
 def name_of(submission: Path) -> str:

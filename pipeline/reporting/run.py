@@ -21,6 +21,7 @@ from pipeline.reporting.previous import Previous, previous
 from pipeline.reporting.within_slates import log_odds
 from pipeline.runs import board
 from pipeline.runs.find import made
+from pipeline.runs.report import optional_results
 
 SUBMISSION = "submission"  # the "model" whose logits are those of the submitted probabilities
 
@@ -84,7 +85,7 @@ def gather(s: Settings, scores: dict) -> Run:
         )
         held_out = _scored("out-of-fold rows", oof, features / "train.parquet", models)
     submitted = valid.with_columns(pl.Series(SUBMISSION, log_odds(valid[SUBMITTED].to_numpy())))
-    optional = graph.optional_results(s)
+    optional = optional_results(s)
     return Run(
         settings=s,
         scores=scores,

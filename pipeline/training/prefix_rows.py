@@ -68,7 +68,8 @@ class PrefixRows:
     def beside(self, train: Rows, label: Tensor, cfg: FitSettings) -> tuple[Rows, Tensor]:
         """`train` with `label` (M,), then these rows: each with its weight, where the loss has
         weights."""
-        more = replace(self.rows, max_len=train.max_len)
+        columns = None if train.columns is None else self.rows.columns
+        more = replace(self.rows, max_len=train.max_len, columns=columns)
         if cfg.weighs_rows:
             decayed = torch.pow(cfg.prefix_decay, self.rank.double() + 1).float()
             train, more = (

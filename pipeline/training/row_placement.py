@@ -97,6 +97,9 @@ def _in_memory(
     opened = open_prefixes(inputs["prefixes"]) if "prefixes" in inputs else None
     if opened is not None:
         on_cpu["prefixes"] = on_cpu["train"].beside(opened.split, opened.begin, opened.end)
+    if "prefix_codes" in inputs:
+        columns = tensor(np.load(inputs["prefix_codes"] / column_codes.PREFIXES))
+        on_cpu["prefixes"] = replace(on_cpu["prefixes"], columns=columns)
     if "features" in inputs:
         columns = tensor(column_codes.load(inputs["features"], "train", OFFICIAL))
         on_cpu["train"] = replace(on_cpu["train"], columns=columns)

@@ -17,6 +17,7 @@ from pipeline.config.networks import paper_settings
 from pipeline.config.schema import checked
 from pipeline.config.tables import merge
 from pipeline.reporting.scores import tuning_bias
+from pipeline.runs.report import report
 from pipeline.tuning import results, workers
 from tests.pipeline.tuning.runs import fake_fits
 
@@ -107,9 +108,7 @@ def test_a_run_tunes_before_it_trains_and_reports_that_folds_chose_settings(tune
     overrides, stages, _ = tuned
     after_features = stages.index("30_features") + 1
     assert stages[after_features : after_features + 2] == ["40_tune", "50_train"]
-    table = json.loads(
-        (graph.report(load("sample", overrides), {}).path / "scores.json").read_text()
-    )
+    table = json.loads((report(load("sample", overrides), {}).path / "scores.json").read_text())
     assert table["tuned"] == ["qin"]
     assert "folds also chose the settings of qin" in tuning_bias(table)
     assert "40_tune" not in graph.stages(load("sample", [*untuned, "train.settings=tuned"]))
