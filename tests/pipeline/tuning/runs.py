@@ -31,7 +31,7 @@ def fake_fits(monkeypatch, auc) -> None:
     def train(context, key, progress, each_epoch):
         rate = context.settings.networks["qin"].fit.learning_rate
         report = FitReport(epochs=[{"seconds": 0.1}])
-        return TrainedFit(None, report, 10, auc(rate, key[2]), 0.01, None, None)
+        return TrainedFit(None, report, 10, 0, auc(rate, key[2]), 0.01, None, None)
 
     monkeypatch.setattr(TrainingContext, "train", train)
 

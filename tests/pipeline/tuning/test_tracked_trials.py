@@ -20,7 +20,7 @@ def test_trials_and_their_fits_are_logged(own, tool, monkeypatch, capsys):
     def train(context, key, progress, each_epoch):
         each_epoch(1, EPOCH)
         auc = 0.6 + context.settings.networks["qin"].fit.learning_rate - key[2] / 10
-        return TrainedFit(None, FitReport(epochs=[EPOCH]), 10, auc, 0.01, None, None)
+        return TrainedFit(None, FitReport(epochs=[EPOCH]), 10, 0, auc, 0.01, None, None)
 
     install_mlflow(monkeypatch)
     monkeypatch.setattr(TrainingContext, "train", train)
