@@ -84,10 +84,25 @@ def manifest_of(s: Settings, blend: dict) -> dict:
         "needs": WHOLE_SLATES if blend["uses_slates"] else None,
         "runs": runs,
         "warnings": [str(found) for found in health.of_run(s) if found.fit[0] in models],
+        "prefix_rows": prefix_rows(s, models),  # of prefixes, among those that fits were trained on
         "tuned": list(s.tuned),  # networks whose settings were chosen on the rows of cv or valid
         "external": external,  # where there is one, cv and valid of the mixture are unknown
         "cv": None if external else submitted.get("cv"),
         "valid": None if external else submitted["valid"],
+    }
+
+
+def prefix_rows(s: Settings, models: list[str]) -> dict[str, str]:
+    """By fit of `models`: how many of its train rows are prefixes of histories, where any is."""
+    reports = {
+        fit.path.name: record(require(fit))["report"]
+        for key, fit in graph.fits(s).items()
+        if key[0] in models
+    }
+    return {
+        name: f"{report['prefix_rows']} of {report['rows']}"
+        for name, report in reports.items()
+        if report.get("prefix_rows")
     }
 
 

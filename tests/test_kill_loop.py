@@ -31,7 +31,8 @@ TARGETS = ("group", "main", "child")
 OVERRIDES = [
     *(override for override in TINY if "max_epochs" not in override),
     "network.fit.max_epochs=30", "network.fit.patience=30", "train.save_every=0",
-    "tune.trials=2", "blend.method=logit_mean",  # every fit is in the submission
+    "network.fit.prefixes=2", "tune.trials=2",
+    "blend.method=logit_mean",  # every fit is in the submission
 ]  # fmt: skip
 ALL_ENDED_S = 60.0  # after which no process of a killed run may be left
 

@@ -43,6 +43,7 @@ WITHOUT = {  # modules -> what importing them must not import, by whatever way
     "pipeline.00_data": SLOW,
     "pipeline.10_prepare": {"torch"},
     "pipeline.20_folds": {"torch"},
+    "pipeline.25_prefixes": SLOW,
     "pipeline.30_features": {"torch"},
     "pipeline.70_submit": {"torch"},
     "pipeline.90_score": SLOW,

@@ -29,7 +29,7 @@ QUICK = {
     ),
     "one row each": (
         TinyWorld(rows=1, users=(40, 8, 8), histories=("half", "none", "all")),
-        ["models=transformer_dcn", "folds.n=2", "folds.stop_users=0"],
+        ["models=transformer_dcn", "folds.n=2", "folds.stop_users=0", "network.fit.prefixes=2"],
     ),
 }
 NETWORKS = ("qin", "final", "din", "transformer_dcn", "qin,din")
@@ -56,6 +56,7 @@ def worlds(draw) -> tuple[TinyWorld, list[str]]:
     )
     overrides = [f"models={draw(st.sampled_from(NETWORKS))}"]
     overrides.append(f"network.user_id={str(draw(st.booleans())).lower()}")
+    overrides.append(f"network.fit.prefixes={draw(st.sampled_from([0, 0, 2]))}")
     if draw(st.booleans()):
         return world, [*overrides, "folds.mode=official"]
     overrides.append(f"folds.n={draw(st.sampled_from([2, 3]))}")
@@ -84,7 +85,8 @@ def passes(folder, capfd, world: TinyWorld, overrides: list[str], tally: Counter
 def test_a_tiny_world_passes_every_stage(tmp_path, capfd, name):
     tally = Counter()
     passes(tmp_path, capfd, *QUICK[name], tally)
-    assert tally == {"worlds": 1, "stages": 10}
+    prefixes = "network.fit.prefixes=2" in QUICK[name][1]
+    assert tally == {"worlds": 1, "stages": 10 + prefixes}
 
 
 @pytest.mark.long

@@ -217,6 +217,7 @@ def make_fit(
         "best": report.best_epoch,
         "loss": f"{best['loss']:.4f}",
         "auc": f"{trained.auc:.5f}",
+        **({"prefix_rows": trained.n_prefix_rows} if trained.n_prefix_rows else {}),
         "rows/s": out.report["rows_per_second"],
     }
 
@@ -245,7 +246,8 @@ def _report(trained: TrainedFit) -> dict:
         "auc": trained.auc,
         "chance_error": trained.chance_error,
         "epochs": report.epochs,
-        **({"prefix_rows": trained.n_prefix_rows} if trained.n_prefix_rows else {}),
+        "rows": trained.n_rows,
+        "prefix_rows": trained.n_prefix_rows,
         "rows_per_second": round(trained.n_rows * len(report.epochs) / seconds),
     }
 

@@ -12,7 +12,7 @@ import pytest
 
 from cv.forecast import forecast
 from features.errors import InputError
-from pipeline import graph
+from pipeline import graph, source_files
 from pipeline.artifacts.spec import ArtifactSpec
 from pipeline.artifacts.store import write_artifact
 from pipeline.config import load as load_config
@@ -50,6 +50,7 @@ def submit(tmp_path, monkeypatch):
         }
         for function, result in results.items():
             monkeypatch.setattr(graph, function, lambda s, result=result: result)
+        monkeypatch.setattr(source_files, "challenge_files", lambda s: {"test": test_file})
         write = importlib.import_module("pipeline.70_submit").work.__wrapped__
         s = load_config.load("sample", list(settings))
         build(submission, False, functools.partial(write, s))

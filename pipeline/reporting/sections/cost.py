@@ -101,9 +101,18 @@ def _fits(run: Run) -> Table:
             f"{short_count(sum(report['rows_per_second'] for report in reports) // n)} rows/s",
             f"{max(record['peak_mib'] for record in records):,} MiB",
             ", ".join(sorted({_device(report) for report in reports})),
+            _prefixes(reports),
         ])  # fmt: skip
     columns = ["", "fits", "epochs", "time per fit", "training", "peak memory", "device"]
-    return Table(columns, rows)
+    if any(row[-1] for row in rows):
+        return Table([*columns, "rows of prefixes"], rows)
+    return Table(columns, [row[:-1] for row in rows])
+
+
+def _prefixes(reports: list[dict]) -> str:
+    """How many of the rows that fits were trained on are prefixes of histories."""
+    n = sum(report.get("prefix_rows", 0) for report in reports)
+    return f"{n / sum(report['rows'] for report in reports):.0%}" if n else ""
 
 
 def _device(report: dict) -> str:

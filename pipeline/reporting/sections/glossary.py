@@ -35,6 +35,7 @@ GLOSSARY: Mapping[str, str] = {
     "peak memory": "The most that one process of the stage or the network has used.",
     "public": "AUC on the public leaderboard, as it was noted with --public.",
     "reads the history": "Whether logits change when items of a history change.",
+    "rows of prefixes": "Share of the rows of training that earlier items of histories make.",
     "rows per slate": "How many rows a slate has, and the share of slates with that many.",
     "sd": "Standard deviation over folds.",
     "setting": "Its name in the TOML files and on the command line.",

@@ -220,6 +220,18 @@ def test_wall_time_counts_what_ran_side_by_side_once():
     assert section.blocks[0].rows[0][:3] == ["50_train", "23.0 s", "17.0 s"]
 
 
+def test_the_share_of_rows_of_prefixes_stands_beside_the_networks_that_have_any():
+    plain = cost.section(run_of()).blocks[-1]
+    assert plain.columns[-1] == "device"
+    asked = [fit_record(rows=100, prefix_rows=n) for n in (60, 40)]
+    fits = {("qin", 0, k): fit for k, fit in enumerate(asked)} | {("din", 0, 0): fit_record()}
+    table = cost.section(run_of(fits=fits)).blocks[-1]
+    assert table.columns[-1] == "rows of prefixes"
+    assert table.columns[-1] in glossary.GLOSSARY
+    assert [row[-1] for row in table.rows] == ["50%", ""]
+    assert [len(row) for row in (*plain.rows, *table.rows)] == [7, 7, 8, 8]
+
+
 def test_the_glossary_explains_every_column_but_names_of_networks():
     full = run_of(
         studies=[STUDY], probes=[PROBE], masks=[MASK], leaderboard=leaderboard_rows((0.8, 0.9)) * 2
