@@ -70,6 +70,7 @@ def test_the_rows_of_the_blend_may_come_in_any_order(submit):
     manifest = json.loads((in_order / "manifest.json").read_text())
     assert manifest["cv"] == 0.7
     assert manifest["slates"] is False
+    assert manifest["prefix_rows"] == {}
     assert manifest["without_slates"] is manifest["needs"] is None
 
 
@@ -127,7 +128,7 @@ def test_where_official_valid_chose_networks_and_epochs_the_forecast_knows(submi
         )
         with write_artifact(fit) as out:
             out.report = {"epochs": [{"score": score} for score in curve], "auc": curve[0]}
-            out.report |= {"best_epoch": 1, "chance_error": 0.1}
+            out.report |= {"best_epoch": 1, "chance_error": 0.1, "rows": 50, "prefix_rows": 20}
     best = {"mean": {"models": ["qin"], "cv": None, "valid": 0.7}}
     table = {"models": {"qin": {"valid": 0.7}, "din": {"valid": 0.696}}, "blenders": best}
     settings = ["rules=strict", "models=qin,din"]
@@ -137,6 +138,7 @@ def test_where_official_valid_chose_networks_and_epochs_the_forecast_knows(submi
     columns = (VALID[name].to_numpy() for name in ("label", "probability", "user_id"))
     want = forecast(*columns, n_test_users=N, choices=[[0.7, 0.696], [0.7, 0.68]])
     assert found == want._asdict()
+    assert manifest["prefix_rows"] == {fits["qin", 0, graph.OFFICIAL].path.name: "20 of 50"}
     assert manifest["warnings"] == [
         "qin seed 0 hardly ranks better than chance: AUC 0.6000;"
         " try another qin.fit.learning_rate, or more users"
