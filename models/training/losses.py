@@ -1,6 +1,7 @@
 """The loss that a network minimises. y: logits (B,), label 0 or 1; means are over the batch.
 
-    bce          mean of log(1 + exp(y)) - label y
+    bce          mean of c (log(1 + exp(y)) - label y); c is 1, and fit.prefix_decay^(rank + 1) of
+                 a row of a prefix (features.prefixes)
     bce_bpr      (1 - w) bce + w mean over pairs (positive i, negative j) of log(1 + exp(y_j - y_i))
                  (Rendle et al. 2009; pairs within the batch; 0 where the batch has one label only)
     listwise     (1 - w) bce + w mean over slates of sum_i t_i (log sum_j exp y_j - y_i)
