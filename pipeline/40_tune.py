@@ -2,7 +2,9 @@
 setting by itself.
 
 reads   artifacts/<profile>/10_prepare/, artifacts/<profile>/20_folds/,
-        models/spaces/<model>.toml
+        models/spaces/<model>.toml;
+        25_prefixes/ and 30_features/, for networks that train on prefixes or
+        have columns
 writes  artifacts/<profile>/40_tune/<model>-<folds>-<hash>/
         best.toml, what to change in the network's own TOML, which 50_train
         takes with train.settings=tuned; tune.json, every trial

@@ -1,7 +1,9 @@
 """50_train: every model on every fold (and seed): weights, and logits of the rows
 it did not see.
 
-reads   artifacts/<profile>/10_prepare/, artifacts/<profile>/20_folds/
+reads   artifacts/<profile>/10_prepare/, artifacts/<profile>/20_folds/;
+        25_prefixes/ and 30_features/, for networks that train on prefixes or
+        have columns
 writes  artifacts/<profile>/50_train/<model>-seed<s>-fold<k>-<hash>/
         model.pt; held.parquet (row_id, logit) unless official; valid.parquet
         (row_id, logit); test.parquet (ID, logit); the learning curve in

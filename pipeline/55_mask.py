@@ -4,7 +4,7 @@ and does it help?
 It opens one fit per model (the first seed and fold), on rows of official
 valid. It only reports: 60_blend takes the networks as they are.
 
-reads   artifacts/<profile>/50_train/, artifacts/<profile>/10_prepare/
+reads   artifacts/<profile>/50_train/, and what 50_train reads
 writes  artifacts/<profile>/55_mask/mask-<hash>/mask.json, by model: padding
         (other padding moves no logit), history (other items move logits),
         shuffled (AUC with histories of other users), columns (AUC with the
