@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from features.errors import InputError
+from features.longest_history import longest
 from features.negatives import Pairs, Recipe, draw, measured_share
 from features.slates import slate_numbers
 from features.store.schema import SPLITS
@@ -175,10 +176,8 @@ def _known_clicks(store: Store, slate: np.ndarray, given: Pairs) -> Pairs:
 
 def _longest(store: Store) -> np.ndarray:
     """The last of each user's train rows with the longest history, (U,) int64, by user."""
-    user = np.asarray(store.train.user)
-    begin, end = _ends(store, np.arange(len(user)))
-    order = np.lexsort((end - begin, user))
-    return order[np.append(np.diff(user[order]) > 0, True)[: len(user)]]
+    begin, end = _ends(store, np.arange(len(store.train)))
+    return longest(store.train.user, end - begin)
 
 
 def _ends(store: Store, row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -45,6 +45,7 @@ from features.columns import (
     history_length,
     history_levels,
     item_popularity,
+    item_time,
     item_versus_history,
     row_levels,
     tag_affinity,
@@ -64,6 +65,7 @@ FEATURES = (
     item_versus_history,
     covisitation,
     click_vectors,
+    item_time,
 )
 KEYS = ("row_id", "user_id", "item_id")
 PREFIXES = ("i_", "u_", "ui_", "h_", "r_")

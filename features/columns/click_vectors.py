@@ -1,45 +1,91 @@
-"""Cosine of target and history items by who clicked them: vectors of a truncated SVD.
+"""Cosine of target and history items by what is clicked around them: item vectors from sequences.
 
-    C_ui = 1 / sqrt(users of i) where user u clicked item i;  C ≈ U S V^T;  item i: row i of V S
+    n_ab = Σ 1 / d over the clicks of a and b by one user, d <= 8 clicks apart
+    M_ab = max(0, ln(n_ab / (n_a p_b)))     n_a = Σ_b n_ab;  p_b = n_b^0.75 / Σ_c n_c^0.75
+    M ≈ U S V^T;  item a: the first 16, or 64, entries of row a of U sqrt(S)
 
-Clicks are those of covisitation.py, of users of the other folds only. Largest, mean, last and
-recent over the history; null if it is empty, 0 for an item that nobody clicked. Two items that no
-user clicked both of have a cosine too, through the items that link them.
+Clicks are those of click_sequences.py, of users of the other folds only. For each width the
+cosine's largest, mean, last and recent over the history; null if it is empty, 0 for an item without
+neighbours. The narrow vectors know what is clicked at one time, the wide ones what goes together.
+Two items that nobody clicked both of have a cosine too, through the items around them.
 
-Cremonesi et al. 2010, "Performance of recommender algorithms on top-N recommendation tasks";
-Halko et al. 2011, "Finding structure with randomness".
+Levy & Goldberg 2014, "Neural word embedding as implicit matrix factorization": what word2vec of
+sequences of items (Barkan & Koenigstein 2016, "Item2vec") learns by sampling; weights by distance
+and the power 0.75 are word2vec's. Halko et al. 2011, "Finding structure with randomness".
 """
+
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
 from scipy import sparse
 from sklearn.utils.extmath import randomized_svd
 
-from features.columns import covisitation, history_ops
+from features.columns import history_ops
+from features.columns.click_sequences import sequences
 from features.store.store import Split, Store
 
-COLUMNS = history_ops.columns("ui_click_cosine")
-WIDTH = 32  # of the vectors
+WIDTHS = (16, 64)
+WINDOW = 8  # clicks
+POWER = 0.75  # of the frequencies that pairs are compared with
 ITERATIONS = 4  # power iterations of the randomised SVD
+COLUMNS = {
+    name: dtype
+    for width in WIDTHS
+    for name, dtype in history_ops.columns(f"ui_click_cosine{width}").items()
+}
 
 
 def fit(store: Store, rows: np.ndarray) -> np.ndarray:
-    """Unit vectors (I, WIDTH) float32 of the items, from the train rows `rows`."""
-    clicked = covisitation.clicks(store, rows).astype(np.float32)
-    scale = 1 / np.sqrt(np.maximum(clicked.sum(0), 1))
-    scaled = sparse.csr_array(clicked @ sparse.diags_array(scale.astype(np.float32)))
-    width = min(WIDTH, *scaled.shape)
-    _, size, items = randomized_svd(scaled, width, n_iter=ITERATIONS, random_state=0)
-    vectors = items.T * size
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.where(length > 0, length, 1)).astype(np.float32)
+    """Vectors (I, 64) float32 of the items, or as wide as there are items."""
+    matched = information(neighbours(store, rows))
+    width = min(WIDTHS[-1], len(store.items))
+    items, size, _ = randomized_svd(matched, width, n_iter=ITERATIONS, random_state=0)
+    vectors = items * np.sqrt(size)
+    vectors[np.diff(matched.indptr) == 0] = 0  # not rounding errors, which have a direction too
+    return vectors.astype(np.float32)
 
 
 def describe(store: Store, split: Split, fitted: np.ndarray) -> pl.DataFrame:
     """One row for each row of `split`: COLUMNS."""
+    bounds = [(a, b) for a, b in pairwise((0, *WIDTHS)) if a < fitted.shape[1]]
+    length = np.sqrt(_up_to(np.square(fitted), bounds))
+    unit = 1 / np.where(length > 0, length, np.inf)
     parts = []
     for target, entries, starts in history_ops.blocks(store, split):
         targets = np.repeat(target, np.diff(starts))
-        cosine = np.einsum("td,td->t", fitted[entries], fitted[targets])
-        parts.append(history_ops.summary("ui_click_cosine", cosine, starts))
+        cosine = _up_to(fitted[entries] * fitted[targets], bounds) * unit[entries] * unit[targets]
+        part: dict[str, np.ndarray] = {}
+        for i, width in enumerate(WIDTHS):  # of few items, the widest vectors there are
+            values = cosine[:, min(i, len(bounds) - 1)]
+            part |= history_ops.summary(f"ui_click_cosine{width}", values, starts)
+        parts.append(part)
     return history_ops.table(parts, COLUMNS)
+
+
+def neighbours(store: Store, rows: np.ndarray) -> sparse.csr_array:
+    """n (I, I) float32, symmetric."""
+    item, user = sequences(store, rows)
+    shape = (len(store.items), len(store.items))
+    total = sparse.csr_array(shape, dtype=np.float32)
+    for d in range(1, WINDOW + 1):
+        a, b = (side[user[d:] == user[:-d]] for side in (item[:-d], item[d:]))
+        total += sparse.csr_array((np.full(len(a), 1 / d, np.float32), (a, b)), shape)
+    return sparse.csr_array(total + total.T)
+
+
+def information(together: sparse.csr_array) -> sparse.csr_array:
+    """M (I, I) float32 of n."""
+    n = together.sum(1, dtype=np.float64)
+    p = n**POWER / max((n**POWER).sum(), 1e-12)
+    pairs = together.tocoo()
+    a, b = pairs.coords
+    value = np.log(pairs.data / (n[a] * p[b]))
+    positive = value > 0
+    coords = a[positive], b[positive]
+    return sparse.csr_array((value[positive].astype(np.float32), coords), together.shape)
+
+
+def _up_to(terms: np.ndarray, bounds: list[tuple[int, int]]) -> np.ndarray:
+    """Sums (t, len(bounds)) of the first columns of `terms` (t, D), up to each bound."""
+    return np.cumsum([terms[:, a:b].sum(1) for a, b in bounds], axis=0).T

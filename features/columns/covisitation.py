@@ -18,6 +18,7 @@ import polars as pl
 from scipy import sparse
 
 from features.columns import history_ops
+from features.longest_history import longest
 from features.store.store import Split, Store
 
 COLUMNS = history_ops.columns("ui_together") | {"ui_pairs": pl.Float32}
@@ -36,10 +37,8 @@ def clicks(store: Store, rows: np.ndarray) -> sparse.csr_array:
     train = store.train.take(rows)
     n_items = len(store.items)
     users, user = np.unique(train.user, return_inverse=True)
-    length = np.diff(store.offsets)[train.history]
-    order = np.lexsort((length, user))
-    longest = order[np.append(np.flatnonzero(np.diff(user[order])), len(order) - 1)]
-    entries, starts = history_ops.histories(store, train.history[longest])
+    one = longest(user, np.diff(store.offsets)[train.history])
+    entries, starts = history_ops.histories(store, train.history[one])
     positive = train.label == 1
     of_user = np.concatenate((np.repeat(np.arange(len(users)), np.diff(starts)), user[positive]))
     item = np.concatenate((entries, train.item[positive]))

@@ -17,7 +17,11 @@ from features import table
 from features.store.schema import SPLITS
 from features.store.store import Store
 
-NOT_FEATURES = ("__init__", "history_ops")  # files of features/columns that add no columns
+NOT_FEATURES = (
+    "__init__",
+    "click_sequences",
+    "history_ops",
+)  # files of features/columns that add no columns
 
 
 def unlisted(folder: Path, features: tuple[ModuleType, ...]) -> list[str]:

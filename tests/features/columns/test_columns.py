@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 
 from features import table
-from features.columns import click_vectors, covisitation, history_levels, item_popularity
+from features.columns import (
+    click_sequences,
+    click_vectors,
+    history_levels,
+    item_popularity,
+)
 from features.store.schema import SPLITS
 from tests.helpers.worlds import tiny_store
 
@@ -220,24 +225,83 @@ def test_item_versus_history_compares_the_target_with_the_history(store, fold, t
                     assert row[f"ui_{name}_gap"] == pytest.approx(gap, abs=1e-5)
 
 
+def clicks_in_order(store, fold, k):
+    """Of every train user outside fold k: the longest history, then the clicks on top of it."""
+    rows = [r for r in range(len(store.train)) if fold[r] != k]
+    found = []
+    for user in sorted({store.train.user[r] for r in rows}):
+        own = [r for r in rows if store.train.user[r] == user]
+        last = max(own, key=lambda r: (len(history(store.train, store, r)), r))
+        newest = [
+            store.train.item[r]
+            for r in own
+            if store.train.history[r] == store.train.history[last] and store.train.label[r] == 1
+        ]
+        found.append([*history(store.train, store, last).tolist(), *map(int, newest)])
+    return found
+
+
+def test_sequences_are_every_users_clicks_in_their_order(store, fold):
+    item, user = click_sequences.sequences(store, np.flatnonzero(fold != 0))
+    want = clicks_in_order(store, fold, 0)
+    got = [item[user == u].tolist() for u in range(len(want))]
+    assert got == want
+    assert user.tolist() == sorted(user)
+
+
 def test_click_vectors_are_those_of_the_exact_decomposition(store, fold, tables):
-    """39 items, 32 components: cosines of the rows of V S, whatever the signs of V."""
+    n_items = len(store.items)
     for k in range(N_FOLDS):
-        clicked = covisitation.clicks(store, np.flatnonzero(fold != k)).toarray()
-        scaled = clicked / np.sqrt(np.maximum(clicked.sum(0), 1))
-        _, size, items = np.linalg.svd(scaled, full_matrices=False)
-        vectors = (items.T * size)[:, : click_vectors.WIDTH]
+        n = np.zeros((n_items, n_items))
+        for clicks in clicks_in_order(store, fold, k):
+            for i, j in itertools.combinations(range(len(clicks)), 2):
+                if j - i <= 8:
+                    n[clicks[i], clicks[j]] += 1 / (j - i)
+                    n[clicks[j], clicks[i]] += 1 / (j - i)
+        p = n.sum(1) ** 0.75 / (n.sum(1) ** 0.75).sum()
+        with np.errstate(divide="ignore", invalid="ignore"):
+            matched = np.nan_to_num(np.maximum(np.log(n / np.outer(n.sum(1), p)), 0), posinf=0)
+        items, size, _ = np.linalg.svd(matched)
+        items[matched.sum(1) == 0] = 0
+        for width in click_vectors.WIDTHS:
+            vectors = (items * np.sqrt(size))[:, :width]
+            for r in np.flatnonzero(fold == k):
+                t, row = vectors[store.train.item[r]], tables["train"].row(int(r), named=True)
+                cosines = [
+                    t @ vectors[i] / max(np.linalg.norm(t) * np.linalg.norm(vectors[i]), 1e-12)
+                    for i in history(store.train, store, r)
+                ]
+                names = (f"ui_click_cosine{width}_{n}" for n in ("max", "mean", "last", "recent"))
+                got, want = tuple(map(row.get, names)), summed_up(cosines)
+                assert got == (pytest.approx(want, abs=2e-3) if cosines else want)
+
+
+def test_item_times_solve_their_equation(store, fold, tables):
+    """The gradient of the sum is zero: (D'D + 3 I) t = D'1, written pair by pair."""
+    for k in range(N_FOLDS):
+        pairs = [
+            p for clicks in clicks_in_order(store, fold, k) for p in itertools.pairwise(clicks)
+        ]
+        left, right = 3 * np.eye(len(store.items)), np.zeros(len(store.items))
+        for a, b in pairs:
+            for i, sign in ((b, 1), (a, -1)):
+                left[i, b] += sign
+                left[i, a] -= sign
+                right[i] += sign
+        t = np.linalg.solve(left, right)
         for r in np.flatnonzero(fold == k):
-            t, row = vectors[store.train.item[r]], tables["train"].row(int(r), named=True)
-            cosines = [
-                t @ vectors[i] / max(np.linalg.norm(t) * np.linalg.norm(vectors[i]), 1e-12)
-                for i in history(store.train, store, r)
-            ]
-            got = tuple(
-                row[f"ui_click_cosine_{name}"] for name in ("max", "mean", "last", "recent")
-            )
-            want = summed_up(cosines)
-            assert got == (pytest.approx(want, abs=1e-3) if cosines else want)
+            target, row = store.train.item[r], tables["train"].row(int(r), named=True)
+            assert row["i_time"] == pytest.approx(t[target], abs=1e-4)
+            times = [t[i] for i in history(store.train, store, r)]
+            _, mean, last, recent = summed_up(times)
+            before = [t[a] for a, b in pairs if b == target] or [t[target]]
+            got = [row[f"ui_time_gap_{n}"] for n in ("mean", "last", "recent")]
+            got.append(row["ui_time_distance"])
+            if times:
+                gaps = [t[target] - value for value in (mean, last, recent)]
+                assert got == pytest.approx([*gaps, abs(np.mean(before) - last)], abs=1e-4)
+            else:
+                assert got == [None] * 4
 
 
 def test_rows_of_a_split_are_taken_by_indices_or_mask(store):

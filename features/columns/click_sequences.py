@@ -1,0 +1,24 @@
+"""The clicks of each user in their order, for features that learn from what follows what."""
+
+import numpy as np
+
+from features.columns import history_ops
+from features.longest_history import longest
+from features.store.store import Store
+
+
+def sequences(store: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The clicks of the users of the train rows `rows` (n,), one user after the other.
+
+    Of each user: the longest history, oldest first, then the clicked targets that came after it.
+
+    Returns items (t,) int32 and the number of each one's user (t,) int64, ascending.
+    """
+    train = store.train.take(rows)
+    one = longest(train.user, np.diff(store.offsets)[train.history])
+    entries, starts = history_ops.histories(store, train.history[one])
+    user = np.searchsorted(train.user[one], train.user)
+    newest = (train.label == 1) & (train.history == train.history[one][user])
+    of_user = np.concatenate((np.repeat(np.arange(len(one)), np.diff(starts)), user[newest]))
+    order = np.argsort(of_user, kind="stable")
+    return np.concatenate((entries, train.item[newest]))[order], of_user[order]
