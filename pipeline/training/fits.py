@@ -89,11 +89,11 @@ def _described(fits: list[tuple[Settings, FitKey]]) -> list[Fit]:
     for settings, group in itertools.groupby(fits, key=lambda fit: fit[0]):
         specs, networks = graph.fits(settings), graph.networks(settings)
         train_cfg = replace(settings.train, settings="given")  # no fit reads best.toml again
-        settings = replace(settings, networks=networks, train=train_cfg)
+        resolved = replace(settings, networks=networks, train=train_cfg)
         for _, key in group:
             inputs = graph.training_inputs(settings, [networks[key[0]]])
             folders = {name: require(spec) for name, spec in inputs.items()}
-            described.append(Fit(settings, key, specs[key], folders))
+            described.append(Fit(resolved, key, specs[key], folders))
     on_cluster = settings.train.backend == "dask"
     return [fit.resolved() for fit in described] if on_cluster else described
 

@@ -155,8 +155,8 @@ def _fit_folds(search: Search, network: NetworkSettings, number: int) -> list[Fo
     """`fit_fold` of every fold, each in a process of its own."""
     settings = search.settings
     train_cfg = replace(settings.train, settings="given")
+    specs = graph.training_inputs(settings, [network])  # of a run with all its networks
     settings = replace(settings, networks={search.model: network}, train=train_cfg)
-    specs = graph.training_inputs(settings, [network])
     inputs = {name: require(spec).resolve() for name, spec in specs.items()}
     keys = [_key(search, fold) for fold in search.folds]
     runs = TrialRuns.of(search, number)

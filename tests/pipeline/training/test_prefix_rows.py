@@ -18,8 +18,11 @@ from pipeline.artifacts.spec import record, require
 from pipeline.config import search_space
 from pipeline.config.load import load
 from pipeline.graph import OFFICIAL
+from pipeline.training import fits
 from pipeline.training.context import FitRows, TrainingContext
 from pipeline.training.prefix_rows import PrefixRows
+from pipeline.tuning import trials
+from pipeline.tuning.studies import Search
 from tests.helpers.tiny_runs import run_stages
 
 LAST = 3
@@ -191,15 +194,15 @@ def test_a_fit_repeats_itself_reads_prefixes_and_says_how_many(overrides):
     typed = [*overrides, WANTED, "train.backend=serial", "folds.n=2"]
     run_stages(typed, "50_train")
     s = load("sample", typed)
-    fits = graph.fits(s)
-    first = {key: (spec.path / "held.parquet").read_bytes() for key, spec in fits.items()}
-    for spec in fits.values():
+    made = graph.fits(s)
+    first = {key: (spec.path / "held.parquet").read_bytes() for key, spec in made.items()}
+    for spec in made.values():
         assert record(spec.path)["inputs"].keys() == {"store", "folds", "prefixes"}
         assert record(spec.path)["report"]["prefix_rows"] > 0
     importlib.import_module("pipeline.50_train").work(
         load("sample", [*typed, "train.workers=1"]), True
     )
-    assert first == {key: (spec.path / "held.parquet").read_bytes() for key, spec in fits.items()}
+    assert first == {key: (spec.path / "held.parquet").read_bytes() for key, spec in made.items()}
 
 
 def test_a_run_without_prefixes_has_no_stage_for_them(overrides):
@@ -226,6 +229,30 @@ def test_a_study_that_searches_prefixes_reads_as_many_as_it_may_try(overrides, m
     assert "prefixes" in graph.training_inputs(s, [graph.widest(s, "din")])
     assert "prefixes" not in graph.training_inputs(s, s.networks.values())
     assert "25_prefixes" in graph.stages(s)
+
+
+def test_fits_and_trials_read_the_prefixes_of_the_whole_run(overrides, monkeypatch):
+    space = {"fit.prefixes": search_space.Int(low=0, high=7)}
+    monkeypatch.setattr(search_space, "load", lambda model, network: space)
+    tuned = ["train.settings=tuned", "tune.models=din"]
+    s = load("sample", [*overrides, *tuned])
+    run_stages([*overrides, *tuned], "25_prefixes")
+    best = replace(s.networks["din"], fit=replace(s.networks["din"].fit, prefixes=2))
+    with monkeypatch.context() as patched:
+        patched.setattr(graph, "networks", lambda s: {"din": best})
+        (fit,) = fits._described([(s, ("din", 0, 0))])
+    assert fit.inputs["prefixes"] == graph.prefixes(s).path
+    assert fit.settings.networks == {"din": best}
+    both = [*overrides, "models=din,qin", "qin.fit.prefixes=9", "tune.trials=1", "tune.models=din"]
+    run_stages(both, "25_prefixes")
+    search, tasks = Search.of(load("sample", both), "din"), {}
+    monkeypatch.setattr(
+        trials.dispatch, "run_tasks", lambda work, given, *_: tasks.update(given) or given.items()
+    )
+    trials._fit_folds(search, best, 0)
+    folders = {given[1]["prefixes"].name for given in tasks.values()}
+    assert folders == {graph.prefixes(search.settings).path.name}
+    assert graph.prefixes(search.settings).name == "last9"
 
 
 @pytest.mark.parametrize(
