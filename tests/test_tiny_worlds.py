@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from features.errors import InputError
 from tests.helpers.mutations import trials
-from tests.helpers.tiny_worlds import STAGES_BEFORE_TRAINING, TinyWorld, run_all
+from tests.helpers.tiny_worlds import TinyWorld, run_all
 
 NONE = ("none", "none", "none")
 BARE = {"histories": NONE, "tags": "none", "levels": 0, "content": "zero", "feature": False}
@@ -67,7 +67,7 @@ def worlds(draw) -> tuple[TinyWorld, list[str]]:
 def passes(folder, capfd, world: TinyWorld, overrides: list[str], tally: Counter) -> None:
     """Run the world; it passes, or is refused by name before anything is trained."""
     tally["worlds"] += 1
-    before, refusal = tally["stages"], ""
+    refusal = ""
     try:
         run_all(folder, world.write(folder / "files"), overrides, tally)
     except InputError as error:
@@ -76,7 +76,8 @@ def passes(folder, capfd, world: TinyWorld, overrides: list[str], tally: Counter
     except Exception:
         tally["tracebacks"] += 1
         raise
-    assert not refusal or tally["stages"] - before < STAGES_BEFORE_TRAINING, refusal
+    trained = [*folder.glob("artifacts/*/50_train/[!.]*")]
+    assert not (refusal and trained), refusal
     printed = "".join(capfd.readouterr())
     assert not re.search(r"(?i)warning(?!: )|nan\b", printed), printed
 

@@ -17,7 +17,6 @@ from pipeline.inference import score_rows, score_run
 from tests.helpers.scoring import of_run
 from tests.helpers.worlds import lists
 
-STAGES_BEFORE_TRAINING = graph.STAGES.index("50_train")
 NETWORK = [
     "network.embedding_dim=4", "network.content_dim=4", "network.fit.max_epochs=2",
     "network.fit.batch_size=64", "train.backend=serial", "train.device=cpu",
