@@ -45,6 +45,8 @@ def write(s: Settings, out: ArtifactWriter) -> dict:
     rows, facts = prefixes.build(open_store(require(graph.store(s))), graph.most_prefixes(s))
     prefixes.write(out.path, rows, facts)
     out.report |= facts
+    for note in notes(facts):
+        print(f"25_prefixes {note}")
     return {
         "rows": len(rows),
         "clicks": sum(facts["prefixes"]),
@@ -52,6 +54,19 @@ def write(s: Settings, out: ArtifactWriter) -> dict:
         "negatives": facts["negatives_per_click"],
         "by_popularity": facts["share_by_popularity"],
     }
+
+
+def notes(facts: dict) -> list[str]:
+    """What the stage could not make."""
+    found, k = [], facts["negatives_per_click"]
+    if facts["users_left_out"]:
+        found.append(
+            f"{facts['users_left_out']} users have no prefixes: they leave fewer than {k} items to"
+            " draw negatives from"
+        )
+    if not sum(facts["prefixes"]):
+        found.append("there are no prefixes: fits have the train rows alone")
+    return found
 
 
 if __name__ == "__main__":

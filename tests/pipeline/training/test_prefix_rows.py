@@ -221,6 +221,14 @@ def test_a_run_without_prefixes_has_no_stage_for_them(overrides):
     }
 
 
+def test_what_cannot_be_made_is_said():
+    notes, facts = importlib.import_module("pipeline.25_prefixes").notes, {"negatives_per_click": 3}
+    assert notes(facts | {"users_left_out": 0, "prefixes": [4, 1]}) == []
+    left_out, none = notes(facts | {"users_left_out": 7, "prefixes": [0, 0]})
+    assert left_out.startswith("7 users have no prefixes: they leave fewer than 3 items")
+    assert "the train rows alone" in none
+
+
 def test_a_study_that_searches_prefixes_reads_as_many_as_it_may_try(overrides, monkeypatch):
     space = {"fit.prefixes": search_space.Int(low=0, high=7)}
     monkeypatch.setattr(search_space, "load", lambda model, network: space)
