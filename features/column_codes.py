@@ -19,7 +19,6 @@ from pathlib import Path
 import numpy as np
 
 N_BORDERS = 254
-MIDDLE = 128  # the code of a value in the middle of train's
 FOLDER = "codes"
 PREFIXES = "prefixes.npy"  # in a folder of its own
 BORDERS, NAMES = f"{FOLDER}/borders.npy", f"{FOLDER}/columns.json"

@@ -48,9 +48,9 @@ OFFICIAL_FOLDS = 5  # of whole users, outside which train rows are described in 
 
 
 def work(s: Settings, force: bool) -> None:
-    described = folds_of(s, open_store(require(graph.store(s))).train)
     readers = [network.columns for network in graph.possible(s)]
-    if any(readers) and (described < 0).any():  # also where the features are up to date
+    train = open_store(require(graph.store(s))).train
+    if any(readers) and (folds_of(s, train) < 0).any():  # also where the features are up to date
         raise InputError(
             "columns = true, of a network, reads features of train rows that are fitted on other"
             " users, and the users of train do not make two folds with both labels each: use more"

@@ -124,7 +124,7 @@ class TrainingContext:
         network_cfg = self.settings.networks[model]
         n_users, columns = number_of_users(self.store), None
         if network_cfg.columns:
-            columns = Columns.of_train(self.rows["train"].columns.cpu())
+            columns = Columns.of_train(self.rows["train"].columns)
         items = item_table(self.store.items, network_cfg, model)
         try:
             network = Network(network_cfg, items, n_users, columns)
