@@ -73,8 +73,11 @@ def common(model: str) -> tuple[Rung, ...]:
         rung("focal", "focal loss", "fit.loss=focal"),
         rung("listwise", "listwise loss", "fit.loss=listwise"),
         rung("smoothing", "label smoothing 0.1", "fit.label_smoothing=0.1"),
-        rung("item_dropout", "dropout of item ids 0.1", "fit.item_dropout=0.1"),
-        rung("ema", "averaged weights 0.99", "fit.ema=0.99"),
+        rung("item_dropout2", "dropout of item ids 0.2", "fit.item_dropout=0.2"),
+        rung("item_dropout5", "dropout of item ids 0.5", "fit.item_dropout=0.5"),
+        rung("item_dropout9", "dropout of item ids 0.9", "fit.item_dropout=0.9"),
+        rung("ema", "averaged weights 0.999", "fit.ema=0.999"),
+        rung("rate", "a learning rate of 5e-4", "fit.learning_rate=5e-4"),
         rung("warmup", "learning rate rises for 200 steps", "fit.warmup_steps=200"),
     )
 
@@ -83,9 +86,22 @@ def prefixes(model: str) -> tuple[Rung, ...]:
     """Earlier items of the histories as rows to train on."""
     return (
         Rung("prefixes3", "the last 3 prefixes train", model, (f"{model}.fit.prefixes=3",)),
-        Rung("prefixes", "the last 6 prefixes train", model, (f"{model}.fit.prefixes=6",), True),
-        Rung("prefixes12", "the last 12 prefixes train", model, (f"{model}.fit.prefixes=12",)),
-        Rung("decay", "older prefixes weigh less", model, (f"{model}.fit.prefix_decay=0.8",)),
+        Rung("prefixes6", "the last 6 prefixes train", model, (f"{model}.fit.prefixes=6",)),
+    )
+
+
+def columns(model: str) -> tuple[Rung, ...]:
+    """The columns of 30_features as inputs, and prefixes beside them."""
+    six = f"{model}.fit.prefixes=6"
+    return (
+        Rung("columns", "columns of 30_features", model, (f"{model}.columns=true",), True),
+        Rung("columns_prefixes", "the last 6 prefixes train", model, (six,)),
+        Rung(
+            "decay",
+            "the same, older ones weigh less",
+            model,
+            (six, f"{model}.fit.prefix_decay=0.7"),
+        ),
     )
 
 
@@ -94,7 +110,7 @@ LADDER = (
     Rung("profile", "sizes and training of the profile", "din", (), True),
     Rung("softmax", "softmax over the history", "din", ("din.din.softmax=true",)),
     *prefixes("din"),
-    Rung("columns", "the columns of 30_features are inputs", "din", ("din.columns=true",), True),
+    *columns("din"),
     *common("din"),
     Rung("published", "sizes, bank and training of the paper", "qin", published("qin")),
     Rung("profile", "sizes and training of the profile", "qin", (), True),
@@ -104,9 +120,10 @@ LADDER = (
     Rung("relu_offset", "ReLU with a learned offset", "qin", ("qin.asta.weights=relu_offset",)),
     Rung("softmax", "softmax over the history", "qin", ("qin.asta.weights=softmax",), True),
     *prefixes("qin"),
-    Rung("columns", "the columns of 30_features are inputs", "qin", ("qin.columns=true",), True),
+    *columns("qin"),
     Rung("position", "learned bias of positions", "qin", ("qin.asta.position=true",)),
     Rung("attention_dropout", "attention dropout 0.1", "qin", ("qin.asta.dropout=0.1",)),
+    Rung("qnn_dropout", "dropout 0.3 in the quadratic network", "qin", ("qin.qnn.dropout=0.3",)),
     *common("qin"),
 )
 
