@@ -57,16 +57,14 @@ def work(s: Settings, force: bool) -> None:
             " users, or network.columns=false"
         )
     write(s, force)
-    if any(network.columns and network.fit.prefixes for network in graph.possible(s)):
+    if graph.has_prefix_codes(s):
         write_prefixes(s, force)
 
 
 @builds(graph.prefix_codes)
 def write_prefixes(s: Settings, out: ArtifactWriter) -> dict:
-    store, prefixes = (
-        open_store(require(graph.store(s))),
-        open_prefixes(require(graph.prefixes(s))),
-    )
+    store = open_store(require(graph.store(s)))
+    prefixes = open_prefixes(require(graph.prefixes(s)))
     train = pl.read_parquet(require(graph.features(s)) / "train.parquet", glob=False)
     with threadpool_limits(1):
         codes = coded_tables.coded_prefixes(store, train, folds_of(s, store.train), prefixes)

@@ -70,6 +70,11 @@ def prefix_codes(s: Settings) -> ArtifactSpec:
     return _spec(s, "30_features", "prefixes", {}, inputs)
 
 
+def has_prefix_codes(s: Settings) -> bool:
+    """Whether a network of the run, or of its studies, has columns and trains on prefixes."""
+    return any(network.columns and network.fit.prefixes for network in possible(s))
+
+
 def prefixes(s: Settings) -> ArtifactSpec:
     """25_prefixes: as many as any network of the run trains on."""
     settings = {"last": most_prefixes(s)}
@@ -239,11 +244,6 @@ def _data(s: Settings) -> list[ArtifactSpec]:
     return [spec]
 
 
-def _prefix_codes(s: Settings) -> list[ArtifactSpec]:
-    read = any(network.columns and network.fit.prefixes for network in possible(s))
-    return [prefix_codes(s)] if read else []
-
-
 def _spec(
     s: Settings, stage: str, name: str, settings: dict[str, Any], inputs: dict[str, str]
 ) -> ArtifactSpec:
@@ -256,7 +256,7 @@ OUTPUTS: dict[str, Callable[[Settings], list[ArtifactSpec]]] = {
     "15_probe": lambda s: [probe(s)],
     "20_folds": lambda s: [folds(s)],
     "25_prefixes": lambda s: [prefixes(s)],
-    "30_features": lambda s: [features(s), *_prefix_codes(s)],
+    "30_features": lambda s: [features(s), *([prefix_codes(s)] if has_prefix_codes(s) else [])],
     "40_tune": lambda s: list(tunings(s).values()),
     "50_train": lambda s: list(fits(s).values()),
     "55_mask": lambda s: [mask(s)],
