@@ -2,11 +2,11 @@
 
     n_ab = Σ 1 / d over the clicks of a and b by one user, d <= 8 clicks apart
     M_ab = max(0, ln(n_ab / (n_a p_b)))     n_a = Σ_b n_ab;  p_b = n_b^0.75 / Σ_c n_c^0.75
-    M ≈ U S V^T;  item a: the first 16, or 64, entries of row a of U sqrt(S)
+    M ≈ U S V^T;  item a: the first 16, 32, 64 or 128 entries of row a of U sqrt(S)
 
 Clicks are those of click_sequences.py, of users of the other folds only. For each width the
 cosine's largest, mean, last and recent over the history; null if it is empty, 0 for an item without
-neighbours. The narrow vectors know what is clicked at one time, the wide ones what goes together.
+neighbours. Narrow vectors know what is clicked at one time, wide ones what goes together.
 Two items that nobody clicked both of have a cosine too, through the items around them.
 
 Levy & Goldberg 2014, "Neural word embedding as implicit matrix factorization": what word2vec of
@@ -25,7 +25,7 @@ from features.columns import history_ops
 from features.columns.click_sequences import sequences
 from features.store.store import Split, Store
 
-WIDTHS = (16, 64)
+WIDTHS = (16, 32, 64, 128)
 WINDOW = 8  # clicks
 POWER = 0.75  # of the frequencies that pairs are compared with
 ITERATIONS = 4  # power iterations of the randomised SVD
@@ -37,7 +37,7 @@ COLUMNS = {
 
 
 def fit(store: Store, rows: np.ndarray) -> np.ndarray:
-    """Vectors (I, 64) float32 of the items, or as wide as there are items."""
+    """Vectors (I, 128) float32 of the items, or as wide as there are items."""
     matched = information(neighbours(store, rows))
     width = min(WIDTHS[-1], len(store.items))
     items, size, _ = randomized_svd(matched, width, n_iter=ITERATIONS, random_state=0)

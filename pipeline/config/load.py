@@ -25,6 +25,7 @@ from pipeline.config.redact import one_line, without_secrets
 from pipeline.config.schema import assemble, full_keys
 from pipeline.config.settings import (
     DATA_SETTINGS,
+    DEFAULT_MODELS,
     DataSettings,
     RunSettings,
     Settings,
@@ -67,6 +68,8 @@ def load_with_sources(profile: str, overrides: list[str]) -> tuple[Settings, Val
 
     values = _section(RunSettings, "", [(s, _pick(table, RUN)) for s, table in layers], problems)
     run = assemble(RunSettings, networks.plain(values), "", problems) or RunSettings()
+    if "models" not in values:
+        run = dataclasses.replace(run, models=DEFAULT_MODELS[run.rules])
     data, data_values = _data(layers, problems)
     built, resolved = _networks(run.models, layers, problems)
     settings = Settings(

@@ -27,6 +27,11 @@ BlenderName = Literal[  # auto, and the names in cv.blenders.registry: a test co
 ]
 PRUNERS: tuple[str, ...] = get_args(Pruner)
 BLENDERS: tuple[str, ...] = get_args(BlenderName)
+PAPERS = ("qin", "final", "din")
+DEFAULT_MODELS = {  # by rules: the papers' networks, and the best one that is allowed
+    "research": (*PAPERS, "qin_columns"),
+    "strict": (*PAPERS, "qin_softmax"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,8 +190,11 @@ class RunSettings:
         " Task 2 demands; research allows everything.",
     ] = "research"
     models: Annotated[
-        tuple[str, ...], "one or more", "The networks that are trained, by their TOML in models/."
-    ] = ("qin", "final", "din")
+        tuple[str, ...],
+        "one or more",
+        "The networks that are trained, by their TOML in models/. With rules=strict, qin_softmax"
+        " stands for qin_columns, whose inputs those rules forbid.",
+    ] = DEFAULT_MODELS["research"]
     artifacts: Annotated[str, "Folder of everything that can be computed again."] = "artifacts"
     submissions: Annotated[str, "Folder of the submissions and their leaderboard."] = "submissions"
     prepare: PrepareSettings = field(default_factory=PrepareSettings)

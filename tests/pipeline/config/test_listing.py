@@ -40,7 +40,8 @@ def test_a_prefix_is_a_key_or_a_section():
         f"folds.{key}" for key in ("mode", "n", "seed", "stop_users")
     }
     assert set(listed(prefix="qin.max_len")) == {"qin.max_len"}
-    assert set(listed(prefix="network.max_len")) == {"qin.max_len", "final.max_len", "din.max_len"}
+    of_all = {f"{model}.max_len" for model in ("qin", "final", "din", "qin_columns")}
+    assert set(listed(prefix="network.max_len")) == of_all
     assert set(listed(["models=qin,qin_silu"], "qin")) == {
         key for key in listed(["models=qin,qin_silu"]) if key.startswith("qin.")
     }

@@ -21,7 +21,8 @@ def refused(profile, *overrides) -> str:
 
 @pytest.mark.parametrize("profile", sorted(p.stem for p in paths.PROFILES.glob("*.toml")))
 def test_every_profile_loads(profile):
-    assert load(profile, []).networks.keys() == {"qin", "final", "din"}
+    assert load(profile, []).networks.keys() == {"qin", "final", "din", "qin_columns"}
+    assert load(profile, ["rules=strict"]).networks.keys() == {"qin", "final", "din", "qin_softmax"}
 
 
 def test_overrides_change_what_they_name_and_nothing_else():
@@ -40,6 +41,7 @@ def test_an_override_for_one_network_wins_over_one_for_all():
         "qin": 4,
         "final": 8,
         "din": 8,
+        "qin_columns": 4,
     }
 
 
