@@ -140,4 +140,10 @@ SHUFFLED = {
     "auc": 0.88, "auc_shuffled": 0.8, "gain": 0.08, "low": 0.07, "high": 0.09, "helps": True,
 }  # fmt: skip
 PASSED = {"padding": {"passed": True}, "history": {"passed": True}, "shuffled": SHUFFLED}
-MASK = {"rows": 600, "models": {"qin": PASSED, "din": PASSED | {"padding": {"passed": False}}}}
+MASK = {
+    "rows": 600,
+    "models": {
+        "qin": PASSED | {"columns": SHUFFLED},
+        "din": PASSED | {"padding": {"passed": False}},
+    },
+}

@@ -289,3 +289,11 @@ def test_findings_and_failed_masks_are_warnings():
         "din reads padding: its logits change with the padding",
     ]
     assert probes.warnings(run_of(masks=[{"models": {"qin": PASSED}}])) == []
+
+
+def test_what_columns_are_worth_stands_beside_the_histories_of_networks_that_have_them():
+    (table,) = probes.section(run_of(masks=[MASK])).blocks
+    assert table.columns[-1] == "with others' columns"
+    assert [row[-1] for row in table.rows] == ["0.80000", "-"]
+    (table,) = probes.section(run_of(masks=[{"models": {"qin": PASSED}}])).blocks
+    assert "with others' columns" not in table.columns
