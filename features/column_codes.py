@@ -49,6 +49,11 @@ def load(folder: Path, name: str, fold: int) -> np.ndarray:
     return np.load(folder / file_of(name, fold), mmap_mode="r", allow_pickle=False)
 
 
+def load_prefixes(folder: Path) -> np.ndarray:
+    """The codes (N, C) of the rows of 25_prefixes, mapped; `folder` is the one of their codes."""
+    return np.load(folder / PREFIXES, mmap_mode="r", allow_pickle=False)
+
+
 def _borders(column: np.ndarray) -> np.ndarray:
     known = np.sort(column[~np.isnan(column)])
     if len(known) == 0 or known[0] == known[-1]:

@@ -98,7 +98,7 @@ def _in_memory(
     if opened is not None:
         on_cpu["prefixes"] = on_cpu["train"].beside(opened.split, opened.begin, opened.end)
     if "prefix_codes" in inputs:
-        columns = tensor(np.load(inputs["prefix_codes"] / column_codes.PREFIXES))
+        columns = tensor(column_codes.load_prefixes(inputs["prefix_codes"]))
         on_cpu["prefixes"] = replace(on_cpu["prefixes"], columns=columns)
     if "features" in inputs:
         columns = tensor(column_codes.load(inputs["features"], "train", OFFICIAL))
