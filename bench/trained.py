@@ -70,20 +70,24 @@ def applies_to(override: str, model: str) -> bool:
 
 def build_inputs(s: Settings) -> None:
     """Run the stages whose results training reads, where these are missing."""
-    while (stage := _missing_stage(s)) is not None:
-        command = [sys.executable, "-m", "pipeline", *s.arguments, "--to", stage]
-        completed = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
-        if completed.returncode:
-            raise InputError(completed.stderr.strip().removeprefix("error: ") or "stopped")
+    if _inputs_are_done(s):
+        return
+    networks_of_run = s.networks.values()
+    last = "30_features" if any(network.columns for network in networks_of_run) else "25_prefixes"
+    if last == "25_prefixes" and not graph.most_prefixes(s):
+        last = "20_folds"
+    command = [sys.executable, "-m", "pipeline", *s.arguments, "--to", last]
+    completed = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    if completed.returncode:
+        raise InputError(completed.stderr.strip().removeprefix("error: ") or "stopped")
 
 
-def _missing_stage(s: Settings) -> str | None:
-    """The last stage whose results training lacks; 20_folds, where only its results can tell."""
+def _inputs_are_done(s: Settings) -> bool:
     try:
         inputs = graph.training_inputs(s, s.networks.values())
     except spec.MissingArtifact:
-        return "20_folds"
-    return max((one.stage for one in inputs.values() if not one.done), default=None)
+        return False
+    return all(one.done for one in inputs.values())
 
 
 def missing(runs: Iterable[tuple[Settings, Fits]], force: bool) -> list[tuple[Settings, FitKey]]:
