@@ -12,7 +12,7 @@ from tests.pipeline.training.executors.runs import LONGER
 def prepared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("executors")
     overrides = [*LONGER, f"artifacts={folder}", "train.backend=serial"]
-    run_stages(overrides, "00_data", "10_prepare", "20_folds", "50_train")
+    run_stages(overrides, "00_data", "10_prepare", "20_folds", "30_features", "50_train")
     return folder
 
 
