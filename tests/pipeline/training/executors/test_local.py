@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from joblib.externals.loky import get_reusable_executor
 
 from features.errors import InputError
 from pipeline.config.settings import TrainSettings
@@ -22,6 +23,13 @@ from tests.pipeline.training.executors.runs import (
 )
 
 LOKY = TrainSettings(device="cpu")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def own_workers():
+    """joblib keeps its processes for the next caller; these have GPUs' environment variables."""
+    yield
+    get_reusable_executor().shutdown(wait=True, kill_workers=True)
 
 
 def loky_workers(pid: int) -> list[int]:
