@@ -76,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
 def run(a: argparse.Namespace) -> None:
     """Measure every number of rows in every home and print the table."""
     s = load_config.load("sample", [*OVERRIDES, *a.overrides])
-    row_placement.check_memory(s, torch.device("cpu"))
+    row_placement.check_memory(s, torch.device("cpu"), 0)
     sizes = [int(part) if part.strip().isdigit() else 0 for part in a.rows.split(",")]
     homes = a.homes.split(",")
     if min(sizes) < N_HELD or a.items < 2 or not {"stream", "host"}.issuperset(homes):

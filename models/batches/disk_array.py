@@ -17,10 +17,10 @@ STEP = 1 << 20  # elements read at a time in a pass over the whole array
 
 @dataclass(frozen=True, slots=True)
 class DiskArray:
-    """A flat array in a file.
+    """An array (N, ...) in a file, row by row: its elements are its rows.
 
     path    of the file
-    dtype   of its elements
+    dtype   of an element; that of a row of several values holds its shape
     start   bytes before the first one
     length  elements
     """
@@ -32,8 +32,9 @@ class DiskArray:
 
     @classmethod
     def of(cls, array: np.memmap) -> "DiskArray":
-        """The array that `array` (N,) maps, as features.store.store opens it."""
-        return cls(str(array.filename), array.dtype, array.offset, len(array))
+        """The array that `array` (N, ...) maps, as features.store.store opens it."""
+        dtype = np.dtype((array.dtype, array.shape[1:]))
+        return cls(str(array.filename), dtype, array.offset, len(array))
 
     def __len__(self) -> int:
         return self.length

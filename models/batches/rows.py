@@ -105,6 +105,14 @@ class Rows:
         """The same rows, with batches that hold the last `max_len` items of each history."""
         return replace(self, max_len=max_len)
 
+    def with_columns(self, codes: np.ndarray | None) -> "Rows":
+        """See models.batches.source."""
+        return replace(self, columns=None if codes is None else tensor(codes).to(self.device))
+
+    def codes(self) -> Iterator[Tensor]:
+        """See models.batches.source."""
+        yield self.columns
+
     def in_slates(self) -> "Rows":
         """See models.batches.source."""
         return replace(self, slates=True)

@@ -67,6 +67,15 @@ class RowSource(BatchSource, Protocol):
     def cut(self, max_len: int) -> "RowSource":
         """The same rows, with batches that hold the last `max_len` items of each history."""
 
+    def with_columns(self, codes: np.ndarray | None) -> "RowSource":
+        """The same rows beside the `codes` (N, C) uint8 of their columns; None for no columns.
+
+        Codes of rows on disk are mapped, in C order, and of all rows of the split.
+        """
+
+    def codes(self) -> Iterator[Tensor]:
+        """The codes of the rows' columns, in pieces (n, C) uint8."""
+
     def select(
         self, column: RowValues, mask: Mask, label: RowValues
     ) -> tuple["RowSource", RowValues]:

@@ -5,8 +5,8 @@ of an epoch of training in random order. As many blocks as fill a window are joi
 together (a shuffle buffer) and cut into batches, while a thread reads the next window. The rows
 that are left over begin the next window, so that batches have the same sizes as in memory, and
 every row comes exactly once. In a pass that does not shuffle, the batches are those of
-models.batches.rows.Rows, bit for bit. The order of an epoch depends on the generator, the memory
-and `max_len` alone.
+models.batches.rows.Rows, bit for bit. The order of an epoch depends on the generator, the memory,
+`max_len` and the number of codes alone: codes of columns lie in the window with their rows.
 
 Shuffling a window is not shuffling everything: two rows meet in a batch only where their blocks
 meet in a window. Blocks are small for that reason: a window holds at least `BLOCKS` of them.
@@ -32,7 +32,7 @@ from models.batches.source import Mask, NoSlates, Shard
 SHARES = 4
 BLOCKS = 16
 MAX_BLOCK = 1 << 14  # rows of a block, however much memory there is
-ROW_BYTES = 34  # of a row without its history: columns, label, an offset, its place in the shuffle
+ROW_BYTES = 34  # of a row without codes and history: also label, offset, place in the shuffle
 ENTRY_BYTES = 4  # of a history item
 
 Keep = Callable[[int, int], np.ndarray]  # (start, stop) -> bool, whether each of these rows is kept
@@ -63,14 +63,15 @@ class StreamPlan(Sequence[range]):
 class StreamRows:
     """The rows of one split on disk, or those that `keep` keeps; see models.batches.source.
 
-    columns  (N,) each, by the names of models.batches.rows.COLUMNS
+    arrays   what each row has a value of, by the names of models.batches.rows.Rows: those of
+             COLUMNS, and `columns` (N, C) uint8 where there are codes
     values   (S,) int32, item ids of all histories; offsets (H + 1,) int64, where each begins
     n_items  as in models.batches.rows.Rows; max_len likewise
     memory   bytes that may be in flight
     n_kept   rows that `keep` keeps
     """
 
-    columns: dict[str, DiskArray]
+    arrays: dict[str, DiskArray]
     values: DiskArray
     offsets: DiskArray
     n_items: int
@@ -93,9 +94,9 @@ class StreamRows:
         memory: int,
     ) -> "StreamRows":
         """The rows of a store's `split`, whose arrays are mapped; `memory` in bytes."""
-        columns = {name: DiskArray.of(getattr(split, name)) for name in COLUMNS}
+        arrays = {name: DiskArray.of(getattr(split, name)) for name in COLUMNS}
         histories = DiskArray.of(values), DiskArray.of(offsets)
-        return cls(columns, *histories, n_items, max_len, memory, len(columns["item"]))
+        return cls(arrays, *histories, n_items, max_len, memory, len(arrays["item"]))
 
     def __len__(self) -> int:
         return self.n_kept
@@ -108,21 +109,40 @@ class StreamRows:
     @property
     def block(self) -> int:
         """Rows of a block."""
-        return max(1, min(MAX_BLOCK, self.window // (BLOCKS * row_bytes(self.max_len))))
+        of_row = row_bytes(self.max_len, self.n_codes)
+        return max(1, min(MAX_BLOCK, self.window // (BLOCKS * of_row)))
 
     @property
     def n_blocks(self) -> int:
-        return -(-len(self.columns["item"]) // self.block)
+        return -(-len(self.arrays["item"]) // self.block)
+
+    @property
+    def n_codes(self) -> int:
+        """Codes of a row, a byte each."""
+        return self.arrays["columns"].dtype.itemsize if "columns" in self.arrays else 0
 
     def bounds(self, blocks: Iterable[int] | None = None) -> Iterator[tuple[int, int]]:
         """Where each of `blocks` begins and ends; by default all blocks, in their order."""
-        size, n_rows = self.block, len(self.columns["item"])
+        size, n_rows = self.block, len(self.arrays["item"])
         for block in range(self.n_blocks) if blocks is None else blocks:
             yield int(block) * size, min((int(block) + 1) * size, n_rows)
 
     def cut(self, max_len: int) -> "StreamRows":
         """The same rows, with batches that hold the last `max_len` items of each history."""
         return replace(self, max_len=max_len)
+
+    def with_columns(self, codes: np.ndarray | None) -> "StreamRows":
+        """See models.batches.source; of all rows of the split, whatever `keep` keeps."""
+        arrays = {name: self.arrays[name] for name in COLUMNS}
+        return replace(
+            self, arrays=arrays if codes is None else arrays | {"columns": DiskArray.of(codes)}
+        )
+
+    def codes(self) -> Iterator[Tensor]:
+        """See models.batches.source."""
+        codes = self.arrays["columns"]
+        for block in self.bounds():
+            yield torch.from_numpy(codes.read(*block)[self.kept(*block)])
 
     def in_slates(self) -> "StreamRows":
         """Raises NoSlates: the rows of a slate may be in different windows."""
@@ -146,7 +166,7 @@ class StreamRows:
         """
         if shard is not None:
             raise ValueError("rows on disk are read by one process: train without torchrun")
-        if self.memory < min_memory(batch_size, self.max_len):
+        if self.memory < min_memory(batch_size, self.max_len, self.n_codes):
             raise ValueError(f"{self.memory} bytes are too few for batches of {batch_size} rows")
         seed = None if shuffle is None else int(torch.randint(2**63 - 1, (), generator=shuffle))
         return StreamPlan(len(self), batch_size, seed)
@@ -195,17 +215,17 @@ class StreamRows:
 
     def piece(self, start: int, stop: int, label: DiskArray | None) -> Piece:
         """The kept ones of rows `start` to `stop`, with their own histories alone."""
-        kept = slice(None) if self.keep is None else self.keep(start, stop)
-        columns = {n: torch.from_numpy(self.columns[n].read(start, stop)[kept]) for n in COLUMNS}
-        number, history = np.unique(columns["history"].numpy(), return_inverse=True)
+        kept = self.kept(start, stop)
+        arrays = {n: torch.from_numpy(a.read(start, stop)[kept]) for n, a in self.arrays.items()}
+        number, history = np.unique(arrays["history"].numpy(), return_inverse=True)
         end = self.offsets.gather(number.astype(np.int64) + 1)
         begin = np.maximum(self.offsets.gather(number.astype(np.int64)), end - self.max_len)
         offsets = np.zeros(len(number) + 1, np.int64)
         np.cumsum(end - begin, out=offsets[1:])
         position = np.arange(offsets[-1]) + np.repeat(end - offsets[1:], end - begin)
-        columns["history"] = torch.from_numpy(history.astype(np.int32))
+        arrays["history"] = torch.from_numpy(history.astype(np.int32))
         rows = Rows(
-            **columns, values=torch.from_numpy(self.values.gather(position)),
+            **arrays, values=torch.from_numpy(self.values.gather(position)),
             **spans(torch.from_numpy(offsets)), n_items=self.n_items, max_len=self.max_len,
             on_host=True,
         )  # fmt: skip
@@ -236,25 +256,28 @@ class StreamRows:
 
     def pick(self, column: DiskArray) -> np.ndarray:
         """The kept rows' elements of a column (N,) of the split."""
-        return self._kept(column.read)
+        return self._of_kept(column.read)
 
     def positions(self) -> np.ndarray:
         """Positions of the kept rows in the split: int64, ascending."""
-        return self._kept(np.arange)
+        return self._of_kept(np.arange)
 
-    def _kept(self, values: Callable[[int, int], np.ndarray]) -> np.ndarray:
-        keep = self.keep or (lambda start, stop: slice(None))
-        return np.concatenate([values(*block)[keep(*block)] for block in self.bounds()])
+    def kept(self, start: int, stop: int) -> np.ndarray | slice:
+        """Which of rows `start` to `stop` are kept, as an index."""
+        return slice(None) if self.keep is None else self.keep(start, stop)
+
+    def _of_kept(self, values: Callable[[int, int], np.ndarray]) -> np.ndarray:
+        return np.concatenate([values(*block)[self.kept(*block)] for block in self.bounds()])
 
 
-def row_bytes(max_len: int) -> int:
+def row_bytes(max_len: int, n_codes: int = 0) -> int:
     """The most bytes of a row: its history is full, and shared with no other row."""
-    return ROW_BYTES + ENTRY_BYTES * max_len
+    return ROW_BYTES + n_codes + ENTRY_BYTES * max_len
 
 
-def min_memory(batch_size: int, max_len: int) -> int:
+def min_memory(batch_size: int, max_len: int, n_codes: int = 0) -> int:
     """Bytes that suffice for a window to hold any batch of `batch_size` rows."""
-    return SHARES * batch_size * row_bytes(max_len)
+    return SHARES * batch_size * row_bytes(max_len, n_codes)
 
 
 def _bytes(piece: Piece) -> int:

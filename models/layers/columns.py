@@ -8,6 +8,8 @@ deviation of 1..255). The epsilon of batch norm bounds what a column can become 
 in train, such as nulls in few rows: at most ten times its deviation from the mean.
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -31,9 +33,10 @@ class Columns(nn.Module):
         self.norm = nn.BatchNorm1d(self.width, eps=EPS)
 
     @classmethod
-    def of_train(cls, codes: Tensor) -> "Columns":
-        """For networks that are trained on rows with `codes` (N, C)."""
-        return cls(codes.shape[1], (codes == 0).any(0).nonzero().squeeze(1))
+    def of_train(cls, codes: Iterable[Tensor]) -> "Columns":
+        """For networks that are trained on rows with these `codes`, in pieces (n, C)."""
+        has_nulls = torch.stack([(piece == 0).any(0) for piece in codes]).any(0)
+        return cls(len(has_nulls), has_nulls.nonzero().squeeze(1))
 
     @classmethod
     def of_state(cls, state: dict[str, Tensor], prefix: str) -> "Columns":

@@ -31,7 +31,7 @@ def refuse(s: Settings) -> None:
 
 def problems(s: Settings) -> list[str]:
     """Every choice that is not on offer beside the others."""
-    groups = [_models(s), _data(s), _folds(s), _training(s), _columns(s), _blending(s), _tuning(s)]
+    groups = [_models(s), _data(s), _folds(s), _training(s), _blending(s), _tuning(s)]
     if s.rules == "strict":
         groups.append(_strict(s))
     return [problem for group in groups for problem in group]
@@ -99,15 +99,6 @@ def _training(s: Settings) -> Iterator[str]:
         yield "train.scheduler: not read without train.backend=dask"
     if train.backend == "serial" and train.workers > 1:
         yield f"train.workers = {train.workers}, but train.backend=serial has one"
-
-
-def _columns(s: Settings) -> Iterator[str]:
-    for model, network in s.networks.items():
-        if network.columns and s.train.rows == "stream":
-            yield (
-                f"{model}.columns=true reads codes in memory, and train.rows=stream has rows on"
-                " disk: set train.rows=auto, or host"
-            )
 
 
 def _blending(s: Settings) -> Iterator[str]:

@@ -29,14 +29,15 @@ def valid_rows(
     All rows of some users, the same ones for every fit.
     """
     rows, label = context.load("valid")
-    if cfg.columns:
-        rows = context.with_columns(rows, "valid", fold)
     users, user, count = torch.unique(rows.user, return_inverse=True, return_counts=True)
     order = torch.randperm(len(users), generator=torch.Generator().manual_seed(0)).to(rows.device)
     before = torch.empty_like(count)
     before[order] = count[order].cumsum(0) - count[order]
     index = (before[user] < ROWS).nonzero().squeeze(1)
-    return rows.take(index).cut(cfg.max_len), label[index].cpu().numpy()
+    rows, label, index = rows.take(index).cut(cfg.max_len), label[index], index.cpu().numpy()
+    if cfg.columns:
+        rows = rows.with_columns(context.codes("valid", fold)[index])
+    return rows, label.cpu().numpy()
 
 
 def examine(network: Network, rows: Rows, label: np.ndarray) -> dict:

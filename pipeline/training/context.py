@@ -13,7 +13,6 @@ from cv.auc import auc
 from features import column_codes
 from features.errors import InputError
 from features.store.store import Store, open_store
-from models.batches.rows import Rows, tensor
 from models.batches.source import NoSlates, RowSource, RowValues
 from models.fit_settings import FitSettings
 from models.layers.columns import Columns
@@ -124,7 +123,7 @@ class TrainingContext:
         network_cfg = self.settings.networks[model]
         n_users, columns = number_of_users(self.store), None
         if network_cfg.columns:
-            columns = Columns.of_train(self.rows["train"].columns)
+            columns = Columns.of_train(self.rows["train"].codes())
         items = item_table(self.store.items, network_cfg, model)
         try:
             network = Network(network_cfg, items, n_users, columns)
@@ -220,13 +219,12 @@ class TrainingContext:
         """The rows of a split as a fit of `fold` reads them: their histories and their columns."""
         rows = self.rows[name].cut(cfg.max_len)
         if not cfg.columns:
-            return without_columns(rows)
-        return rows if name == "train" else self.with_columns(rows, name, fold)
+            return rows.with_columns(None)
+        return rows if name == "train" else rows.with_columns(self.codes(name, fold))
 
-    def with_columns(self, rows: Rows, name: str, fold: int) -> Rows:
-        """All rows of valid or test in memory, with the columns that a fit of `fold` reads."""
-        codes = tensor(column_codes.load(self.inputs["features"], name, fold))
-        return replace(rows, columns=codes.to(rows.device))
+    def codes(self, name: str, fold: int) -> np.ndarray:
+        """The codes (N, C) of valid or test that a fit of `fold` reads, mapped."""
+        return column_codes.load(self.inputs["features"], name, fold)
 
     def split(self, fold: int, cfg: NetworkSettings) -> FitRows:
         """The rows outside `fold`, shared out to train and to choose the epoch, and those of it.
@@ -267,11 +265,6 @@ class TrainingContext:
         """All rows of train or valid and their labels, in memory."""
         rows = self.rows[name]
         return rows.load(), rows.labels(self.label[name])
-
-
-def without_columns(rows: RowSource) -> RowSource:
-    """Rows on disk have none."""
-    return replace(rows, columns=None) if isinstance(rows, Rows) else rows
 
 
 def of_drawn_users(user: np.ndarray, share: float, seed: int) -> np.ndarray:

@@ -19,7 +19,7 @@ from features.errors import InputError
 from features.prefixes import open_prefixes
 from features.store.store import Split, Store
 from models.batches.disk_array import DiskArray
-from models.batches.rows import Rows, tensor
+from models.batches.rows import Rows
 from models.batches.source import RowSource, RowValues
 from models.batches.stream import StreamRows, min_memory
 from models.training.fit import PREDICT_ROWS
@@ -62,9 +62,16 @@ def place_rows(
         refuse_slates(settings)
         if "prefixes" in inputs:
             raise InputError(f"fit.prefixes: {NO_PREFIXES}")
-        check_memory(settings, device)
-        return _on_disk(settings, store, inputs["folds"])
+        codes = train_codes(inputs)
+        check_memory(settings, device, 0 if codes is None else codes.shape[1])
+        return _on_disk(settings, store, inputs["folds"], codes)
     return _in_memory(settings, store, inputs, device)
+
+
+def train_codes(inputs: Mapping[str, Path]) -> np.ndarray | None:
+    """The codes (N, C) of the train rows, mapped; None where no network reads any."""
+    folder = inputs.get("features")
+    return None if folder is None else column_codes.load(folder, "train", OFFICIAL)
 
 
 def splits_of(store: Store) -> dict[str, Split]:
@@ -76,12 +83,15 @@ def number_of_users(store: Store) -> int:
     return 1 + max(DiskArray.of(split.user).max() for split in splits_of(store).values())
 
 
-def _on_disk(settings: Settings, store: Store, folds_folder: Path) -> PlacedRows:
+def _on_disk(
+    settings: Settings, store: Store, folds_folder: Path, codes: np.ndarray | None
+) -> PlacedRows:
     splits, memory = splits_of(store), settings.train.memory << 20
     max_len = store.manifest["found"]["width"]
     shared = store.values, store.offsets, len(store.items), max_len, memory
+    rows = {name: StreamRows.of_split(split, *shared) for name, split in splits.items()}
     return PlacedRows(
-        rows={name: StreamRows.of_split(split, *shared) for name, split in splits.items()},
+        rows=rows | {"train": rows["train"].with_columns(codes)},
         label={name: DiskArray.of(splits[name].label) for name in LABELED},
         fold=fold_column(folds_folder / "fold.npy"),
         part=fold_column(folds_folder / "part.npy") if settings.chooses_by_stop_users else None,
@@ -98,11 +108,9 @@ def _in_memory(
     if opened is not None:
         on_cpu["prefixes"] = on_cpu["train"].beside(opened.split, opened.begin, opened.end)
     if "prefix_codes" in inputs:
-        columns = tensor(column_codes.load_prefixes(inputs["prefix_codes"]))
-        on_cpu["prefixes"] = replace(on_cpu["prefixes"], columns=columns)
-    if "features" in inputs:
-        columns = tensor(column_codes.load(inputs["features"], "train", OFFICIAL))
-        on_cpu["train"] = replace(on_cpu["train"], columns=columns)
+        codes = column_codes.load_prefixes(inputs["prefix_codes"])
+        on_cpu["prefixes"] = on_cpu["prefixes"].with_columns(codes)
+    on_cpu["train"] = on_cpu["train"].with_columns(train_codes(inputs))
     on_host = stay_on_host(settings.train.rows, on_cpu, device)
     home = torch.device("cpu") if on_host else device
     label = {name: np.array(splits[name].label, np.float32) for name in LABELED}
@@ -140,11 +148,15 @@ def refuse_slates(settings: Settings) -> None:
             )
 
 
-def check_memory(settings: Settings, device: torch.device) -> None:
-    """Raises InputError where train.memory may not hold a batch of one of the networks."""
+def check_memory(settings: Settings, device: torch.device, n_codes: int) -> None:
+    """Raises InputError where train.memory may not hold a batch of one of the networks.
+
+    n_codes  of a row, for networks that read columns
+    """
     for model, network in settings.networks.items():
         batch = max(network.fit.batch_size, PREDICT_ROWS[device.type])
-        needed = -(-min_memory(batch, network.max_len) >> 20)
+        of_row = n_codes if network.columns else 0
+        needed = -(-min_memory(batch, network.max_len, of_row) >> 20)
         if settings.train.memory < needed:
             raise InputError(
                 f"train.memory={settings.train.memory} (MiB) may not hold what batches of {batch}"

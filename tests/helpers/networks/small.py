@@ -4,6 +4,7 @@ import torch
 
 from models.batches.rows import Rows, spans
 from models.items import ItemTable
+from models.layers.columns import Columns
 from models.layers.ragged import History
 from models.network import Network
 from models.settings import FitSettings, NetworkSettings
@@ -46,10 +47,10 @@ def rows(seed: int = 0, n_rows: int = 8) -> tuple[Rows, torch.Tensor]:
     return data, (torch.arange(n_rows) % 3 == 0).double()
 
 
-def network(settings: NetworkSettings, seed: int = 0) -> Network:
+def network(settings: NetworkSettings, seed: int = 0, columns: Columns | None = None) -> Network:
     """A network in float64, whose weights are large enough to show mistakes."""
     torch.manual_seed(seed)
-    net = Network(settings, items(), N_USERS).double()
+    net = Network(settings, items(), N_USERS, columns).double()
     with torch.no_grad():
         for weight in net.parameters():
             weight.copy_(torch.randn_like(weight) * 0.5)

@@ -13,11 +13,12 @@ from models.batches.disk_array import DiskArray
 from models.batches.feed import batches_on_device
 from models.batches.plan import split
 from models.batches.rows import COLUMNS, Rows, spans
+from models.layers.columns import Columns
 from models.training.fit import PREDICT_ROWS, fit, predict
 from tests.helpers.networks import small
 
 CPU = torch.device("cpu")
-N_ROWS, N_HISTORIES, BATCH = 1000, 300, 32
+N_ROWS, N_HISTORIES, BATCH, N_CODES = 1000, 300, 32, 62
 LEAST = stream.min_memory(BATCH, small.settings().max_len)  # a window: 32 full rows, 16 blocks
 
 
@@ -47,9 +48,28 @@ def world(tmp_path_factory) -> SimpleNamespace:
         mapped, mapped.values, mapped.offsets, small.N_ITEMS, 4, LEAST
     )
     return SimpleNamespace(
-        rows=rows, label=label.float(), fold=fold, disk=on_disk,
+        rows=rows, label=label.float(), fold=fold, disk=on_disk, least=LEAST,
         disk_label=DiskArray.of(mapped.label), disk_fold=DiskArray.of(mapped.fold),
     )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def with_columns(world, tmp_path_factory) -> SimpleNamespace:
+    """The same world with columns; of the last ones, the very last row alone has a null."""
+    path = tmp_path_factory.mktemp("codes") / "train.npy"
+    codes = np.random.default_rng(0).integers(1, 256, (N_ROWS, N_CODES), np.uint8)
+    codes[N_ROWS // 2, :40] = codes[-1, 60:] = 0
+    np.save(path, codes)
+    mapped = np.load(path, mmap_mode="r")
+    least = stream.min_memory(BATCH, small.settings().max_len, N_CODES)
+    disk = replace(world.disk, memory=least).with_columns(mapped)
+    changed = {"rows": world.rows.with_columns(mapped), "disk": disk, "least": least}
+    return SimpleNamespace(**vars(world) | changed)
+
+
+@pytest.fixture(params=["without columns", "with columns"])
+def either(request, world, with_columns) -> SimpleNamespace:
+    return with_columns if request.param == "with columns" else world
 
 
 def of_epoch(world, rows, seed=0, shuffled=True):
@@ -57,6 +77,12 @@ def of_epoch(world, rows, seed=0, shuffled=True):
     shuffle = torch.Generator().manual_seed(seed) if shuffled else None
     fed = list(batches_on_device(rows, world.disk_label, rows.plan(BATCH, shuffle), CPU))
     return fed, [batch.user for batch, _ in fed]
+
+
+def same_columns(batch, other) -> bool:
+    if batch.columns is None:
+        return other.columns is None
+    return torch.equal(batch.columns, other.columns)
 
 
 def outside(world, fold):
@@ -74,13 +100,14 @@ def test_an_epoch_has_every_row_once_in_batches_of_the_sizes_of_rows_in_memory(w
         assert [len(batch) for batch in rows.plan(BATCH, torch.Generator())] == sizes
 
 
-def test_training_differs_from_rows_in_memory_by_the_order_alone(world):
-    fed, order = of_epoch(world, outside(world, 1))
+def test_training_differs_from_rows_in_memory_by_the_order_alone(either):
+    fed, order = of_epoch(either, outside(either, 1))
     for (batch, label), index in zip(fed, order, strict=True):
-        same = world.rows.batch(index)
-        assert torch.equal(label, world.label[index])
+        same = either.rows.batch(index)
+        assert torch.equal(label, either.label[index])
         for name in ("items", "target", "user", "likes", "views"):
             assert torch.equal(getattr(batch, name), getattr(same, name))
+        assert same_columns(batch, same)
         for name in ("position", "row", "offsets"):
             assert torch.equal(getattr(batch.history, name), getattr(same.history, name))
 
@@ -111,14 +138,14 @@ def test_rows_are_shuffled_within_windows_of_blocks_from_anywhere(world):
     assert len((torch.cat(of_epoch(world, world.disk)[1])[:BATCH] // block).unique()) >= 8
 
 
-def test_a_window_is_no_larger_than_the_memory_allows_and_no_smaller_than_it_must(world):
-    order = world.disk.plan(BATCH, torch.Generator().manual_seed(0))
-    windows = list(world.disk.windows(order, world.disk_label))
+def test_a_window_is_no_larger_than_the_memory_allows_and_no_smaller_than_it_must(either):
+    order = either.disk.plan(BATCH, torch.Generator().manual_seed(0))
+    windows = list(either.disk.windows(order, either.disk_label))
     taken = [rows.n_bytes + labels.nbytes + 8 * len(rows) for rows, labels, _ in windows]
     assert len(windows) > 5
-    assert max(taken) <= world.disk.window * (1 + 1 / stream.BLOCKS)
-    assert min(taken[:-1]) >= world.disk.window * 0.9  # joined, an offset a block less
-    larger = replace(world.disk, memory=8 * LEAST)
+    assert max(taken) <= either.disk.window * (1 + 1 / stream.BLOCKS)
+    assert min(taken[:-1]) >= either.disk.window * 0.9  # joined, an offset a block less
+    larger = replace(either.disk, memory=8 * either.least)
     assert len(list(larger.windows(larger.plan(BATCH), None))) < len(windows) / 4
 
 
@@ -139,28 +166,30 @@ def test_one_window_is_read_ahead_and_no_more(world, monkeypatch):
 
 
 @pytest.mark.parametrize("interest", ["asta", "din", "mean"])
-def test_predictions_are_those_of_rows_in_memory_bit_for_bit(world, interest, monkeypatch):
+def test_predictions_are_those_of_rows_in_memory_bit_for_bit(either, interest, monkeypatch):
     monkeypatch.setitem(PREDICT_ROWS, "cpu", BATCH)
-    net = small.network(small.settings(interest=interest, interaction="mlp")).float()
-    held = (world.fold == 2).nonzero().squeeze(1)
-    on_disk = world.disk.where(lambda a, b: world.disk_fold.read(a, b) == 2)
+    columns = None if either.rows.columns is None else Columns.of_train(either.disk.codes())
+    s = small.settings(interest=interest, interaction="mlp", columns=columns is not None)
+    net = small.network(s, columns=columns).float()
+    held = (either.fold == 2).nonzero().squeeze(1)
+    on_disk = either.disk.where(lambda a, b: either.disk_fold.read(a, b) == 2)
     for max_len in (1, 4):
-        want = predict(net, world.rows.cut(max_len).take(held))
+        want = predict(net, either.rows.cut(max_len).take(held))
         assert torch.equal(predict(net, on_disk.cut(max_len)), want)
     assert torch.equal(torch.from_numpy(on_disk.positions()), held)
-    assert torch.equal(torch.from_numpy(on_disk.pick(world.disk_label)), world.label[held].byte())
+    assert torch.equal(torch.from_numpy(on_disk.pick(either.disk_label)), either.label[held].byte())
 
 
-def test_rows_in_memory_and_on_disk_answer_alike(world):
+def test_rows_in_memory_and_on_disk_answer_alike(either):
     """models.batches.source.RowSource: the same rows, labels and positions from both."""
     taken = []
     for rows, fold, label in (
-        (world.rows, world.fold, world.label),
-        (world.disk, world.disk_fold, world.disk_label),
+        (either.rows, either.fold, either.label),
+        (either.disk, either.disk_fold, either.disk_label),
     ):
         kept, kept_label = rows.cut(3).select(fold, lambda fold: fold != 2, label)
         positions = rows.selected(fold, lambda fold: fold != 2)
-        assert len(kept) == len(positions) == int((world.fold != 2).sum())
+        assert len(kept) == len(positions) == int((either.fold != 2).sum())
         taken.append((kept, kept_label, positions))
     (memory, memory_label, positions), (disk, disk_label, same_positions) = taken
     assert np.array_equal(positions, same_positions)
@@ -169,8 +198,38 @@ def test_rows_in_memory_and_on_disk_answer_alike(world):
     batches = (rows.read(rows.plan(BATCH), label) for rows, label, _ in taken)
     for (a, a_label), (b, b_label) in zip(*batches, strict=True):
         assert torch.equal(a.user, b.user)
+        assert same_columns(a, b)
         assert torch.equal(a.items[a.history.position], b.items[b.history.position])
         assert torch.equal(a_label, b_label)
+
+
+def test_the_columns_with_nulls_are_those_of_rows_in_memory(with_columns):
+    assert len(list(with_columns.disk.codes())) > 50
+    of_disk, of_memory = (
+        Columns.of_train(rows.codes()) for rows in (with_columns.disk, with_columns.rows)
+    )
+    assert of_disk.nulls.tolist() == of_memory.nulls.tolist() == [*range(40), 60, 61]
+    but_the_last = with_columns.disk.where(lambda a, b: np.arange(a, b) < N_ROWS - 1)
+    assert Columns.of_train(but_the_last.codes()).nulls.tolist() == [*range(40)]
+
+
+def test_no_more_codes_are_read_than_those_of_a_block(with_columns, monkeypatch):
+    """In an epoch, in predictions, and where a network is made: never all of them."""
+    read, sizes = DiskArray.read, []
+    monkeypatch.setattr(
+        DiskArray, "read", lambda a, *of: sizes.append((a.dtype.itemsize, of)) or read(a, *of)
+    )
+    disk = with_columns.disk
+    Columns.of_train(disk.codes())
+    for plan in (disk.plan(BATCH, torch.Generator()), disk.plan(BATCH)):
+        list(disk.read(plan, None))
+    blocks = [stop - start for size, (start, stop) in sizes if size == N_CODES]
+    assert sum(blocks) == 3 * N_ROWS
+    assert max(blocks) <= disk.window / stream.BLOCKS / N_CODES
+    sizes.clear()
+    without = disk.with_columns(None)
+    list(without.read(without.plan(BATCH), None))
+    assert N_CODES not in dict(sizes)
 
 
 def test_one_process_reads_all_rows_from_disk(world):
@@ -202,21 +261,21 @@ def test_a_single_row_at_the_end_joins_the_batch_before_in_training_alone(world)
     assert [len(batch) for batch in order] == [BATCH, BATCH, BATCH, 1]
 
 
-def test_a_fault_while_reading_is_raised_where_the_batch_is_needed(world, tmp_path):
+def test_a_fault_while_reading_is_raised_where_the_batch_is_needed(either, tmp_path):
     cut_short = tmp_path / "item.npy"
-    whole = world.disk.columns["item"]
+    whole = either.disk.arrays["item"]
     cut_short.write_bytes(Path(whole.path).read_bytes()[:-80])
     broken = replace(whole, path=str(cut_short))
-    rows = replace(world.disk, columns=world.disk.columns | {"item": broken})
+    rows = replace(either.disk, arrays=either.disk.arrays | {"item": broken})
     fed = batches_on_device(rows, None, rows.plan(BATCH), CPU)
     next(fed)
     with pytest.raises(OSError, match=r"item.npy ends \d+ elements early"):
         list(fed)
 
 
-def test_memory_that_may_not_hold_a_batch_is_refused(world):
+def test_memory_that_may_not_hold_a_batch_is_refused(either):
     with pytest.raises(ValueError, match=f"too few for batches of {BATCH} rows"):
-        replace(world.disk, memory=LEAST - 1).plan(BATCH)
+        replace(either.disk, memory=either.least - 1).plan(BATCH)
 
 
 def test_scattered_elements_are_gathered_a_few_regions_at_a_time(tmp_path, monkeypatch):

@@ -29,7 +29,7 @@ def with_codes(n_rows: int = 8):
 
 def network(s=QIN, seed: int = 0) -> Network:
     torch.manual_seed(seed)
-    return Network(s, items(), N_USERS, Columns.of_train(CODES)).double()
+    return Network(s, items(), N_USERS, Columns.of_train([CODES])).double()
 
 
 def by_hand(row: list[int], nulls: list[int]) -> list[float]:
@@ -39,7 +39,7 @@ def by_hand(row: list[int], nulls: list[int]) -> list[float]:
 
 def test_inputs_are_codes_about_the_middle_and_nulls_of_columns_that_have_some():
     few = CODES[:3]  # nulls in the first and the last column alone
-    part = Columns.of_train(few).double()
+    part = Columns.of_train([few[:1], few[1:]]).double()
     assert part.nulls.tolist() == [0, 3]
     assert part.width == 6
     x = torch.tensor([by_hand(row, [0, 3]) for row in few.tolist()], dtype=torch.float64)

@@ -36,6 +36,14 @@ def test_a_run_scores_the_test_rows_as_it_submitted_them(settings, test_rows, tm
     assert equal_bytes(settings, test_rows, tmp_path / "scores.csv")
 
 
+def test_so_does_a_run_whose_rows_stay_on_disk(settings, overrides, test_rows, tmp_path):
+    own = [*overrides, *OWN, "train.rows=stream"]
+    run_stages(own, *STAGES[2:])
+    streamed = load("sample", own)
+    assert graph.submission(streamed).path != graph.submission(settings).path
+    assert equal_bytes(streamed, test_rows, tmp_path / "scores.csv")
+
+
 def test_so_does_a_run_in_official_mode(settings, overrides, test_rows, tmp_path):
     official = [word for word in overrides if not word.startswith("folds.")]
     official += [*OWN, "folds.mode=official"]

@@ -9,6 +9,7 @@ import torch
 
 from features import column_codes
 from features.errors import InputError
+from models.training.fit import PREDICT_ROWS, predict
 from pipeline import graph
 from pipeline.artifacts.spec import require
 from pipeline.config.load import load
@@ -34,6 +35,10 @@ def overrides(tmp_path_factory):
 @pytest.fixture(scope="module")
 def context(overrides) -> TrainingContext:
     return TrainingContext.of_run(load("sample", overrides))
+
+
+def equal(ours: torch.Tensor | None, theirs: torch.Tensor | None) -> bool:
+    return ours is theirs is None or torch.equal(ours, theirs)
 
 
 def codes(context: TrainingContext, name: str, fold: int) -> torch.Tensor:
@@ -65,6 +70,41 @@ def test_prefixes_of_a_fit_have_columns_of_their_own(context):
     assert n_prefixes == kept.sum() > 0
     assert torch.equal(both.train.columns[: len(split.train)], split.train.columns)
     assert torch.equal(both.train.columns[len(split.train) :], all_codes[kept])
+
+
+def test_rows_on_disk_have_the_codes_of_rows_in_memory(overrides, monkeypatch):
+    monkeypatch.setitem(PREDICT_ROWS, "cpu", 16)
+    own = [*overrides, "network.fit.prefixes=0"]
+    memory, disk = (
+        TrainingContext.of_run(load("sample", [*own, f"train.rows={home}"]))
+        for home in ("auto", "stream")
+    )
+    for model in ("din", "qin"):  # qin has no columns
+        cfg, network = memory.settings.networks[model], memory.network(model, 0)
+        state, same = network.state_dict(), disk.network(model, 0).state_dict()
+        assert all(torch.equal(state[name], same[name]) for name in state | same)
+        for fold in (0, 1):
+            ours, theirs = (context.split(fold, cfg) for context in (disk, memory))
+            for rows in ("train", "stop", "held"):
+                on_disk, in_memory = getattr(ours, rows).load(), getattr(theirs, rows)
+                assert equal(on_disk.columns, in_memory.columns)
+                assert torch.equal(predict(network, on_disk), predict(network, in_memory))
+            for name in ("valid", "test"):
+                logits = memory.predict(network, name, cfg, fold)
+                assert torch.equal(disk.predict(network, name, cfg, fold), logits)
+            (masked, _), (same_masked, _) = (
+                history_use.valid_rows(context, fold, cfg) for context in (disk, memory)
+            )
+            assert equal(masked.columns, same_masked.columns)
+
+
+def test_codes_of_rows_on_disk_need_memory_of_their_own(overrides):
+    """A row takes 34 + 4 x 50 bytes, and with its codes more than 256: 1 MiB is too little."""
+    own = [word for word in overrides if word != "din.columns=true"]
+    own += ["network.fit.prefixes=0", "network.max_len=50", "train.rows=stream", "train.memory=1"]
+    assert TrainingContext.of_run(load("sample", own)).rows["train"].n_codes == 0
+    with pytest.raises(InputError, match=r"^train.memory=1 .* of 1024 rows of din need: .*=2 or"):
+        TrainingContext.of_run(load("sample", [*own, "din.columns=true"]))
 
 
 def test_networks_without_columns_get_none(context):
@@ -128,8 +168,6 @@ def test_in_official_mode_no_train_row_describes_itself(overrides):
 def test_what_cannot_have_columns_is_refused(overrides, monkeypatch):
     with pytest.raises(InputError, match=r"rules=strict refuses din.columns: .* given features"):
         load("sample", [*overrides, "rules=strict"])
-    with pytest.raises(InputError, match=r"din.columns=true reads codes in memory, and train.rows"):
-        load("sample", [*overrides, "train.rows=stream", "network.fit.prefixes=0"])
     stage = import_module("pipeline.30_features")
     monkeypatch.setattr(stage, "folds_up_to", lambda *_, **__: None)
     own = [word for word in overrides if word != "folds.n=2"]
