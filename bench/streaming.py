@@ -2,7 +2,8 @@
 numbers of rows.
 
 reads   nothing: it draws rows (bench.challenge_like)
-writes  OUT/streaming-<random>/ (25 bytes a row), removed at the end
+writes  OUT/streaming-<random>/ (25 bytes a row, 87 with columns), removed at the
+        end
 run     python -m bench.streaming [key=value ...]
         [--rows 1000000,3000000,10000000]
         [--homes stream,host] [--items 10000] [--clock cpu]
@@ -10,10 +11,10 @@ run     python -m bench.streaming [key=value ...]
 
 Each line is a subprocess that trains one epoch on all rows, then computes the
 logits of all rows. This measures reading, so the network is small (OVERRIDES
-below; typed overrides change it, and train.memory). Memory is the peak of the
-process after the epoch, and after the logits: those of all rows are kept, 4
-bytes per row, and copied once. On a busy machine use --clock cpu, the CPU time
-of all threads of the process.
+below; typed overrides change it, and train.memory; din.columns=true adds codes
+of columns). Memory is the peak of the process after the epoch, and after the
+logits: those of all rows are kept, 4 bytes per row, and copied once. On a busy
+machine use --clock cpu, the CPU time of all threads of the process.
 """
 
 import argparse
@@ -33,6 +34,7 @@ from features.errors import InputError
 from models.batches.disk_array import DiskArray
 from models.batches.rows import COLUMNS, Rows
 from models.batches.stream import StreamRows
+from models.layers.columns import Columns
 from models.network import Network
 from models.training.fit import fit, predict
 from pipeline.artifacts import provenance
@@ -58,6 +60,7 @@ HEADER = (
 )  # fmt: skip
 N_HELD = 8192  # rows that the epoch is scored on
 CHUNK = 1 << 18  # rows drawn at once
+N_CODES = 62  # columns of a row, for networks that read columns
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -76,7 +79,7 @@ def main(argv: list[str] | None = None) -> int:
 def run(a: argparse.Namespace) -> None:
     """Measure every number of rows in every home and print the table."""
     s = load_config.load("sample", [*OVERRIDES, *a.overrides])
-    row_placement.check_memory(s, torch.device("cpu"), 0)
+    row_placement.check_memory(s, torch.device("cpu"), N_CODES)
     sizes = [int(part) if part.strip().isdigit() else 0 for part in a.rows.split(",")]
     homes = a.homes.split(",")
     if min(sizes) < N_HELD or a.items < 2 or not {"stream", "host"}.issuperset(homes):
@@ -88,12 +91,12 @@ def run(a: argparse.Namespace) -> None:
     heading = f"train.memory={s.train.memory}, {a.items:,} items, {a.clock} clock"
     print_text(f"{heading}; {output.machine_line(machine)}\n")
     print_text(output.table_header(HEADER))
-    results = []
+    results, (cfg,) = [], s.networks.values()
     a.out.mkdir(parents=True, exist_ok=True)
     for n_rows in sizes:
         folder = Path(tempfile.mkdtemp(prefix="streaming-", dir=a.out.resolve()))
         try:
-            call_in_subprocess(f"{n_rows} rows", write, folder, n_rows, a.items)
+            call_in_subprocess(f"{n_rows} rows", write, folder, n_rows, a.items, cfg.columns)
             for home in homes:
                 label = f"{n_rows} rows, train.rows={home}"
                 figures = call_in_subprocess(label, measure, s, folder, home, a.items, a.clock)
@@ -107,8 +110,9 @@ def run(a: argparse.Namespace) -> None:
         print(json.dumps(inputs | {"results": results}))
 
 
-def write(folder: Path, n_rows: int, n_items: int) -> None:
-    """Draw a split chunk by chunk and write its arrays, labels and histories into `folder`."""
+def write(folder: Path, n_rows: int, n_items: int, columns: bool) -> None:
+    """Draw a split chunk by chunk and write its arrays, labels and histories into `folder`, and
+    the codes of `columns` if it has any."""
     users = histories = entries = 0
     for seed, start in enumerate(range(0, n_rows, CHUNK)):
         size = min(CHUNK, n_rows - start)
@@ -117,6 +121,9 @@ def write(folder: Path, n_rows: int, n_items: int) -> None:
         arrays = {name: getattr(rows, name) for name in (*COLUMNS, "values")}
         arrays |= {"user": rows.user + users, "history": rows.history + histories}
         arrays |= {"label": label.byte(), "offsets": offsets if start == 0 else offsets[1:]}
+        if columns:
+            codes = np.random.default_rng(seed).integers(256, size=(size, N_CODES), dtype=np.uint8)
+            arrays["codes"] = torch.from_numpy(codes)
         for name, array in arrays.items():
             with (folder / name).open("ab") as file:
                 array.numpy().tofile(file)
@@ -129,7 +136,10 @@ def map_arrays(folder: Path) -> SimpleNamespace:
     types = dict.fromkeys(("likes", "views", "label"), np.uint8) | {"offsets": np.int64}
     names = (*COLUMNS, "label", "values", "offsets")
     arrays = {n: np.memmap(folder / n, types.get(n, np.int32), "r") for n in names}
-    return SimpleNamespace(**arrays)
+    codes = None
+    if (folder / "codes").exists():
+        codes = np.memmap(folder / "codes", np.uint8, "r", shape=(len(arrays["item"]), N_CODES))
+    return SimpleNamespace(**arrays, codes=codes)
 
 
 def measure(s: Settings, folder: Path, home: str, n_items: int, clock: str) -> dict:
@@ -138,15 +148,18 @@ def measure(s: Settings, folder: Path, home: str, n_items: int, clock: str) -> d
     libraries, split, (cfg,) = steps.resident_mib(), map_arrays(folder), s.networks.values()
     arguments = split, split.values, split.offsets, n_items, cfg.max_len
     if home == "stream":
-        rows = StreamRows.of_split(*arguments, s.train.memory << 20)
+        rows = StreamRows.of_split(*arguments, s.train.memory << 20).with_columns(split.codes)
         label = DiskArray.of(split.label)
         held = rows.where(lambda start, stop: np.arange(start, stop) < N_HELD)
         held_label = torch.from_numpy(held.pick(label)).float()
     else:
-        rows, label = Rows.of_split(*arguments), torch.from_numpy(np.array(split.label)).float()
+        rows = Rows.of_split(*arguments).with_columns(split.codes)
+        label = torch.from_numpy(np.array(split.label)).float()
         held, held_label = rows.take(torch.arange(N_HELD)), label[:N_HELD]
     torch.manual_seed(0)
-    network = Network(cfg, challenge_like.items(n_items), 1 + DiskArray.of(split.user).max())
+    columns = Columns.of_train(rows.codes()) if cfg.columns else None
+    n_users = 1 + DiskArray.of(split.user).max()
+    network = Network(cfg, challenge_like.items(n_items), n_users, columns)
     now = steps.CLOCKS[clock]
     started = now()
     fit(network, rows, label, held, held_label, cfg.fit, seed=0, score=lambda *_: 0.0)
