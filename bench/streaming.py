@@ -2,8 +2,8 @@
 numbers of rows.
 
 reads   nothing: it draws rows (bench.challenge_like)
-writes  OUT/streaming-<random>/ (25 bytes a row, 87 with columns), removed at the
-        end
+writes  OUT/streaming-<random>/ (25 bytes a row, 87 with columns),
+        removed at the end
 run     python -m bench.streaming [key=value ...]
         [--rows 1000000,3000000,10000000]
         [--homes stream,host] [--items 10000] [--clock cpu]
