@@ -57,8 +57,15 @@ def test_a_fit_reads_the_codes_of_its_fold(context):
             rows = context.rows_of(name, din, fold)
             assert torch.equal(rows.columns, codes(context, name, fold))
             assert not torch.equal(rows.columns, codes(context, name, 1 - fold))
-    one_user = history_use.valid_rows(context, 1, din)[0]
-    assert len(one_user.columns) == len(one_user)
+
+
+def test_the_rows_that_55_mask_examines_have_their_own_codes(context, monkeypatch):
+    monkeypatch.setattr(history_use, "ROWS", 60)
+    few, _ = history_use.valid_rows(context, 1, context.settings.networks["din"])
+    examined = torch.isin(context.rows["valid"].user, few.user)
+    assert torch.equal(few.columns, codes(context, "valid", 1)[examined])
+    assert 0 < examined.sum() < len(examined)
+    assert not examined[: len(few)].all()
 
 
 def test_prefixes_of_a_fit_have_columns_of_their_own(context):
