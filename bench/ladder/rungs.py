@@ -15,6 +15,7 @@ from pipeline.config.nearest import THERE_ARE, near
 from pipeline.config.networks import paper_settings
 from pipeline.config.tables import flat
 
+REFUSED = ("item_levels", "codes", "listwise")  # by rules=strict
 AS_PAPER = {"qin": {"qnn.bank": "full", "fit.precision": "float32"}}  # where its TOML departs
 
 
@@ -77,7 +78,8 @@ def common(model: str) -> tuple[Rung, ...]:
         rung("item_dropout5", "dropout of item ids 0.5", "fit.item_dropout=0.5"),
         rung("item_dropout9", "dropout of item ids 0.9", "fit.item_dropout=0.9"),
         rung("ema", "averaged weights 0.999", "fit.ema=0.999"),
-        rung("rate", "a learning rate of 5e-4", "fit.learning_rate=5e-4"),
+        rung("rate_low", "a learning rate of 5e-4", "fit.learning_rate=5e-4"),
+        rung("rate_high", "a learning rate of 4e-3", "fit.learning_rate=4e-3"),
         rung("warmup", "learning rate rises for 200 steps", "fit.warmup_steps=200"),
     )
 
@@ -125,6 +127,8 @@ LADDER = (
     Rung("attention_dropout", "attention dropout 0.1", "qin", ("qin.asta.dropout=0.1",)),
     Rung("qnn_dropout", "dropout 0.3 in the quadratic network", "qin", ("qin.qnn.dropout=0.3",)),
     *common("qin"),
+    Rung("profile", "softmax alone, as rules=strict allows", "qin_softmax", (), True),
+    *(rung for rung in common("qin_softmax") if rung.name not in REFUSED),
 )
 
 
