@@ -48,13 +48,13 @@ OFFICIAL_FOLDS = 5  # of whole users, outside which train rows are described in 
 
 
 def work(s: Settings, force: bool) -> None:
-    readers = [network.columns for network in graph.possible(s)]
+    readers = [name for name, network in s.networks.items() if network.columns]
     train = open_store(require(graph.store(s))).train
     if any(readers) and (folds_of(s, train) < 0).any():  # also where the features are up to date
         raise InputError(
-            "columns = true, of a network, reads features of train rows that are fitted on other"
-            " users, and the users of train do not make two folds with both labels each: use more"
-            " users, or network.columns=false"
+            f"{', '.join(readers)}: columns = true reads features of train rows that are fitted on"
+            " other users, and the users of train do not make two folds with both labels each: use"
+            " more users, or name other networks, such as models=qin,din"
         )
     write(s, force)
     if graph.has_prefix_codes(s):
