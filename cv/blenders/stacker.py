@@ -109,6 +109,11 @@ def predict(model: str, columns: np.ndarray) -> np.ndarray:
     return np.asarray(booster.predict(columns, raw_score=True, num_threads=_threads(columns)))
 
 
+def names(model: str) -> list[str]:
+    """The columns that `predict` expects, in their order."""
+    return lightgbm.Booster(model_str=model).feature_name()
+
+
 def _threads(rows: np.ndarray) -> int:
     return 1 if len(rows) < MANY_ROWS else 0  # 0: one per core
 

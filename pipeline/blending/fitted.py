@@ -3,14 +3,17 @@
 JSON and the texts hold every number with all its digits, so what is read back predicts the same.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cv.blenders import stacker
 from cv.blenders.registry import BLENDERS_BY_NAME
 from cv.blenders.stacker import Trees
 from cv.blenders.within_slates import WithinSlates
+from cv.slates import columns
 from cv.slates.choice import ChoiceModel
 
 NO_ROWS = np.empty(0, bool), np.empty(0)  # only a fit asks which rows chose the number of trees
@@ -29,13 +32,20 @@ def read(folder: Path, blend: dict, name: str) -> Any:
     return _base(folder, figures)
 
 
-def reads_features(weights: Any) -> bool:
-    """Whether a blender with these weights reads the columns of 30_features."""
+def feature_names(weights: Any, models: Collection[str]) -> list[str]:
+    """The columns of 30_features that a blender with these weights reads, in their order.
+
+    models  of the blend, whose logits are other columns of its trees
+    """
     if isinstance(weights, WithinSlates):
-        return reads_features(weights.base)
-    if isinstance(weights, tuple) and not isinstance(weights, Trees):
-        return any(reads_features(part) for part in weights)
-    return isinstance(weights, Trees)
+        return feature_names(weights.base, models)
+    if isinstance(weights, Trees):
+        names = stacker.names(weights.text)
+        others = {*models, *columns.names(tuple(names))}
+        return [name for name in names if name not in others]
+    if isinstance(weights, tuple):  # the parts of a mean, which read the same columns
+        return feature_names(weights[0], models)
+    return []
 
 
 def _base(folder: Path, figures: dict) -> Trees | np.ndarray:

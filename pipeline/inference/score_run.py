@@ -59,8 +59,10 @@ def run(args: ScoreArgs) -> pl.DataFrame:
         pl.read_parquet(run.folds / "folds.parquet", glob=False).sort("row_id")["fold"].to_numpy()
     )
     weights = fitted.read(run.blend_folder, run.blend, run.chosen)
+    stacked = fitted.feature_names(weights, run.blend["models"])
+    check_columns(run, stacked)
     features = None
-    if fitted.reads_features(weights) or run.features is not None:
+    if stacked or run.features is not None:
         with threadpool_limits(1):  # as in 30_features
             columns = inputs.rows, inputs.values, inputs.offsets
             features = list(table.by_fold(store, fold, *columns))
@@ -68,7 +70,7 @@ def run(args: ScoreArgs) -> pl.DataFrame:
     single = logits(run, store, inputs, device, codes(run, folds, features))
     rows = pl.DataFrame({ID: inputs.rows.id, **predictions.decisions(inputs.rows)})
     rows = predictions.with_logits(rows, single)
-    if not fitted.reads_features(weights):
+    if not stacked:
         features = None
     with threadpool_limits(1):
         by_fold = blenders.inputs_by_fold(rows, run.fits, folds, run.blend["models"], features)
@@ -92,22 +94,29 @@ def read(args: ScoreArgs, run: SubmittedRun, store: Store) -> ScoringInputs:
     return scoring_inputs.read(args.rows, None, vocab, RowBars())
 
 
+def check_columns(run: SubmittedRun, stacked: list[str]) -> None:
+    """Raises InputError where this code has other columns than the run's networks or blender read.
+
+    stacked  those of the blender; none where it reads none
+    """
+    read, ours = [stacked] if stacked else [], table.names()
+    if run.features is not None:
+        read.append(read_json(run.features / column_codes.NAMES)["names"])
+    for names in read:
+        if names != ours:
+            differ = ", ".join(sorted({*names} ^ {*ours})) or "their order"
+            raise InputError(
+                f"{run.name} was trained on other columns of 30_features than this code makes"
+                f" ({differ}): run it again, and score with the run that this prints"
+            )
+
+
 def codes(
     run: SubmittedRun, folds: list[int], features: list[pl.DataFrame] | None
 ) -> dict[int, np.ndarray]:
-    """The columns (N, C) that fits with columns read, by fold; empty where none reads any.
-
-    Raises InputError where this code has other columns than the run.
-    """
+    """The columns (N, C) that fits with columns read, by fold; empty where none reads any."""
     if run.features is None:
         return {}
-    names, ours = read_json(run.features / column_codes.NAMES)["names"], table.names()
-    if names != ours:
-        differ = ", ".join(sorted({*names} ^ {*ours})) or "their order"
-        raise InputError(
-            f"{run.name} was trained on other columns of 30_features than this code makes"
-            f" ({differ}): run it again, and score with the run that this prints"
-        )
     borders = np.load(run.features / column_codes.BORDERS, allow_pickle=False)
     pairs = zip(folds, features, borders, strict=True)
     return {k: column_codes.encode(table.values(rows), of_fold) for k, rows, of_fold in pairs}

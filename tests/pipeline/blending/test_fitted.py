@@ -33,4 +33,5 @@ def test_every_blender_is_read_back_with_all_its_digits(world, name):
     got = predict(fitted.read(folder, blend, name), others_are_0)
     np.testing.assert_array_equal(got, predict(weights[name], inputs))
     reads_features = "lightgbm" in name or name in ("features_only", "slate_ranker", "slate_mean")
-    assert fitted.reads_features(weights[name]) is reads_features
+    names = [*inputs.names] if reads_features else []
+    assert fitted.feature_names(weights[name], inputs.models) == names

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from cv.blenders.registry import BLENDERS_BY_NAME
+from features import table
 from features.errors import InputError
 from pipeline import graph
 from pipeline.config import load as load_config
@@ -76,6 +77,19 @@ def test_every_kind_of_blender_scores_the_test_rows_as_60_blend_did(
     got = score_run.run(of_run(submission, test_rows))["Task2"].to_numpy()
     want = BLENDERS_BY_NAME[name].to_probability(blended.to_numpy())
     np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("name", ["features_only", "lightgbm", "slate_ranker", "slate_mean"])
+def test_a_stacker_of_other_columns_than_this_code_makes_is_refused(
+    submission, test_rows, submit, monkeypatch, name
+):
+    """LightGBM itself knows only how many there are."""
+    submit(name)
+    ours = table.names()
+    for changed, differ in (([*ours[1:], "h_other"], "h_length, h_other"), (ours[::-1], "their")):
+        monkeypatch.setattr(table, "names", lambda changed=changed: changed)
+        with pytest.raises(InputError, match=rf"other columns .* \({differ}.*\): run it again"):
+            score_run.run(of_run(submission, test_rows))
 
 
 def test_another_device_than_that_of_the_fits_is_noted(
