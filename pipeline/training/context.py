@@ -155,8 +155,9 @@ class TrainingContext:
             part=None if self.part is None else self.part[index],
             prefixes=self.prefixes and self.prefixes.of_users(drawn),
         )
-        for k in self.fold.unique().tolist():
-            rows = few.split(k, next(iter(self.settings.networks.values())))
+        network = next(iter(self.settings.networks.values()))
+        for k in self.fold.unique().tolist():  # labels alone: whatever columns the inputs have
+            rows = few.split(k, replace(network, columns=False))
             if any(len(label.unique()) < 2 for label in (rows.held_label, rows.stop_label)):
                 raise InputError(f"tune.users = {share:g} leaves fold {k} without both labels")
         return few

@@ -151,6 +151,17 @@ def test_trials_on_some_users_keep_their_codes(context):
     assert torch.equal(few.rows["train"].columns, codes(context, "train", OFFICIAL)[drawn])
 
 
+def test_trials_on_some_users_need_no_columns_of_another_network(overrides):
+    own = [word for word in overrides if word != "folds.n=2"] + ["folds.mode=official"]
+    run_stages(own, "20_folds", "25_prefixes")
+    s = load("sample", own)
+    specs = graph.training_inputs(s, [s.networks["qin"]])
+    inputs = {name: require(spec) for name, spec in specs.items()}
+    assert "features" not in inputs
+    few = TrainingContext.open(s, inputs).of_users(0.5, seed=0)
+    assert 0 < len(few.rows["train"]) < len(few.store.train)
+
+
 def test_in_official_mode_no_train_row_describes_itself(overrides):
     """Its columns are fitted outside folds of whole users; valid's and test's on all rows."""
     own = [word for word in overrides if word != "folds.n=2"]
