@@ -11,9 +11,10 @@ writes  artifacts/<profile>/30_features/features-<hash>/
         codes/: the same columns as networks read them, a byte for each value
         (features/column_codes.py): train.npy, {valid,test}-fold<k>.npy;
         borders.npy, of each fold; columns.json, their names
-        in official mode, where no row is held out, train rows are described
-        outside folds of whole users that are made here, valid and test by all
-        rows: no files of folds, but codes/{valid,test}.npy
+        in official mode, where no row is held out, no files of folds: all rows
+        are described by all train rows. For networks with columns, train rows
+        are described outside folds of whole users that are made here, and
+        codes/ has {valid,test}.npy; without such networks there are no codes
         artifacts/<profile>/30_features/prefixes-<hash>/prefixes.npy: the codes
         of the rows of 25_prefixes, where a network with columns trains on them
 run     python -m pipeline.30_features PROFILE [key=value ...]
@@ -80,20 +81,21 @@ def write(s: Settings, out: ArtifactWriter) -> dict:
         tables = table.build(store, fold, official=s.official)
     for name, rows in tables.items():
         rows.write_parquet(out / f"{name}.parquet")
-    (out / column_codes.FOLDER).mkdir()
-    for file, array in coded_tables.coded(tables, fold, s.official):
-        np.save(out / file, array, allow_pickle=False)
     names = tables["train"].drop(table.KEYS).columns
-    text = json.dumps({"names": names}) + "\n"
-    (out / column_codes.NAMES).write_text(text, encoding="utf-8")
+    if graph.reads_columns(s) or not s.official:  # else train rows may know their own labels
+        (out / column_codes.FOLDER).mkdir()
+        for file, array in coded_tables.coded(tables, fold, s.official):
+            np.save(out / file, array, allow_pickle=False)
+        text = json.dumps({"names": names}) + "\n"
+        (out / column_codes.NAMES).write_text(text, encoding="utf-8")
     return {"columns": len(names), **{name: len(tables[name]) for name in SPLITS}}
 
 
 def folds_of(s: Settings, train: Split) -> np.ndarray:
-    """The fold (N,) int8 outside which each train row is described; -1 where there can be none."""
+    """The fold (N,) int8 outside which each train row is described; -1 where there is none."""
     rows = pl.read_parquet(require(graph.folds(s)) / "folds.parquet", glob=False)
     fold = rows.sort("row_id")["fold"].to_numpy()
-    if not s.official:
+    if not s.official or not graph.reads_columns(s):
         return fold
     made = folds_up_to(train.user, train.label, OFFICIAL_FOLDS, seed=0)
     return fold if made is None else made

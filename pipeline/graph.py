@@ -58,10 +58,18 @@ def folds(s: Settings) -> ArtifactSpec:
 
 
 def features(s: Settings) -> ArtifactSpec:
-    """30_features."""
-    others = "by all rows" if s.official else "by all rows, and outside each fold"
-    settings = {"valid_and_test": others, "codes": "uint8"}
+    """30_features. In official mode, only networks with columns need folds of its own."""
+    settings = {"valid_and_test": "by all rows", "codes": "uint8"}
+    if not s.official:
+        settings["valid_and_test"] = "by all rows, and outside each fold"
+    elif not reads_columns(s):
+        settings = {"train_valid_and_test": "by all rows"}
     return _spec(s, "30_features", "features", settings, _rows(s))
+
+
+def reads_columns(s: Settings) -> bool:
+    """Whether a network of the run, or of its studies, has columns."""
+    return any(network.columns for network in possible(s))
 
 
 def prefix_codes(s: Settings) -> ArtifactSpec:

@@ -4,11 +4,14 @@ import json
 from importlib import import_module
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
-from features import column_codes
+from features import column_codes, table
+from features.columns import item_time
 from features.errors import InputError
+from features.store.store import open_store
 from models.training.fit import PREDICT_ROWS, predict
 from pipeline import graph
 from pipeline.artifacts.spec import require
@@ -181,6 +184,26 @@ def test_in_official_mode_no_train_row_describes_itself(overrides):
     assert trained.network.columns.width == split.train.columns.shape[1] + len(
         trained.network.columns.nulls
     )
+
+
+def test_in_official_mode_without_columns_every_feature_is_fitted_once(overrides, monkeypatch):
+    own = [word for word in overrides if word not in ("folds.n=2", "din.columns=true")]
+    own += ["folds.mode=official", "network.fit.prefixes=0"]
+    s, n_rows, fit = load("sample", own), [], item_time.fit
+    monkeypatch.setattr(
+        item_time, "fit", lambda store, rows: n_rows.append(len(rows)) or fit(store, rows)
+    )
+    run_stages(own, "20_folds", "30_features")
+    store, folder = open_store(require(graph.store(s))), require(graph.features(s))
+    assert n_rows == [len(store.train)]
+    tables = table.build(store, np.full(len(store.train), -1, np.int8))
+    assert {path.name for path in folder.glob("*.parquet")} == {
+        f"{name}.parquet" for name in tables
+    }
+    for name, rows in tables.items():
+        assert pl.read_parquet(folder / f"{name}.parquet").equals(rows)
+    assert not (folder / column_codes.FOLDER).exists()  # train rows would tell their labels
+    assert graph.features(load("sample", [*own, "din.columns=true"])).path != folder
 
 
 def test_what_cannot_have_columns_is_refused(overrides, monkeypatch):
