@@ -34,7 +34,10 @@ COLUMNS = dict.fromkeys(
 
 
 def fit(store: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """t and c (I,) float32 of all items, from the train rows `rows`."""
+    """t and c (I,) float32 of all items, from the train rows `rows`.
+
+    Raises RuntimeError where the linear system is not solved to TOLERANCE.
+    """
     item, user = sequences(store, rows)
     follows = user[1:] == user[:-1]
     before, after = item[:-1][follows], item[1:][follows]
@@ -43,7 +46,12 @@ def fit(store: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     coords = row, np.concatenate((after, before))
     steps = sparse.csr_array((sign, coords), (n_pairs, n_items))
     normal = steps.T @ steps + RIDGE * sparse.eye_array(n_items)
-    time, _ = cg(normal, steps.T @ np.ones(n_pairs), rtol=TOLERANCE)
+    time, unsolved = cg(normal, steps.T @ np.ones(n_pairs), rtol=TOLERANCE)
+    if unsolved:
+        raise RuntimeError(
+            f"i_time: the times of {n_items} items from {n_pairs} pairs of clicks are not solved to"
+            f" {TOLERANCE:g}; conjugate gradients ended with {unsolved}"
+        )
     n_before = np.bincount(after, minlength=n_items)
     summed = np.bincount(after, time[before], minlength=n_items)
     clicked = np.where(n_before > 0, summed / np.maximum(n_before, 1), time)

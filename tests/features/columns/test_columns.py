@@ -1,5 +1,6 @@
 """Tabular features: every one against its equation written as loops."""
 
+import functools
 import itertools
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from features.columns import (
     click_vectors,
     history_levels,
     item_popularity,
+    item_time,
 )
 from features.store.schema import SPLITS
 from tests.helpers.worlds import tiny_store
@@ -329,3 +331,10 @@ def test_rows_without_any_history_are_described(store, fold):
         described = feature.describe(store, split, *fitted)
         assert len(described) == len(split)
         assert not any(c.is_nan().any() for c in described.get_columns() if c.dtype.is_float())
+
+
+def test_item_times_that_are_not_solved_are_no_features(store, monkeypatch):
+    one_step = functools.partial(item_time.cg, maxiter=1)
+    monkeypatch.setattr(item_time, "cg", one_step)
+    with pytest.raises(RuntimeError, match=r"^i_time: .* of 40 items .* are not solved to 1e-05"):
+        item_time.fit(store, np.arange(len(store.train)))
