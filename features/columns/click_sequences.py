@@ -10,7 +10,8 @@ from features.store.store import Store
 def sequences(store: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The clicks of the users of the train rows `rows` (n,), one user after the other.
 
-    Of each user: the longest history, oldest first, then the clicked targets that came after it.
+    Of each user: the longest history, oldest first, then the clicked targets that came after it;
+    of one slate with several, each counts as a click after the one of the row before.
 
     Returns items (t,) int32 and the number of each one's user (t,) int64, ascending.
     """
