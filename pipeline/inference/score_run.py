@@ -5,8 +5,8 @@ scores are those of the submission to the last digit: everything is read in the 
 rows in a batch, or another device, change the last digits of a logit.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -61,19 +61,21 @@ def run(args: ScoreArgs) -> pl.DataFrame:
     weights = fitted.read(run.blend_folder, run.blend, run.chosen)
     stacked = fitted.feature_names(weights, run.blend["models"])
     check_columns(run, stacked)
-    features = None
-    if stacked or run.features is not None:
-        with threadpool_limits(1):  # as in 30_features
-            columns = inputs.rows, inputs.values, inputs.offsets
-            features = list(table.by_fold(store, fold, *columns))
     folds = np.unique(fold).tolist()
-    single = logits(run, store, inputs, device, codes(run, folds, features))
+    features: Iterable[pl.DataFrame] = table.by_fold(  # a fold's table is made when it is read
+        store, fold, inputs.rows, inputs.values, inputs.offsets
+    )
+    codes: dict[int, np.ndarray] = {}
+    if run.features is not None:
+        with threadpool_limits(1):  # as in 30_features
+            codes, features = encoded(run.features, folds, features, keep=bool(stacked))
+    single = logits(run, store, inputs, device, codes)
     rows = pl.DataFrame({ID: inputs.rows.id, **predictions.decisions(inputs.rows)})
     rows = predictions.with_logits(rows, single)
-    if not stacked:
-        features = None
     with threadpool_limits(1):
-        by_fold = blenders.inputs_by_fold(rows, run.fits, folds, run.blend["models"], features)
+        by_fold = blenders.inputs_by_fold(
+            rows, run.fits, folds, run.blend["models"], features if stacked else None
+        )
         rows = blenders.add_blends(rows, by_fold, {run.chosen: weights}, run.chosen)
     return rows.select(ID, pl.col(SUBMITTED).alias(SCORE))
 
@@ -111,15 +113,20 @@ def check_columns(run: SubmittedRun, stacked: list[str]) -> None:
             )
 
 
-def codes(
-    run: SubmittedRun, folds: list[int], features: list[pl.DataFrame] | None
-) -> dict[int, np.ndarray]:
-    """The columns (N, C) that fits with columns read, by fold; empty where none reads any."""
-    if run.features is None:
-        return {}
-    borders = np.load(run.features / column_codes.BORDERS, allow_pickle=False)
-    pairs = zip(folds, features, borders, strict=True)
-    return {k: column_codes.encode(table.values(rows), of_fold) for k, rows, of_fold in pairs}
+def encoded(
+    folder: Path, folds: list[int], features: Iterable[pl.DataFrame], keep: bool
+) -> tuple[dict[int, np.ndarray], list[pl.DataFrame]]:
+    """The codes (N, C) of the columns, by fold, and the tables `features` themselves if `keep`.
+
+    folder  of 30_features, with the borders of each fold
+    """
+    borders = np.load(folder / column_codes.BORDERS, allow_pickle=False)
+    codes, kept = {}, []
+    for k, rows, of_fold in zip(folds, features, borders, strict=True):
+        codes[k] = column_codes.encode(table.values(rows), of_fold)
+        if keep:
+            kept.append(rows)
+    return codes, kept
 
 
 def logits(
@@ -146,9 +153,7 @@ def logits(
         torch.set_num_threads(reports[key].get("threads", 1))
         cfg = checkpoint.settings
         network = checkpoint.network(item_table(store.items, cfg, key[0]), inputs.width)
-        read = rows.cut(cfg.max_len)
-        if cfg.columns:
-            read = replace(read, columns=torch.from_numpy(codes[key[2]]).to(device))
+        read = rows.cut(cfg.max_len).with_columns(codes[key[2]] if cfg.columns else None)
         with enough_memory(device, "90_score", "take the CPU, --device cpu, or fewer --rows"):
             logit = predict(network.to(device), read).cpu().numpy()
         if not np.isfinite(logit).all():

@@ -1,5 +1,8 @@
 """90_score with networks that read columns: a run scores any rows, a fit alone none."""
 
+import gc
+import weakref
+
 import pytest
 
 from features import table
@@ -34,6 +37,27 @@ def equal_bytes(settings, test_rows, out) -> bool:
 
 def test_a_run_scores_the_test_rows_as_it_submitted_them(settings, test_rows, tmp_path):
     assert equal_bytes(settings, test_rows, tmp_path / "scores.csv")
+
+
+def test_tables_that_no_stacker_reads_are_gone_before_networks_run(
+    settings, test_rows, monkeypatch
+):
+    made, by_fold, logits = [], table.by_fold, score_run.logits
+
+    def seen(*arguments):
+        for rows in by_fold(*arguments):
+            made.append(weakref.ref(rows))
+            yield rows
+
+    def alone(*arguments):
+        gc.collect()
+        assert all(rows() is None for rows in made)
+        return logits(*arguments)
+
+    monkeypatch.setattr(table, "by_fold", seen)
+    monkeypatch.setattr(score_run, "logits", alone)
+    score_run.run(of_run(graph.submission(settings).path, test_rows))
+    assert len(made) == 2
 
 
 def test_so_does_a_run_whose_rows_stay_on_disk(settings, overrides, test_rows, tmp_path):

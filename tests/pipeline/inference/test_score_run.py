@@ -12,6 +12,7 @@ from cv.blenders.registry import BLENDERS_BY_NAME
 from features import table
 from features.errors import InputError
 from pipeline import graph
+from pipeline.blending import blenders
 from pipeline.config import load as load_config
 from pipeline.inference import score_run, submitted
 from tests.helpers.scoring import of_run, run
@@ -90,6 +91,27 @@ def test_a_stacker_of_other_columns_than_this_code_makes_is_refused(
         monkeypatch.setattr(table, "names", lambda changed=changed: changed)
         with pytest.raises(InputError, match=rf"other columns .* \({differ}.*\): run it again"):
             score_run.run(of_run(submission, test_rows))
+
+
+def test_the_table_of_a_fold_is_made_when_a_stacker_reads_it(
+    submission, test_rows, submit, monkeypatch
+):
+    submit("features_only")
+    events, by_fold, inputs = [], table.by_fold, blenders.inputs
+
+    def made(*arguments):
+        for rows in by_fold(*arguments):
+            events.append("made")
+            yield rows
+
+    def read(*arguments):
+        events.append("read")
+        return inputs(*arguments)
+
+    monkeypatch.setattr(table, "by_fold", made)
+    monkeypatch.setattr(blenders, "inputs", read)
+    score_run.run(of_run(submission, test_rows))
+    assert events == ["made", "read"] * 2
 
 
 def test_another_device_than_that_of_the_fits_is_noted(
