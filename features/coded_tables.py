@@ -26,11 +26,10 @@ def coded(
     """
     train = tables["train"]
     codes = np.empty((len(train), len(train.columns) - len(table.KEYS)), np.uint8)
-    borders = {}
-    for k in np.unique(fold).tolist():
+    borders = train_borders(train, fold)
+    for k, of_fold in borders.items():
         rows = train.filter(pl.Series(fold == k))
-        borders[k] = column_codes.borders_of(table.values(rows))
-        codes[fold == k] = column_codes.encode(table.values(rows), borders[k])
+        codes[fold == k] = column_codes.encode(table.values(rows), of_fold)
     yield column_codes.file_of("train", ALL), codes
     if official:
         borders = {ALL: column_codes.borders_of(table.values(train))}
@@ -43,24 +42,31 @@ def coded(
     yield column_codes.BORDERS, np.stack(list(borders.values()))
 
 
+def train_borders(train: pl.DataFrame, fold: np.ndarray) -> dict[int, np.ndarray]:
+    """The borders (C, N_BORDERS) of the train rows of each fold, by fold; `fold` as in `coded`."""
+    return {
+        k: column_codes.borders_of(table.values(train.filter(pl.Series(fold == k))))
+        for k in np.unique(fold).tolist()
+    }
+
+
 def coded_prefixes(
-    store: Store, train: pl.DataFrame, fold: np.ndarray, prefixes: Prefixes
+    store: Store, borders: Mapping[int, np.ndarray], fold: np.ndarray, prefixes: Prefixes
 ) -> np.ndarray:
     """The codes (N, C) uint8 of the rows of 25_prefixes, each as the train rows of its user.
 
-    train  their table; `fold` as in `coded`. A prefix of a user of fold k is described by features
-           that were fitted outside k, with the borders of the train rows of k.
+    borders  of train_borders; `fold` as in `coded`. A prefix of a user of fold k is described by
+             features that were fitted outside k, with the borders of k.
     """
     of_row = fold[prefixes.row]
-    codes = np.empty((len(prefixes), len(train.columns) - len(table.KEYS)), np.uint8)
+    codes = np.empty((len(prefixes), len(table.names())), np.uint8)
     for k in np.unique(of_row).tolist():
         number, history = np.unique(prefixes.split.history[of_row == k], return_inverse=True)
         rows = replace(prefixes.split.take(of_row == k), history=history.astype(np.int32))
         values, offsets = _slices(store.values, prefixes.begin[number], prefixes.end[number])
         outside = np.flatnonzero((fold != k) | (fold < 0))
         described = table.of_rows(store, outside, rows, values, offsets)
-        borders = column_codes.borders_of(table.values(train.filter(pl.Series(fold == k))))
-        codes[of_row == k] = column_codes.encode(table.values(described), borders)
+        codes[of_row == k] = column_codes.encode(table.values(described), borders[k])
     return codes
 
 

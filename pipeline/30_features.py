@@ -66,9 +66,15 @@ def work(s: Settings, force: bool) -> None:
 def write_prefixes(s: Settings, out: ArtifactWriter) -> dict:
     store = open_store(require(graph.store(s)))
     prefixes = open_prefixes(require(graph.prefixes(s)))
-    train = pl.read_parquet(require(graph.features(s)) / "train.parquet", glob=False)
+    fold, folder = folds_of(s, store.train), require(graph.features(s))
     with threadpool_limits(1):
-        codes = coded_tables.coded_prefixes(store, train, folds_of(s, store.train), prefixes)
+        if s.official:  # the borders that were written are those of all rows
+            train = pl.read_parquet(folder / "train.parquet", glob=False)
+            borders = coded_tables.train_borders(train, fold)
+        else:
+            written = np.load(folder / column_codes.BORDERS, allow_pickle=False)
+            borders = dict(zip(np.unique(fold).tolist(), written, strict=True))
+        codes = coded_tables.coded_prefixes(store, borders, fold, prefixes)
     np.save(out / column_codes.PREFIXES, codes, allow_pickle=False)
     return {"rows": len(codes), "columns": codes.shape[1]}
 

@@ -126,8 +126,8 @@ def test_no_label_of_a_user_moves_a_code_of_prefixes_of_the_users_fold(store, fo
     of_row = fold[rows.row]
 
     def codes(world):
-        train = table.build(world, fold)["train"]
-        return coded_tables.coded_prefixes(world, train, fold, rows)
+        borders = coded_tables.train_borders(table.build(world, fold)["train"], fold)
+        return coded_tables.coded_prefixes(world, borders, fold, rows)
 
     before = codes(store)
     for k in range(3):
@@ -139,7 +139,8 @@ def test_no_label_of_a_user_moves_a_code_of_prefixes_of_the_users_fold(store, fo
 
 def test_a_prefix_is_described_as_a_row_with_its_items_as_history(store, fold):
     rows, _ = prefixes.build(store, 2)
-    codes = coded_tables.coded_prefixes(store, table.build(store, fold)["train"], fold, rows)
+    borders = coded_tables.train_borders(table.build(store, fold)["train"], fold)
+    codes = coded_tables.coded_prefixes(store, borders, fold, rows)
     chosen = np.flatnonzero(fold[rows.row] == 1)[[0, 7, -1]]
     lists = [store.values[rows.begin[h] : rows.end[h]] for h in rows.split.history[chosen]]
     own = replace(rows.split.take(chosen), history=np.arange(3, dtype=np.int32))

@@ -82,6 +82,15 @@ def test_prefixes_of_a_fit_have_columns_of_their_own(context):
     assert torch.equal(both.train.columns[len(split.train) :], all_codes[kept])
 
 
+def test_prefixes_are_coded_by_the_borders_that_were_written(overrides, monkeypatch):
+    s, stage = load("sample", overrides), import_module("pipeline.30_features")
+    path = require(graph.prefix_codes(s)) / column_codes.PREFIXES
+    before = path.read_bytes()
+    monkeypatch.setattr(column_codes, "borders_of", None)  # no column is sorted again
+    stage.write_prefixes(s, True)
+    assert path.read_bytes() == before
+
+
 def test_rows_on_disk_have_the_codes_of_rows_in_memory(overrides, monkeypatch):
     monkeypatch.setitem(PREDICT_ROWS, "cpu", 16)
     own = [*overrides, "network.fit.prefixes=0"]
