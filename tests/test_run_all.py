@@ -90,7 +90,7 @@ def test_a_second_run_does_nothing_and_prints_that(first_run, overrides):
     assert "done in" not in again
     assert "nothing to run" in again
     assert "epochs=" not in again
-    assert again.count(" is up to date\n") == 9 + 6  # the stages; 50_train has six fits
+    assert again.count(" is up to date\n") == 9 + 8  # the stages; 50_train has eight fits
     assert last_line(again) | {"seconds": 0} == last_line(first_run) | {"seconds": 0}
     board = Path(overrides[-1].split("=")[1]) / "LEADERBOARD.md"
     assert board.read_text().count("sample/research-") == 1
@@ -103,7 +103,7 @@ def test_a_setting_builds_again_only_what_depends_on_it(first_run, overrides):
     redone = [line for line in lines if "epochs=" in line]
     assert len(redone) == 2
     assert all("/din-seed0-fold" in line for line in redone)
-    assert sum("is up to date" in line for line in lines) == 4
+    assert sum("is up to date" in line for line in lines) == 6
     assert "50_train done in" in changed.splitlines()[-1]
     s = load_config.load("sample", typed)
     assert [runner.status(s, stage) for stage in graph.stages(s)[-4:]] == ["to build"] * 4
