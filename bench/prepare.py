@@ -31,6 +31,7 @@ import torch
 from bench import output, steps
 from bench.challenge_like import ROWS_PER_USER
 from bench.subprocess_call import call_in_subprocess
+from bench.worlds import stages
 from features.errors import InputError
 from features.store.schema import PUBLISHED_ROWS
 from pipeline import graph
@@ -54,7 +55,6 @@ test_users = {test_users}
 items = {items}
 """
 MIN_USERS = 50  # in a split, so that both labels occur
-STAGES = ("00_data", "10_prepare", "20_folds", "30_features")
 MAX_HELD_ROWS = 8192 * 4  # that inference scores
 
 
@@ -115,7 +115,7 @@ def run(profile: Path, s: Settings, a: argparse.Namespace) -> None:
     names = ("stage", "s", "s with its start", "CPU s", "peak MiB", "MB on disk")
     print_text(output.table_header(names))
     results = {"machine": machine, "rows": a.rows, "items": a.items, "stages": {}}
-    for stage in STAGES:
+    for stage in stages.up_to(s, "30_features"):
         figures = results["stages"][stage] = run_stage(stage, profile, s)
         print_text(output.table_row((stage, *(f"{value:,.1f}" for value in figures.values()))))
     results["store"] = store_size(s)

@@ -14,10 +14,10 @@ the worlds whose hidden AUC lies between the forecast's low and high end,
 import argparse
 import contextlib
 import io
-from importlib import import_module
 from statistics import fmean
 
 from bench.output import describe_machine, machine_line, table_header, table_row
+from bench.worlds import stages
 from pipeline import graph, source_files
 from pipeline.artifacts.json_files import read_json
 from pipeline.config.load import load
@@ -26,9 +26,6 @@ from pipeline.reporting import compute_scores
 from pipeline.reporting.scores import submitted_row
 from pipeline.runtime import cli, usage
 
-STAGES = (
-    "00_data", "10_prepare", "20_folds", "30_features", "50_train", "60_blend", "70_submit",
-)  # fmt: skip
 SMALL = (
     "data.users=600", "data.valid_users=400", "data.test_users=800", "data.items=400",
     "models=din,final", "network.embedding_dim=8", "network.content_dim=16", "din.mlp.hidden=16",
@@ -73,8 +70,7 @@ def settings_of(seed: int, rules: str, folder: str, overrides: list[str]) -> Set
 def world(s: Settings) -> dict[str, float]:
     """auc, low, high of the forecast, and the hidden AUC, of one world."""
     with contextlib.redirect_stdout(io.StringIO()):
-        for stage in STAGES:
-            import_module(f"pipeline.{stage}").work(s, False)
+        stages.run(s, "70_submit")
     scores = compute_scores.compute(graph.blend(s).path, source_files.hidden_labels(s))
     forecast = read_json(graph.submission(s).path / "manifest.json")["forecast"]
     return forecast | {"hidden": submitted_row(scores)["hidden"]}

@@ -9,7 +9,7 @@ with it; the others end with the same bytes. `named` counts fits that
 pipeline.training.health says did not learn.
 
 reads   nothing: the worlds are generated
-writes  OUT/artifacts/, data, rows and folds of each world;
+writes  OUT/artifacts/, data of each world and what its fits read;
         OUT/world<seed>.json, its fits: the same command resumes after the last
         of them
 run     python -m bench.worlds.failed_fits [key=value ...] [--seeds 20]
@@ -21,12 +21,12 @@ import json
 import statistics
 import sys
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 
 import torch
 
 from bench.output import describe_machine, machine_line, table_header, table_row
+from bench.worlds import stages
 from features.store.atomic import atomic_file
 from models.training import warm_up
 from pipeline import graph
@@ -38,7 +38,6 @@ from pipeline.training import health
 from pipeline.training.context import TrainingContext
 
 SMALL = ("models=qin,din", "data.users=3000", "data.items=800", "folds.n=3", "train.device=cpu")
-STAGES = ("00_data", "10_prepare", "20_folds")
 FAILED = 0.6  # an AUC below that of every fit that has begun to learn
 COLUMNS = ("", "fits", f"below {FAILED}", "named", "lowest AUC", "mean AUC", "epochs")
 Fits = dict[FitKey, dict]  # artifact.json of each, as far as `health` reads it
@@ -71,8 +70,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def trained(s: Settings) -> list[tuple[FitKey, dict, dict | None]]:
     """Every fit of `s` without a warm-up, and with it where that may change it."""
-    for stage in STAGES:
-        import_module(f"pipeline.{stage}").work(s, False)
+    stages.run(s, "30_features")
     context = TrainingContext.of_run(s)
     fits = []
     for key in graph.fits(s):

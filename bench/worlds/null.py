@@ -19,7 +19,6 @@ import argparse
 import json
 import statistics
 import sys
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +26,7 @@ import polars as pl
 import torch
 
 from bench.output import table_header, table_row
+from bench.worlds import stages
 from features.settings import SampleSettings
 from features.sources import sample
 from pipeline import graph
@@ -39,7 +39,6 @@ SMALL = (
     "network.fit.batch_size=128", "network.fit.max_epochs=8", "train.backend=serial",
 )  # fmt: skip
 SIZES = {"users": 400, "valid_users": 100, "test_users": 50, "items": 200, "tags": 40}
-STAGES = ("10_prepare", "20_folds", "30_features", "50_train", "60_blend")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -84,8 +83,7 @@ def write(folder: Path, seed: int) -> None:
 def evaluated(overrides: list[str]) -> dict[str, float]:
     """CV of every network and blender of a run of the sample's profile on other files."""
     s = load_config.load("sample", ["data.source=challenge", *overrides])
-    for stage in STAGES:
-        import_module(f"pipeline.{stage}").work(s, False)
+    stages.run(s, "60_blend")
     table = json.loads((spec.require(graph.blend(s)) / "blend.json").read_text(encoding="utf-8"))
     return {name: row["cv"] for name, row in (table["models"] | table["blenders"]).items()}
 

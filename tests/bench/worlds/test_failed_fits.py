@@ -4,7 +4,7 @@ from bench.worlds import failed_fits
 
 TINY = (
     "models=din", "data.users=300", "data.valid_users=60", "data.test_users=60", "data.items=200",
-    "network.embedding_dim=4", "network.fit.max_epochs=2",
+    "network.embedding_dim=4", "network.fit.max_epochs=2", "din.columns=true", "din.fit.prefixes=1",
 )  # fmt: skip
 
 

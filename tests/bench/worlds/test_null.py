@@ -25,6 +25,7 @@ def test_labels_are_coin_flips_and_rows_stay(tmp_path):
 
 def test_a_run_of_each_world_ends_in_a_table(tmp_path, capsys):
     tiny = ["models=din", "folds.n=2", "network.fit.max_epochs=1", "network.embedding_dim=4"]
+    tiny += ["din.fit.prefixes=1"]
     assert null.main([*tiny, "--worlds=2", "--stop-users=0.2", f"--out={tmp_path}"]) == 0
     lines = capsys.readouterr().out.splitlines()
     table = [line for line in lines if line.startswith("|")]
