@@ -159,7 +159,7 @@ def test_two_runs_at_once_in_one_folder_predict_what_one_does(tmp_path):
         run.finish()
     log = (tmp_path / "shared/log.txt").read_text()
     assert " waits for process " in log
-    assert len(re.findall(r"50_train .* epochs=", log)) == 6
+    assert len(re.findall(r"50_train .* epochs=", log)) == 8
     assert predictions(tmp_path / "shared") == predictions(tmp_path / "single")
     assert (tmp_path / "shared/submissions/LEADERBOARD.md").read_text().count(
         "sample/research-"
