@@ -8,6 +8,7 @@ import polars as pl
 
 from features import column_codes, table
 from features.prefixes import Prefixes
+from features.slices import places
 from features.store.schema import SPLITS
 from features.store.store import Store
 
@@ -63,16 +64,8 @@ def coded_prefixes(
     for k in np.unique(of_row).tolist():
         number, history = np.unique(prefixes.split.history[of_row == k], return_inverse=True)
         rows = replace(prefixes.split.take(of_row == k), history=history.astype(np.int32))
-        values, offsets = _slices(store.values, prefixes.begin[number], prefixes.end[number])
+        place, offsets = places(prefixes.begin[number], prefixes.end[number])
         outside = np.flatnonzero((fold != k) | (fold < 0))
-        described = table.of_rows(store, outside, rows, values, offsets)
+        described = table.of_rows(store, outside, rows, store.values[place], offsets)
         codes[of_row == k] = column_codes.encode(table.values(described), borders[k])
     return codes
-
-
-def _slices(
-    values: np.ndarray, begin: np.ndarray, end: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """values[begin[h] : end[h]] of each of H slices, one after the other, and offsets (H + 1,)."""
-    offsets = np.concatenate(([0], np.cumsum(end - begin)))
-    return values[np.arange(offsets[-1]) + np.repeat(begin - offsets[:-1], end - begin)], offsets

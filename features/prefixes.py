@@ -27,6 +27,7 @@ from features.errors import InputError
 from features.longest_history import longest
 from features.negatives import Pairs, Recipe, draw, measured_share
 from features.slates import slate_numbers
+from features.slices import places
 from features.store.schema import SPLITS
 from features.store.store import Split, Store
 
@@ -188,9 +189,8 @@ def _ends(store: Store, row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _entries(begin: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """For every entry of n histories, which of them it is of and where its value is: (T,) int64."""
-    length = end - begin
-    owner = np.repeat(np.arange(len(length)), length)
-    return owner, np.arange(len(owner)) + (end - np.cumsum(length))[owner]
+    place, _ = places(begin, end)
+    return np.repeat(np.arange(len(begin)), end - begin), place
 
 
 def _levels(store: Store, name: str) -> np.ndarray:

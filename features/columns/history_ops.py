@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
+from features.slices import places
 from features.store.store import Split, Store
 
 BLOCK_ROWS = 20_000  # 20,000 rows of 8 entries of a 128-wide float32 vector: 80 MB
@@ -31,10 +32,8 @@ def blocks(store: Store, split: Split) -> Iterator[tuple[np.ndarray, np.ndarray,
 
 def histories(store: Store, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Entries (t,) int32 of the histories `which` (b,), concatenated; starts (b + 1,) int64."""
-    length = store.offsets[which + 1] - store.offsets[which]
-    starts = np.concatenate(([0], np.cumsum(length)))
-    index = np.arange(starts[-1]) + np.repeat(store.offsets[which] - starts[:-1], length)
-    return store.values[index], starts
+    place, starts = places(store.offsets[which], store.offsets[which + 1])
+    return store.values[place], starts
 
 
 def columns(prefix: str) -> dict[str, pl.DataType]:

@@ -8,7 +8,6 @@ import pytest
 from features import coded_tables, column_codes, prefixes, table
 from models.layers.columns import MIDDLE
 from tests.helpers import feature_contract
-from tests.helpers.worlds import tiny_store
 
 NAN = np.nan
 COLUMNS = {
@@ -56,16 +55,6 @@ def test_a_column_that_tells_nothing_in_train_tells_nothing_elsewhere():
     """Nor does a value that train never had: no batch norm has seen it vary."""
     for train in ([NAN, NAN], [], [3.0], [3.0, 3.0, NAN]):
         assert coded(train, [NAN, 3.0, -7.0, 1e300]) == [0, MIDDLE, MIDDLE, MIDDLE]
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    return tiny_store(tmp_path_factory.mktemp("world"), rows=60)
-
-
-@pytest.fixture(scope="module")
-def fold(store):
-    return (np.asarray(store.train.user) % 3).astype(np.int8)
 
 
 def files(store, fold, official=False) -> dict[str, np.ndarray]:

@@ -10,19 +10,8 @@ import pytest
 
 from features import columns, table
 from tests.helpers import feature_contract
-from tests.helpers.worlds import tiny_store
 
 FOLDER = Path(columns.__path__[0])
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    return tiny_store(tmp_path_factory.mktemp("world"), rows=60)
-
-
-@pytest.fixture(scope="module")
-def fold(store):
-    return (np.asarray(store.train.user) % 3).astype(np.int8)
 
 
 def test_every_file_of_columns_is_a_feature_of_the_table():
