@@ -21,10 +21,12 @@ What may be read:
     describe  of the rows themselves: user, item, likes, views and history; the item table
     fit       the same and the labels, of the train rows `rows` only; the item table
 
+              of all other users of any split, what given_histories.py allows
+
 No other row, no label of the rows that are described. `rows` are the train rows of the other folds
-where train rows are described; for valid and test, all train rows, and those outside each fold. The
-histories of a fold are held out with its labels: where a user has several rows, one row's history
-may hold the target of another.
+where train rows are described; for valid and test, all train rows, and those outside each fold.
+Histories of other users are read without their targets: where a user has several rows, one row's
+history may hold the target of another.
 
 tests/features/test_table.py checks all this for every feature, and names what is wrong. A column is
 compared with its definition, written as a loop, in tests/features/columns/test_columns.py.
@@ -128,7 +130,16 @@ def of_rows(
     offsets: np.ndarray,
     features: tuple[ModuleType, ...] = FEATURES,
 ) -> pl.DataFrame:
-    """KEYS and all columns of `rows`, as in `by_fold`, fitted on the train rows `outside` (n,)."""
+    """KEYS and all columns of `rows`, as in `by_fold`, fitted on the train rows `outside` (n,).
+
+    The targets of `rows` may stand in given histories of their users: those are not read.
+    """
+    others = {
+        name: split.take(~np.isin(split.user, rows.user))
+        for name, split in (("valid", store.valid), ("test", store.test))
+    }
+    store = replace(store, train=store.train.take(outside), **others)
+    outside = np.arange(len(outside))
     described = replace(store, values=values, offsets=offsets)
     columns = (
         f.describe(described, rows, *([f.fit(store, outside)] if is_fitted(f) else []))

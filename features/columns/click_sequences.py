@@ -2,16 +2,17 @@
 
 import numpy as np
 
-from features.columns import history_ops
+from features.columns import given_histories, history_ops
 from features.longest_history import longest
 from features.store.store import Store
 
 
 def sequences(store: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The clicks of the users of the train rows `rows` (n,), one user after the other.
+    """Clicks, one user after the other: of the train rows `rows` (n,), then the given histories.
 
-    Of each user: the longest history, oldest first, then the clicked targets that came after it;
-    of one slate with several, each counts as a click after the one of the row before.
+    Of each user of `rows`: the longest history, oldest first, then the clicked targets that came
+    after it; of one slate with several, each counts as a click after the one of the row before. Of
+    all other users what given_histories.py allows.
 
     Returns items (t,) int32 and the number of each one's user (t,) int64, ascending.
     """
@@ -22,4 +23,6 @@ def sequences(store: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     newest = (train.label == 1) & (train.history == train.history[one][user])
     of_user = np.concatenate((np.repeat(np.arange(len(one)), np.diff(starts)), user[newest]))
     order = np.argsort(of_user, kind="stable")
-    return np.concatenate((entries, train.item[newest]))[order], of_user[order]
+    given, of_others = given_histories.of_others(store, rows)
+    items = np.concatenate((entries, train.item[newest]))[order]
+    return np.concatenate((items, given)), np.concatenate((of_user[order], len(one) + of_others))

@@ -1,14 +1,11 @@
-"""How many users clicked both the target and an item of the history, among users of other folds.
+"""How many users clicked both the target and an item of the history.
 
     together_ij = users with i and j        cosine_ij = together_ij / sqrt(users_i users_j)
 
 ui_together_*: the cosine's largest, mean, last and recent over the history; ui_pairs: ln(1 + Σ_j
-together_ij). Null for an empty history. A user's clicks are the items of the longest of their
-histories and the targets of their rows with label 1.
-
-Counts never come from the row's own fold, and not only because of its labels: if a user has several
-rows (a converted release makes two positives per train user), the history of the later row holds
-the target of the earlier one, and a count of it would reveal the label.
+together_ij). Null for an empty history. The clicks of a user of the other folds are the items of
+the longest of their histories and the targets of their rows with label 1; those of all other users
+are their given histories (given_histories.py).
 
 Sarwar et al. 2001, "Item-based collaborative filtering recommendation algorithms".
 """
@@ -17,7 +14,7 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from features.columns import history_ops
+from features.columns import given_histories, history_ops
 from features.longest_history import longest
 from features.store.store import Split, Store
 
@@ -33,18 +30,20 @@ def fit(store: Store, rows: np.ndarray) -> sparse.csr_array:
 
 
 def clicks(store: Store, rows: np.ndarray) -> sparse.csr_array:
-    """1 where a user clicked an item: (users of `rows`, I) int32."""
+    """1 where a user clicked an item: (U, I) int32, of the users of `rows`, then all others."""
     train = store.train.take(rows)
     n_items = len(store.items)
     users, user = np.unique(train.user, return_inverse=True)
     one = longest(user, np.diff(store.offsets)[train.history])
     entries, starts = history_ops.histories(store, train.history[one])
     positive = train.label == 1
-    of_user = np.concatenate((np.repeat(np.arange(len(users)), np.diff(starts)), user[positive]))
-    item = np.concatenate((entries, train.item[positive]))
+    given, other = given_histories.of_others(store, rows)
+    of_rows = np.repeat(np.arange(len(users)), np.diff(starts)), user[positive]
+    of_user = np.concatenate((*of_rows, len(users) + other))
+    item = np.concatenate((entries, train.item[positive], given))
     once = np.unique(of_user * np.int64(n_items) + item)
-    ones = np.ones(len(once), np.int32)
-    return sparse.csr_array((ones, (once // n_items, once % n_items)), (len(users), n_items))
+    ones, n_users = np.ones(len(once), np.int32), len(users) + other.max(initial=-1) + 1
+    return sparse.csr_array((ones, (once // n_items, once % n_items)), (n_users, n_items))
 
 
 def describe(store: Store, split: Split, fitted: sparse.csr_array) -> pl.DataFrame:

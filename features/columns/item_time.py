@@ -2,7 +2,7 @@
 
     t minimises  Σ (t_b - t_a - 1)² + 3 Σ_i t_i²  over the pairs of successive clicks a, b of a user
 
-Clicks are those of click_sequences.py, of users of the other folds only; an item that nobody
+Clicks are those of click_sequences.py; an item that nobody
 clicked has the time 0, which is about the middle. Items live for days, so that what one user clicks
 next is of about the same time.
 

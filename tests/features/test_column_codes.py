@@ -7,6 +7,7 @@ import pytest
 
 from features import coded_tables, column_codes, prefixes, table
 from models.layers.columns import MIDDLE
+from features.store.schema import SPLITS
 from tests.helpers import feature_contract
 
 NAN = np.nan
@@ -126,16 +127,22 @@ def test_no_label_of_a_user_moves_a_code_of_prefixes_of_the_users_fold(store, fo
         assert (before[of_row != k] != after[of_row != k]).any()
 
 
-def test_a_prefix_is_described_as_a_row_with_its_items_as_history(store, fold):
+def test_a_prefix_is_described_as_a_row_of_a_user_of_whom_nothing_else_is_given(store, fold):
+    """Its click stands in the user's histories, those of valid and test among them."""
+    user = np.array(store.valid.user)
+    user[:10] = store.train.user[fold == 1][:10]
+    store = replace(store, valid=replace(store.valid, user=user))
     rows, _ = prefixes.build(store, 2)
     borders = coded_tables.train_borders(table.build(store, fold)["train"], fold)
     codes = coded_tables.coded_prefixes(store, borders, fold, rows)
     chosen = np.flatnonzero(fold[rows.row] == 1)[[0, 7, -1]]
     lists = [store.values[rows.begin[h] : rows.end[h]] for h in rows.split.history[chosen]]
     own = replace(rows.split.take(chosen), history=np.arange(3, dtype=np.int32))
-    tables = table.by_fold(
-        store, fold, own, np.concatenate(lists), np.cumsum([0, *map(len, lists)])
+    known = np.unique(store.train.user[fold == 1])
+    kept = {n: getattr(store, n).take(~np.isin(getattr(store, n).user, known)) for n in SPLITS}
+    apart, everything = replace(store, **kept), np.full(len(kept["train"]), -1, np.int8)
+    (want,) = table.by_fold(
+        apart, everything, own, np.concatenate(lists), np.cumsum([0, *map(len, lists)])
     )
-    borders = files(store, fold)[column_codes.BORDERS][1]
-    want = column_codes.encode(table.values(list(tables)[1]), borders)
+    want = column_codes.encode(table.values(want), borders[1])
     np.testing.assert_array_equal(codes[chosen], want)

@@ -6,7 +6,7 @@ has read them.
 
 import inspect
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -15,11 +15,12 @@ import polars as pl
 
 from features import table
 from features.store.schema import SPLITS
-from features.store.store import Store
+from features.store.store import Split, Store
 
 NOT_FEATURES = (
     "__init__",
     "click_sequences",
+    "given_histories",
     "history_ops",
 )  # files of features/columns that add no columns
 
@@ -117,15 +118,23 @@ def reading(feature: ModuleType, store: Store, fold: np.ndarray) -> Iterator[str
             yield f"{column} moves with the labels of the fold {train}"
             return
         others = np.flatnonzero(fold != k)
-        apart = replace(store, train=store.train.take(others), valid=store.train.take(held))
+        valid = above(store.train.take(held), store.valid)
+        apart = replace(store, train=store.train.take(others), valid=valid)
         without_fold = table.build(apart, np.full(len(others), -1, np.int8), (feature,))["valid"]
         for column in feature.COLUMNS:
-            if not without_fold[column].equals(before["train"][column][held]):
+            if not without_fold[column][: len(held)].equals(before["train"][column][held]):
                 yield (
                     f"{column} of a fold changes when the fold's rows leave train: read the"
-                    " described rows, the train rows `rows` and the item table only"
+                    " described rows, the train rows `rows`, given histories and the item table"
+                    " only"
                 )
                 return
+
+
+def above(first: Split, second: Split) -> Split:
+    """The rows of two splits with labels, one below the other."""
+    names = [f.name for f in fields(Split) if getattr(first, f.name) is not None]
+    return Split(**{n: np.concatenate((getattr(first, n), getattr(second, n))) for n in names})
 
 
 def with_flipped_labels(store: Store, split: str, rows: np.ndarray | None = None) -> Store:

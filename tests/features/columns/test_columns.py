@@ -11,11 +11,13 @@ from features import table
 from features.columns import (
     click_sequences,
     click_vectors,
+    given_histories,
     history_levels,
     item_popularity,
     item_time,
 )
 from features.store.schema import SPLITS
+from tests.helpers import feature_contract
 from tests.helpers.worlds import tiny_store
 
 N_FOLDS = 3
@@ -61,7 +63,7 @@ def test_every_row_is_there_once_in_order_with_the_columns_promised(store, table
 
 
 def test_valid_and_test_are_described_outside_each_fold_too(store, fold, tables):
-    """As a store without the fold's rows describes them: those of the stacker's own rows."""
+    """As a store describes them that has the fold's rows in valid: those of the stacker's rows."""
     fitted = [n for f in table.FEATURES if table.is_fitted(f) for n in f.COLUMNS]
     assert list(tables) == [
         *SPLITS,
@@ -69,9 +71,10 @@ def test_valid_and_test_are_described_outside_each_fold_too(store, fold, tables)
     ]
     for k, name in itertools.product(range(N_FOLDS), SPLITS[1:]):
         others = np.flatnonzero(fold != k)
-        apart = replace(store, train=store.train.take(others))
+        valid = feature_contract.above(store.valid, store.train.take(np.flatnonzero(fold == k)))
+        apart = replace(store, train=store.train.take(others), valid=valid)
         want = table.build(apart, np.full(len(others), -1, np.int8))[name]
-        got = tables[table.of_fold(name, k)]
+        got, want = tables[table.of_fold(name, k)], want.head(len(getattr(store, name)))
         assert got.equals(want.select(*table.KEYS, *fitted))
     assert not tables["test"].select(fitted).equals(tables["test-fold0"].select(fitted))
 
@@ -168,8 +171,21 @@ def test_the_rate_of_an_item_is_that_of_the_other_folds_rows(store, fold, tables
             assert tables["train"]["i_rate"][int(r)] == pytest.approx(want, rel=1e-5)
 
 
+def given_as_loops(store, rows):
+    """The longest history of every user without a row in `rows`, less the targets of their rows."""
+    fitted_on, histories, targets = {store.train.user[r] for r in rows}, {}, {}
+    for split in (store.train, store.valid, store.test):
+        for r in range(len(split)):
+            user = split.user[r]
+            if user not in fitted_on:
+                longest = (histories.get(user, []), history(split, store, r).tolist())
+                histories[user] = max(reversed(longest), key=len)
+                targets.setdefault(user, set()).add(split.item[r])
+    return [[i for i in histories[u] if i not in targets[u]] for u in sorted(histories)]
+
+
 def together_as_loops(store, rows):
-    """By pair of items, how many users of `rows` clicked both."""
+    """By pair of items, how many users clicked both: those of `rows`, others before their rows."""
     clicked = {}
     for r in rows:
         clicks = clicked.setdefault(int(store.train.user[r]), {"longest": [], "targets": set()})
@@ -177,8 +193,8 @@ def together_as_loops(store, rows):
         if store.train.label[r]:
             clicks["targets"].add(int(store.train.item[r]))
     counts = {}
-    for of in clicked.values():
-        items = {*of["longest"], *of["targets"]}
+    of_rows = [{*of["longest"], *of["targets"]} for of in clicked.values()]
+    for items in (*of_rows, *map(set, given_as_loops(store, rows))):
         for i in items:
             for j in items:
                 counts[i, j] = counts.get((i, j), 0) + 1
@@ -228,7 +244,9 @@ def test_item_versus_history_compares_the_target_with_the_history(store, fold, t
 
 
 def clicks_in_order(store, fold, k):
-    """Of every train user outside fold k: the longest history, then the clicks on top of it."""
+    """Of every train user outside fold k: the longest history, then the clicks on top of it; then
+    the given histories of all others.
+    """
     rows = [r for r in range(len(store.train)) if fold[r] != k]
     found = []
     for user in sorted({store.train.user[r] for r in rows}):
@@ -240,15 +258,40 @@ def clicks_in_order(store, fold, k):
             if store.train.history[r] == store.train.history[last] and store.train.label[r] == 1
         ]
         found.append([*history(store.train, store, last).tolist(), *map(int, newest)])
-    return found
+    return found + [items for items in given_as_loops(store, rows) if items]
 
 
 def test_sequences_are_every_users_clicks_in_their_order(store, fold):
     item, user = click_sequences.sequences(store, np.flatnonzero(fold != 0))
     want = clicks_in_order(store, fold, 0)
-    got = [item[user == u].tolist() for u in range(len(want))]
+    got = [item[user == u].tolist() for u in np.unique(user)]
     assert got == want
     assert user.tolist() == sorted(user)
+
+
+def test_a_given_history_holds_no_target_of_its_user(store):
+    """Rows of one user whose histories grow by the target that was clicked before."""
+    user = np.zeros(len(store.train), np.int32)
+    user[:4] = 1
+    items = np.array([5, 6, 7, 8], np.int32)
+    histories = [[1, 2], [1, 2, 5], [1, 2, 5, 6], [1, 2, 5, 6, 9]]
+    world = replace(
+        store,
+        train=replace(
+            store.train.take(np.arange(4)),
+            user=user[:4],
+            item=items,
+            history=np.arange(4, dtype=np.int32),
+        ),
+        valid=store.valid.take(np.arange(0)),
+        test=store.test.take(np.arange(0)),
+        values=np.concatenate(histories).astype(np.int32),
+        offsets=np.cumsum([0, *map(len, histories)]),
+    )
+    given, of_user = given_histories.of_others(world, np.arange(0))
+    assert given.tolist() == [1, 2, 9]
+    assert of_user.tolist() == [0, 0, 0]
+    assert not len(given_histories.of_others(world, np.array([2]))[0])  # a user who is fitted on
 
 
 def test_click_vectors_are_those_of_the_exact_decomposition(store, fold, tables):
