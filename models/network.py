@@ -12,7 +12,7 @@
 Beyond the papers, each a setting: item_levels appends [E_likes ; E_views] of the item's own levels
 to r(i), for target and history alike and from the row's own tables, as the challenge's best public
 scores have it; user_id puts E_user behind the row's levels; columns puts the columns of 30_features
-behind interest(t, s) (models.layers.columns).
+and a hidden layer over them behind interest(t, s) (models.layers.columns).
 
 To add a part, touch four files (docs/extending.md walks through them):
 
@@ -35,7 +35,7 @@ from torch import Tensor, nn
 
 from models.batches.batch import Batch
 from models.items import ItemRepresentation, ItemTable
-from models.layers.columns import Columns
+from models.layers.columns import ColumnParts, Columns
 from models.layers.cross import CrossTower
 from models.layers.din_attention import DinAttention
 from models.layers.final import FinalNetwork
@@ -84,8 +84,11 @@ class Network(nn.Module):
         self.interest = build_interest(cfg, d_item)
         width = (3 if cfg.user_id else 2) * dim + d_item + self.interest.width
         self.columns = columns_of(cfg, columns)
+        self.column_parts = None
         if self.columns is not None:
-            width += self.columns.width
+            width += self.columns.width + cfg.column_parts.width
+            if cfg.column_parts.width:
+                self.column_parts = ColumnParts(self.columns.n_columns, cfg.column_parts)
         self.interaction = build_interaction(cfg, width)
         self.distils = getattr(self.interaction, "distils", False)
         self.apply(initialise)
@@ -108,6 +111,8 @@ class Network(nn.Module):
         x = [*row, target, self.interest(target, items, batch.history)]
         if self.columns is not None:
             x.append(self.columns(batch.columns))
+        if self.column_parts is not None:
+            x.append(self.column_parts(batch.columns))
         return torch.cat(x, dim=1)
 
     def fused(self) -> Callable[[Batch], Tensor]:

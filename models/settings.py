@@ -178,6 +178,19 @@ class CrossSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnPartsSettings:
+    """A hidden layer over the columns of 30_features, where `columns` is true."""
+
+    width: Annotated[
+        int,
+        "[0, inf)",
+        "Width of the hidden layer over the columns, each cut into 8 parts of its range; 0 leaves"
+        " it out.",
+    ] = 64
+    dropout: Annotated[float, "[0, 1)", "Dropout after that layer."] = 0.3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSettings:
     """embedding -> interest -> interaction -> logit, with one section for each kind of part."""
 
@@ -226,6 +239,7 @@ class NetworkSettings:
     final: FinalSettings = field(default_factory=FinalSettings)
     transformer: TransformerSettings = field(default_factory=TransformerSettings)
     cross: CrossSettings = field(default_factory=CrossSettings)
+    column_parts: ColumnPartsSettings = field(default_factory=ColumnPartsSettings)
     fit: FitSettings = field(default_factory=FitSettings)
 
     @property
@@ -233,12 +247,14 @@ class NetworkSettings:
         """Sections and keys that nothing reads: those of parts and losses that it does not have."""
         parts = {*INTERESTS, *INTERACTIONS} - {"mean", self.interest, self.interaction}
         parts |= {f"fit.{key}" for key in self.fit.unread}
+        parts |= set() if self.columns else {"column_parts"}
         return parts | (set() if self.final.block2 else {"final.activation2", "final.distillation"})
 
     @property
     def parts(self) -> str:
         """What decides which settings it reads, for messages."""
-        return f"{self.interest} and {self.interaction}, its loss {self.fit.loss}"
+        columns = "columns" if self.columns else "no columns"
+        return f"{self.interest} and {self.interaction}, {columns}, its loss {self.fit.loss}"
 
     def reads(self, key: str) -> bool:
         """Whether one of its parts, or its loss, reads the setting `key`, such as `qnn.rows`."""

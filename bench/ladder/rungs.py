@@ -93,10 +93,20 @@ def prefixes(model: str) -> tuple[Rung, ...]:
 
 
 def columns(model: str) -> tuple[Rung, ...]:
-    """The columns of 30_features as inputs, and prefixes beside them."""
+    """The columns of 30_features as inputs."""
+    width = f"{model}.column_parts.width"
+    alone = (f"{model}.columns=true", f"{width}=0")
+    return (
+        Rung("columns", "columns of 30_features", model, alone, True),
+        Rung("column_parts", "a hidden layer over them", model, (f"{width}=64",), True),
+        Rung("parts_wide", "the same, 256 wide", model, (f"{width}=256",)),
+    )
+
+
+def column_prefixes(model: str) -> tuple[Rung, ...]:
+    """Prefixes beside the columns."""
     six = f"{model}.fit.prefixes=6"
     return (
-        Rung("columns", "columns of 30_features", model, (f"{model}.columns=true",), True),
         Rung("columns_prefixes", "the last 6 prefixes train", model, (six,)),
         Rung(
             "decay",
@@ -113,6 +123,7 @@ LADDER = (
     Rung("softmax", "softmax over the history", "din", ("din.din.softmax=true",)),
     *prefixes("din"),
     *columns("din"),
+    *column_prefixes("din"),
     *common("din"),
     Rung("published", "sizes, bank and training of the paper", "qin", published("qin")),
     Rung("profile", "sizes and training of the profile", "qin", (), True),
@@ -123,9 +134,13 @@ LADDER = (
     Rung("softmax", "softmax over the history", "qin", ("qin.asta.weights=softmax",), True),
     *prefixes("qin"),
     *columns("qin"),
+    Rung(
+        "qnn_dropout", "dropout 0.3 in the quadratic network", "qin", ("qin.qnn.dropout=0.3",), True
+    ),
+    Rung("qnn_dropout5", "the same, 0.5", "qin", ("qin.qnn.dropout=0.5",)),
+    *column_prefixes("qin"),
     Rung("position", "learned bias of positions", "qin", ("qin.asta.position=true",)),
     Rung("attention_dropout", "attention dropout 0.1", "qin", ("qin.asta.dropout=0.1",)),
-    Rung("qnn_dropout", "dropout 0.3 in the quadratic network", "qin", ("qin.qnn.dropout=0.3",)),
     *common("qin"),
     Rung("profile", "softmax alone, as rules=strict allows", "qin_softmax", (), True),
     *(rung for rung in common("qin_softmax") if rung.name not in REFUSED),

@@ -3,6 +3,16 @@
     v_c = (code_c - 128) / 74 where code_c > 0, else 0       0 is null, 1..255 a bin of the values
     x   = BatchNorm([ v ; 1 where code_c = 0, for the columns c that have nulls in train ])
 
+and a hidden layer over the same codes, each cut into 8 parts of its range:
+
+    p_ct = 2 clip(8 (code_c - 1) / 254 - t, 0, 1) - 1,  t = 0..7;  0 where code_c = 0
+    h    = Dropout(ReLU(BatchNorm(W p + b)))
+
+With x alone, a network is slower than trees to learn what is not linear in a column. Gorishniy et
+al. 2022, "On embeddings for numerical features in tabular deep learning", NeurIPS: p is their
+piecewise linear encoding, by parts of equally many rows, scaled to -1..1; one layer for all columns
+is ours.
+
 Codes are bins of equally many train rows, so that v has about unit variance (74 is the standard
 deviation of 1..255). The epsilon of batch norm bounds what a column can become that hardly varies
 in train, such as nulls in few rows: at most ten times its deviation from the mean.
@@ -13,8 +23,12 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from models.settings import ColumnPartsSettings
+
 MIDDLE, SCALE = 128, 74
+LARGEST = 255
 EPS = 0.01
+PARTS = 8
 
 
 class Columns(nn.Module):
@@ -28,7 +42,7 @@ class Columns(nn.Module):
 
     def __init__(self, n_columns: int, nulls: Tensor) -> None:
         super().__init__()
-        self.width = n_columns + len(nulls)
+        self.n_columns, self.width = n_columns, n_columns + len(nulls)
         self.register_buffer("nulls", nulls)
         self.norm = nn.BatchNorm1d(self.width, eps=EPS)
 
@@ -51,3 +65,25 @@ class Columns(nn.Module):
         value = (codes.to(self.norm.weight.dtype) - MIDDLE) / SCALE
         value = value.masked_fill(unknown, 0)
         return self.norm(torch.cat((value, unknown[:, self.nulls].to(value.dtype)), dim=1))
+
+
+class ColumnParts(nn.Module):
+    """The hidden layer h of the module docstring.
+
+    Shapes:
+        codes    (B, C)  uint8
+        returns  (B, H)  in the precision of the network
+    """
+
+    def __init__(self, n_columns: int, cfg: ColumnPartsSettings) -> None:
+        super().__init__()
+        self.linear = nn.Linear(n_columns * PARTS, cfg.width)
+        self.norm = nn.BatchNorm1d(cfg.width)
+        self.dropout = nn.Dropout(cfg.dropout)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        dtype = self.linear.weight.dtype
+        place = (codes.to(dtype) - 1) * (PARTS / (LARGEST - 1))
+        part = place.unsqueeze(2) - torch.arange(PARTS, dtype=dtype, device=codes.device)
+        encoded = part.clamp(0, 1).mul(2).sub(1).masked_fill((codes == 0).unsqueeze(2), 0)
+        return self.dropout(torch.relu(self.norm(self.linear(encoded.flatten(1)))))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from features import coded_tables, column_codes, prefixes, table
-from models.layers.columns import MIDDLE
 from features.store.schema import SPLITS
+from models.layers.columns import MIDDLE
 from tests.helpers import feature_contract
 
 NAN = np.nan

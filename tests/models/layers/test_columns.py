@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from models.layers.columns import Columns
+from models.layers.columns import ColumnParts, Columns
 from models.network import Network
 from models.serving.interest import NoServingForm
 from models.serving.network import ServingNetwork
-from models.settings import FinalSettings, QnnSettings
+from models.settings import ColumnPartsSettings, FinalSettings, QnnSettings
 from models.training.fit import fit, predict
 from tests.helpers.networks.small import N_USERS, items, rows, settings
 
@@ -56,6 +56,40 @@ def test_codes_of_equally_full_bins_have_about_unit_variance():
     assert 0.98 < x.var() < 1.02
 
 
+def encoded(code: int) -> list[float]:
+    """A code's 8 parts, one after the other filled from -1 to 1."""
+    if code == 0:
+        return [0.0] * 8
+    filled = 8 * (code - 1) / 254
+    return [2 * min(max(filled - t, 0), 1) - 1 for t in range(8)]
+
+
+def test_the_hidden_layer_reads_the_parts_of_every_code():
+    torch.manual_seed(0)
+    layer = ColumnParts(4, ColumnPartsSettings(width=5, dropout=0.5)).double()
+    x = (
+        torch.tensor([[encoded(code) for code in row] for row in CODES.tolist()])
+        .double()
+        .flatten(1)
+    )
+    z = x @ layer.linear.weight.T + layer.linear.bias
+    normed = (z - z.mean(0)) / (((z - z.mean(0)) ** 2).mean(0) + 1e-5).sqrt()
+    got = layer(CODES)
+    kept = got != 0
+    torch.testing.assert_close(got[kept], 2 * normed.clamp(min=0)[kept])
+    assert (normed[~kept] > 0).any()  # dropped
+    layer.eval()
+    normed = (z - layer.norm.running_mean) / (layer.norm.running_var + 1e-5).sqrt()
+    torch.testing.assert_close(layer(CODES), normed.clamp(min=0))
+
+
+def test_a_network_without_the_hidden_layer_reads_the_columns_alone():
+    net = network(replace(QIN, column_parts=ColumnPartsSettings(width=0))).eval()
+    batch = with_codes()[0].batch(torch.tensor([5, 0, 3]))
+    assert net.column_parts is None
+    torch.testing.assert_close(net.features(batch)[:, -8:], net.columns(CODES[[5, 0, 3]]))
+
+
 def test_the_input_of_the_interaction_ends_with_the_columns_of_the_row():
     data, _ = with_codes()
     net = network().eval()
@@ -64,8 +98,9 @@ def test_the_input_of_the_interaction_ends_with_the_columns_of_the_row():
     x, without = net.features(batch), replace(QIN, columns=False)
     plain = Network(without, items(), N_USERS).double().eval()
     width = plain.features(rows()[0].batch(torch.tensor([5, 0, 3]))).shape[1]
-    assert x.shape[1] == width + 8
-    torch.testing.assert_close(x[:, width:], net.columns(CODES[[5, 0, 3]]))
+    assert x.shape[1] == width + 8 + 64
+    torch.testing.assert_close(x[:, width : width + 8], net.columns(CODES[[5, 0, 3]]))
+    torch.testing.assert_close(x[:, width + 8 :], net.column_parts(CODES[[5, 0, 3]]))
     torch.testing.assert_close(net(batch), net.interaction(x).mean(1))
 
 

@@ -56,7 +56,7 @@ def test_a_prefix_is_a_key_or_a_section():
         ("network.fit.nope", "begins so; network.fit has batch_size, "),
         ("qin.fit.nope", "begins so; qin.fit has batch_size, "),
         ("data.url", "--settings data.url: not read with data.source=sample"),
-        ("qin.mlp", "not read, the parts of qin are asta and qnn, its loss bce"),
+        ("qin.mlp", "not read, the parts of qin are asta and qnn, no columns, its loss bce"),
         ("models=qin", "PROFILE and key=value stand before --settings"),
     ],
 )
