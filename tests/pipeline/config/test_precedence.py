@@ -210,8 +210,8 @@ def test_typed_for_all_networks_it_reaches_every_one_that_reads_it(profile):
         ),
         (
             ["models=qin_without_qnn", "qin.qnn.rows=3"],
-            "qin.qnn.rows=3: not read, the parts of qin_without_qnn are asta and mlp, no columns, its"
-            " loss bce",
+            "qin.qnn.rows=3: not read, the parts of qin_without_qnn are asta and mlp, no columns,"
+            " its loss bce",
         ),
         (
             ["train.settings=tuned", "qin.fit.decay=0.3"],

@@ -144,7 +144,7 @@ def test_every_problem_is_reported_at_once_with_the_nearest_key():
         ),
         (
             ["qin.fit.loss=focal", "qin.fit.label_smoothing=0.1"],
-            "qin.fit.label_smoothing=0.1: not read, the parts of qin are asta and qnn, no columns, its",
+            "qin.fit.label_smoothing=0.1: not read, the parts of qin are asta and qnn, no columns",
         ),
         (["models=final_1b", "final_1b.final.activation2=relu"], "activation2=relu: not read"),
         (
