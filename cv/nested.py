@@ -9,14 +9,18 @@ better is how the rows were collected. So such a blender is chosen only where it
 over the best of the others, and twice the standard error of that gain over the folds.
 """
 
+import os
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from cv.auc import auc
 from cv.blenders.blender import Blender, Inputs
+from cv.blenders.stacker import MANY_ROWS
 
 TIE = 1e-5  # nested AUCs closer than this are equal: the simpler blend wins
 SLATE_GAIN = 1e-3  # AUC
@@ -53,33 +57,44 @@ def compare(
 ) -> Iterator[BlenderScore]:
     """The score of every blender, in their order; the base of one stands before it.
 
-    label, fold, user (N,). Raises ValueError for fewer than 2 folds.
+    label, fold, user (N,). Raises ValueError for fewer than 2 folds. Folds of fewer than MANY_ROWS
+    rows are fitted side by side, one for each core; each holds a copy of its rows.
     """
     held_out = [fold == k for k in np.unique(fold)]
     if len(held_out) < 2:
         raise ValueError(f"nested scores need at least 2 folds; got {len(held_out)}")
-    fitted: list[dict[str, Any]] = [{} for _ in held_out]
-    on_all: dict[str, Any] = {}
-    for blender in blenders:
-        scores = np.empty(len(label))
-        for rows, weights in zip(held_out, fitted, strict=True):
-            _fit(blender, weights, inputs.take(~rows), label[~rows], user[~rows])
-            scores[rows] = blender.predict(weights[blender.name], inputs.take(rows))
-        _fit(blender, on_all, inputs, label, user)
-        yield BlenderScore(
-            name=blender.name,
-            uses_slates=blender.uses_slates,
-            folds=tuple(auc(label[rows], scores[rows]) for rows in held_out),
-            scores=scores,
-            weights=on_all[blender.name],
-            ranks=all(np.ptp(scores[rows]) > 0 for rows in held_out),
-        )
+    train = [*(~rows for rows in held_out), np.full(len(label), True)]
+    fitted: list[dict[str, Any]] = [{} for _ in train]  # outside each fold, then on all rows
+    cores = (os.cpu_count() or 1) if len(label) < MANY_ROWS else 1
+    with ThreadPoolExecutor(cores) as pool:
+        for blender in blenders:
+            fit = partial(_fit_and_score, blender, inputs, label, user)
+            *of_folds, _ = pool.map(fit, fitted, train)
+            scores = np.empty(len(label))
+            for rows, of_fold in zip(held_out, of_folds, strict=True):
+                scores[rows] = of_fold
+            yield BlenderScore(
+                name=blender.name,
+                uses_slates=blender.uses_slates,
+                folds=tuple(auc(label[rows], scores[rows]) for rows in held_out),
+                scores=scores,
+                weights=fitted[-1][blender.name],
+                ranks=all(np.ptp(scores[rows]) > 0 for rows in held_out),
+            )
 
 
-def _fit(
-    blender: Blender, fitted: dict[str, Any], inputs: Inputs, label: np.ndarray, user: np.ndarray
-) -> None:
-    fitted[blender.name] = blender.fit_after(fitted, inputs, label, user)
+def _fit_and_score(
+    blender: Blender,
+    inputs: Inputs,
+    label: np.ndarray,
+    user: np.ndarray,
+    fitted: dict[str, Any],
+    rows: np.ndarray,
+) -> np.ndarray | None:
+    """Add the blender, fitted on `rows`, to `fitted`; the scores of the other rows, if any."""
+    weights = blender.fit_after(fitted, inputs.take(rows), label[rows], user[rows])
+    fitted[blender.name] = weights
+    return None if rows.all() else blender.predict(weights, inputs.take(~rows))
 
 
 def winner(scores: list[BlenderScore]) -> BlenderScore:

@@ -134,10 +134,16 @@ LADDER = (
     Rung("softmax", "softmax over the history", "qin", ("qin.asta.weights=softmax",), True),
     *prefixes("qin"),
     *columns("qin"),
-    Rung(
-        "qnn_dropout", "dropout 0.3 in the quadratic network", "qin", ("qin.qnn.dropout=0.3",), True
+    *(
+        Rung(
+            f"qnn_dropout{tenths}",
+            f"dropout 0.{tenths} in the quadratic network",
+            "qin",
+            (f"qin.qnn.dropout=0.{tenths}",),
+            tenths == 5,
+        )
+        for tenths in (3, 5, 7)
     ),
-    Rung("qnn_dropout5", "the same, 0.5", "qin", ("qin.qnn.dropout=0.5",)),
     *column_prefixes("qin"),
     Rung("position", "learned bias of positions", "qin", ("qin.asta.position=true",)),
     Rung("attention_dropout", "attention dropout 0.1", "qin", ("qin.asta.dropout=0.1",)),

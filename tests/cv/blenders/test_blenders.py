@@ -137,7 +137,7 @@ def test_every_blender_has_a_line_in_the_docstring():
 
 
 def test_the_temperature_is_fitted_on_users_that_the_trees_have_not_seen():
-    inputs, label, _, user = stacked(n=2000, one_click=True)
+    inputs, label, _, user = stacked(n=8000, one_click=True)
     fitted = fit_all(inputs, label, user)
     trees, within = fitted["lightgbm"], fitted["slate_lightgbm"]
     assert within.base is trees

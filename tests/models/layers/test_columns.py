@@ -67,11 +67,8 @@ def encoded(code: int) -> list[float]:
 def test_the_hidden_layer_reads_the_parts_of_every_code():
     torch.manual_seed(0)
     layer = ColumnParts(4, ColumnPartsSettings(width=5, dropout=0.5)).double()
-    x = (
-        torch.tensor([[encoded(code) for code in row] for row in CODES.tolist()])
-        .double()
-        .flatten(1)
-    )
+    parts = [[encoded(code) for code in row] for row in CODES.tolist()]
+    x = torch.tensor(parts, dtype=torch.float64).flatten(1)
     z = x @ layer.linear.weight.T + layer.linear.bias
     normed = (z - z.mean(0)) / (((z - z.mean(0)) ** 2).mean(0) + 1e-5).sqrt()
     got = layer(CODES)
