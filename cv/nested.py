@@ -11,9 +11,9 @@ over the best of the others, and twice the standard error of that gain over the 
 
 import os
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing.pool import ThreadPool
 from typing import Any
 
 import numpy as np
@@ -66,10 +66,10 @@ def compare(
     train = [*(~rows for rows in held_out), np.full(len(label), True)]
     fitted: list[dict[str, Any]] = [{} for _ in train]  # outside each fold, then on all rows
     cores = (os.cpu_count() or 1) if len(label) < MANY_ROWS else 1
-    with ThreadPoolExecutor(cores) as pool:
+    with ThreadPool(cores) as pool:  # left at once when interrupted: its threads are daemons
         for blender in blenders:
             fit = partial(_fit_and_score, blender, inputs, label, user)
-            *of_folds, _ = pool.map(fit, fitted, train)
+            *of_folds, _ = pool.starmap(fit, zip(fitted, train, strict=True), chunksize=1)
             scores = np.empty(len(label))
             for rows, of_fold in zip(held_out, of_folds, strict=True):
                 scores[rows] = of_fold

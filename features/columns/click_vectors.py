@@ -4,9 +4,9 @@
     M_ab = max(0, ln(n_ab / (n_a p_b)))     n_a = Σ_b n_ab;  p_b = n_b^0.75 / Σ_c n_c^0.75
     M ≈ U S V^T;  item a: the first 16, 32, 64 or 128 entries of row a of U sqrt(S)
 
-Clicks are those of click_sequences.py. For each width the
-cosine's largest, mean, last and recent over the history; null if it is empty, 0 for an item without
-neighbours. Narrow vectors know what is clicked at one time, wide ones what goes together.
+Clicks are those of click_sequences.py. For each width the cosine's largest, mean, last and recent
+over the history; null if it is empty, 0 for an item without neighbours. Narrow vectors know what is
+clicked at one time, wide ones what goes together.
 Two items that nobody clicked both of have a cosine too, through the items around them.
 
 Levy & Goldberg 2014, "Neural word embedding as implicit matrix factorization": what word2vec of

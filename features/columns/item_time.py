@@ -2,9 +2,8 @@
 
     t minimises  Σ (t_b - t_a - 1)² + 3 Σ_i t_i²  over the pairs of successive clicks a, b of a user
 
-Clicks are those of click_sequences.py; an item that nobody
-clicked has the time 0, which is about the middle. Items live for days, so that what one user clicks
-next is of about the same time.
+Clicks are those of click_sequences.py; an item that nobody clicked has the time 0, which is about
+the middle. Items live for days, so that what one user clicks next is of about the same time.
 
     i_time            t of the target
     ui_time_gap_*     t of the target, minus the mean, last and recent t of the history
