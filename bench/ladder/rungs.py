@@ -53,14 +53,14 @@ def _typed(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def common(model: str) -> tuple[Rung, ...]:
-    """Changes that every network takes."""
+def common(model: str, first: Sequence[str] = (), kept: Sequence[str] = ()) -> tuple[Rung, ...]:
+    """Changes that every network takes; those named in `first` come first, in that order."""
 
     def rung(name: str, change: str, *settings: str) -> Rung:
         own = tuple(s if s.startswith("prepare.") else f"{model}.{s}" for s in settings)
-        return Rung(name, change, model, own)
+        return Rung(name, change, model, own, name in kept)
 
-    return (
+    changes = (
         rung("item_levels", "levels of history items", "item_levels=true"),
         rung("codes", "semantic codes", "item_codes=true", "prepare.codes=3"),
         rung("wide", "width 64", "embedding_dim=64", "content_dim=64"),
@@ -82,6 +82,8 @@ def common(model: str) -> tuple[Rung, ...]:
         rung("rate_high", "a learning rate of 4e-3", "fit.learning_rate=4e-3"),
         rung("warmup", "learning rate rises for 200 steps", "fit.warmup_steps=200"),
     )
+    order = {name: place for place, name in enumerate(first)}
+    return tuple(sorted(changes, key=lambda one: order.get(one.name, len(order))))
 
 
 def prefixes(model: str) -> tuple[Rung, ...]:
@@ -144,10 +146,10 @@ LADDER = (
         )
         for tenths in (3, 5, 7)
     ),
-    *column_prefixes("qin"),
+    *common("qin", ("item_dropout5", "item_levels", "ema", "l2_strong"), ("ema", "l2_strong")),
     Rung("position", "learned bias of positions", "qin", ("qin.asta.position=true",)),
     Rung("attention_dropout", "attention dropout 0.1", "qin", ("qin.asta.dropout=0.1",)),
-    *common("qin"),
+    *column_prefixes("qin"),
     Rung("profile", "softmax alone, as rules=strict allows", "qin_softmax", (), True),
     *(rung for rung in common("qin_softmax") if rung.name not in REFUSED),
 )
