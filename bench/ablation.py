@@ -6,7 +6,7 @@ tables  qin      QIN's Tables 2 and 3 (Li et al. 2025, arXiv:2504.17699), and
         rows     the rows of QIN's bank, whose authors warn of unstable
                  training at four
         final    FINAL's Table 1 (Zhu et al. 2023): one block, two, two that
-                 teach each other
+                 teach each other; and these with the paper's layer
         inputs   inputs beyond the paper, each added to QIN alone
         content  content recomputed from raw text and image vectors, where the
                  data has them
@@ -83,6 +83,7 @@ TABLES = {
         AblationRow("2B + KD", "final"),
         AblationRow("2B, the mean alone learns", "final_2b_without_distillation"),
         AblationRow("1B", "final_1b"),
+        AblationRow("2B + KD, the paper's layer", "final_paper"),
     ),
     "inputs": (
         AblationRow("QIN", "qin", full("qin"), published=0.9701),

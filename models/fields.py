@@ -9,8 +9,8 @@
     cin                         xDeepFM        sum_f w_f + CIN                   (Lian et al. 2018)
     cross                       DCN            w . x_n of the cross network      (Wang et al. 2017)
 
-With deep = final, a FINAL block (Zhu et al. 2023, models.layers.final) takes the MLP's place, as in
-Table 2 of that paper; without an explicit part, that is FINAL itself.
+With deep = final, a FINAL block (Zhu et al. 2023, models.layers.final.network) takes the MLP's
+place, as in Table 2 of that paper; without an explicit part, that is FINAL itself.
 
 DCN is the first version, Wang et al. 2017, "Deep & Cross Network", section 2.2:
 
@@ -35,7 +35,7 @@ from models.batches.plan import plan_in_memory
 from models.batches.source import NoSlates, Shard
 from models.layers.compressed_interaction import CompressedInteraction
 from models.layers.factorization_machine import PairwiseInteraction
-from models.layers.final import FinalNetwork
+from models.layers.final.network import FinalNetwork
 from models.layers.mlp import Mlp
 from models.network import initialise
 from models.settings import FinalSettings, FitSettings, MlpSettings
@@ -71,7 +71,13 @@ class FieldSettings:
     def unread(self) -> set[str]:
         """Settings of parts that the network does not have: nothing reads them."""
         parts = {"cin": "cin_maps", "cross": "cross_layers", "mlp": "mlp", "final": "final"}
-        return {name for part, name in parts.items() if part not in (self.explicit, self.deep)}
+        unread = {name for part, name in parts.items() if part not in (self.explicit, self.deep)}
+        of_final = self.final.unread if self.deep == "final" else set()
+        return unread | {f"final.{key}" for key in of_final}
+
+    def reads(self, key: str) -> bool:
+        """Whether a part of the network reads the setting `key`, such as `final.steps`."""
+        return not {key, key.split(".")[0]} & self.unread
 
 
 @dataclass(frozen=True, slots=True)

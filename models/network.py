@@ -38,7 +38,7 @@ from models.items import ItemRepresentation, ItemTable
 from models.layers.columns import ColumnParts, Columns
 from models.layers.cross import CrossTower
 from models.layers.din_attention import DinAttention
-from models.layers.final import FinalNetwork
+from models.layers.final.network import FinalNetwork
 from models.layers.fusion import fused_form
 from models.layers.mean_pooling import MeanPooling
 from models.layers.mlp import Mlp

@@ -1,5 +1,5 @@
-"""Frappe_x1: FINAL's published numbers, and FINAL's block in place of the MLPs of
-four networks.
+"""Frappe_x1: FINAL's published numbers, its paper's layer beside the published
+one, and FINAL's block in place of the MLPs of four networks.
 
 reads   DATA/{train,valid,test}.csv or .csv.gz: label, then categorical fields
         as whole numbers

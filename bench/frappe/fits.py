@@ -20,15 +20,19 @@ from models import fields
 from models.fields import FieldNetwork, FieldSettings
 from models.layers import compressed_interaction as cin
 from models.layers import factorization_machine as fm
-from models.layers import final, mlp, precision
+from models.layers import mlp, precision
+from models.layers.final import block, distillation, gate, paper, published
+from models.layers.final import network as final
 from models.network import initialise
 from models.training import fit, losses
 from pipeline.artifacts import store
 from pipeline.artifacts.spec import ArtifactSpec
 from pipeline.config.paths import REPOSITORY
 from pipeline.config.schema import build
+from pipeline.config.tables import flat
 
-CODE = (fields, fm, cin, final, mlp, losses, precision, fit, initialise)
+FINAL = (block, distillation, final, gate, paper, published)
+CODE = (fields, fm, cin, *FINAL, mlp, losses, precision, fit, initialise)
 
 
 def row_settings(row: str, max_epochs: int | None = None) -> FieldSettings:
@@ -47,7 +51,8 @@ def parse(text: str, name: str, max_epochs: int | None = None) -> FieldSettings:
     cfg = build(FieldSettings, raw, "", problems)
     if cfg is not None:
         problems += [
-            f"{key!r} belongs to a part that this row lacks" for key in cfg.unread & {*raw}
+            f"{key!r} is read by no part that this row has"
+            for key in sorted(cfg.unread & {*raw, *flat(raw)})
         ]
     if problems:
         raise InputError(f"{name}: {'; '.join(problems)}")
@@ -58,7 +63,7 @@ def parse(text: str, name: str, max_epochs: int | None = None) -> FieldSettings:
 
 def fit_spec(cfg: FieldSettings, seed: int, files: dict[str, Path], out: Path) -> ArtifactSpec:
     """The artifact of one fit; rows with equal settings share it."""
-    settings = {k: v for k, v in dataclasses.asdict(cfg).items() if k not in cfg.unread}
+    settings = {k: v for k, v in flat(dataclasses.asdict(cfg)).items() if cfg.reads(k)}
     inputs = {split: sha256(path) for split, path in files.items()}
     parts = (*CODE, read, train, log_loss, auc)
     code = hashlib.sha256("".join(map(inspect.getsource, parts)).encode()).hexdigest()

@@ -8,7 +8,11 @@ from bench.output import mean_and_sd, table_header, table_row
 BACKBONES = {"mlp": "MLP", "deepfm": "DeepFM", "xdeepfm": "xDeepFM", "dcn": "DCN"}
 
 
-ROWS = ("final_1b", "final_2b", *(f"{b}{end}" for b in BACKBONES for end in ("", "_final")))
+LAYERS = {"final_1b": "FINAL 1B", "final_2b": "FINAL 2B"}  # with the published and the paper's
+ROWS = (
+    *(f"{row}{end}" for row in LAYERS for end in ("", "_paper")),
+    *(f"{row}{end}" for row in BACKBONES for end in ("", "_final")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +51,28 @@ def table(reports_by_row: dict[str, list[dict]], seeds: list[int]) -> str:
 
 
 def gains(reports_by_row: dict[str, list[dict]]) -> str:
-    """Differences that the FINAL block makes to each backbone, taken seed by seed."""
-    lines = [table_header(("FINAL block - MLP, on", "test AUC", "test log loss"))]
-    auc_gains = []
-    for row, name in BACKBONES.items():
-        if not {row, f"{row}_final"} <= reports_by_row.keys():
+    """What the paper's layer makes of FINAL, and the FINAL block of each backbone, seed by seed."""
+    layers, _ = _gains("paper's layer - published, in", LAYERS, "_paper", reports_by_row)
+    blocks, means = _gains("FINAL block - MLP, on", BACKBONES, "_final", reports_by_row)
+    if means:
+        better = sum(mean > 0 for mean in means)
+        blocks += ["", f"backbones whose mean AUC gains: {better} of {len(means)}"]
+    return "\n".join([*layers, *([""] if layers and blocks else []), *blocks])
+
+
+def _gains(
+    title: str, names: dict[str, str], end: str, reports_by_row: dict[str, list[dict]]
+) -> tuple[list[str], list[float]]:
+    """A table of the rows `row`+`end` less the rows `row`, and each one's mean AUC."""
+    lines, means = [table_header((title, "test AUC", "test log loss"))], []
+    for row, name in names.items():
+        if not {row, f"{row}{end}"} <= reports_by_row.keys():
             continue
-        pairs = list(zip(reports_by_row[row], reports_by_row[f"{row}_final"], strict=True))
+        pairs = list(zip(reports_by_row[row], reports_by_row[f"{row}{end}"], strict=True))
         gain = {key: [b[key] - a[key] for a, b in pairs] for key in ("auc", "log_loss")}
         lines.append(table_row((name, *(mean_and_sd(values, 6, "+") for values in gain.values()))))
-        auc_gains.append(statistics.mean(gain["auc"]) > 0)
-    if not auc_gains:
-        return ""
-    lines += ["", f"backbones whose mean AUC gains: {sum(auc_gains)} of {len(auc_gains)}"]
-    return "\n".join(lines)
+        means.append(statistics.mean(gain["auc"]))
+    return (lines if means else []), means
 
 
 def _cell(value: float | None, form: str) -> str:

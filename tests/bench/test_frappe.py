@@ -1,5 +1,6 @@
 """The Frappe benchmark on small files."""
 
+import dataclasses
 import gzip
 import math
 import random
@@ -155,6 +156,11 @@ def test_the_tables_give_published_beside_measured_and_differences_by_seed():
     assert "DeepFM" not in gains
     assert gains.endswith("backbones whose mean AUC gains: 1 of 2")
     assert tables.gains({"final_1b": reports((0.9, 0.1))}) == ""
+    of_layers = {"final_1b": reports((0.9, 0.1)), "final_1b_paper": reports((0.8, 0.3))}
+    layers = tables.gains(of_layers)
+    assert layers.startswith("| paper's layer - published, in |")
+    assert layers.endswith("| FINAL 1B | -0.100000 | +0.200000 |")
+    assert tables.gains(of_layers | reports_by_row) == f"{layers}\n\n{gains}"
 
 
 @pytest.mark.parametrize("row", ["final_1b", "final_2b"])
@@ -162,6 +168,17 @@ def test_finals_rows_have_the_published_number_of_parameters(row):
     seen = (954, 4082, 7, 7, 2, 3, 2, 9, 80, 233)  # distinct values of Frappe_x1's train fields
     network = FieldNetwork(fits.row_settings(row), [n + 2 for n in seen])
     assert sum(p.numel() for p in network.parameters()) == tables.PUBLISHED[row].parameters
+
+
+@pytest.mark.parametrize(("row", "more"), [("final_1b", 200_800), ("final_2b", 281_200)])
+def test_the_papers_layer_is_the_only_change_of_its_rows_and_has_twice_the_maps(row, more):
+    plain, paper = (fits.row_settings(f"{row}{end}") for end in ("", "_paper"))
+    assert paper.final.layer == "paper"
+    layer = dataclasses.replace(paper.final, layer="published")
+    assert dataclasses.replace(paper, final=layer) == plain
+    networks = [FieldNetwork(s, [5] * 10) for s in (plain, paper)]
+    published, ours = (sum(p.numel() for p in net.parameters()) for net in networks)
+    assert ours - published == more
 
 
 def test_the_rows_of_table_2_differ_only_in_their_parts():
@@ -188,9 +205,16 @@ def test_settings_that_no_part_reads_are_refused():
     with pytest.raises(InputError, match=r"row: unknown key 'depe', did you mean 'deep'\?"):
         fits.parse(head + 'depe = "mlp"', "row")
     with pytest.raises(
-        InputError, match="row: 'cross_layers' belongs to a part that this row lacks"
+        InputError, match="row: 'cross_layers' is read by no part that this row has"
     ):
         fits.parse(head + "cross_layers = 2", "row")
+    final = head.replace("mlp", "final") + "[final]\n"
+    with pytest.raises(InputError, match=r"row: 'final\.steps' is read by no part that this row"):
+        fits.parse(final + "steps = 3", "row")
+    with pytest.raises(InputError, match=r"row: 'final\.residual' is read by no part that this"):
+        fits.parse(final + 'layer = "paper"\nresidual = "sum"', "row")
+    with pytest.raises(InputError, match=r"row: final\.steps = 1 must "):
+        fits.parse(final + 'layer = "paper"\nsteps = 1', "row")
     for key in ("item_dropout = 0.1", "prefixes = 3"):
         with pytest.raises(InputError, match="fields have none: leave it 0"):
             fits.parse(f'explicit = "cross"\ndeep = "mlp"\n[fit]\n{key}', "row")

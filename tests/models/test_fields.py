@@ -160,5 +160,12 @@ def test_every_part_learns_in_the_one_loop_and_padding_and_unseen_values_only_sh
 
 def test_settings_know_the_parts_that_are_not_read():
     assert settings("none", "mlp").unread == {"cin_maps", "cross_layers", "final"}
-    assert settings("cin", "final").unread == {"cross_layers", "mlp"}
+    assert settings("cin", "final", final=TWO_BLOCKS).unread == {
+        "cross_layers", "mlp", "final.steps",
+    }  # fmt: skip
     assert settings("cross", "mlp").unread == {"cin_maps", "final"}
+    paper = settings(deep="final", final=FinalSettings(layer="paper", block1=(6,), block2=()))
+    assert [k for k in ("final", "final.steps", "final.dropout") if paper.reads(k)] == [
+        "final", "final.steps", "final.dropout",
+    ]  # fmt: skip
+    assert not any(map(paper.reads, ("final.residual", "final.activation2", "mlp.hidden")))
