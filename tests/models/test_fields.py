@@ -23,6 +23,8 @@ BATCH = torch.stack([torch.randint(1, n, (12,), generator=RANDOM) for n in SIZES
 LABEL = torch.tensor([0.0, 1.0] * 6, dtype=torch.float64)
 TWO_BLOCKS = FinalSettings(block1=(6, 4), block2=(4,), dropout=0.0, activation1="relu", gating=True)
 
+PAPER = replace(TWO_BLOCKS, layer="paper", steps=3, activation1="sigmoid")
+
 
 def settings(explicit="none", deep="mlp", **changed):
     small = FieldSettings(
@@ -140,7 +142,7 @@ def test_a_batch_holds_the_rows_asked_for():
 
 
 @pytest.mark.parametrize("explicit", ["none", "fm", "cin", "cross"])
-@pytest.mark.parametrize("final", [settings().final, TWO_BLOCKS])
+@pytest.mark.parametrize("final", [settings().final, TWO_BLOCKS, PAPER])
 def test_every_part_learns_in_the_one_loop_and_padding_and_unseen_values_only_shrink(
     explicit, final
 ):
