@@ -206,5 +206,6 @@ def initialise(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
     if isinstance(module, nn.Embedding):
         nn.init.normal_(module.weight, std=1e-4)
-        with torch.no_grad():
-            module.weight[module.padding_idx].zero_()
+        if module.padding_idx is not None:
+            with torch.no_grad():
+                module.weight[module.padding_idx].zero_()

@@ -38,7 +38,7 @@ BETWEEN_ROWS = (
 
 
 class Learner(Protocol):
-    """The part of models.network.Network and models.fields.FieldNetwork that a loss uses.
+    """The part of models.network.Network and models.fields.network.FieldNetwork that a loss uses.
 
     distils        whether the branches of head() learn from their mean
     hidden(batch)  (B, H) float, of a batch of B rows

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from models.fields import FirstCrossNetwork
-from models.layers.compressed_interaction import CompressedInteraction
+from models.fields.compressed_interaction import CompressedInteraction
+from models.fields.cross_network import FirstCrossNetwork
 from models.layers.cross import CrossNetwork
 from models.layers.final.block import final_block
 from models.settings import FinalSettings
