@@ -6,7 +6,8 @@ tables  qin      QIN's Tables 2 and 3 (Li et al. 2025, arXiv:2504.17699), and
         rows     the rows of QIN's bank, whose authors warn of unstable
                  training at four
         final    FINAL's Table 1 (Zhu et al. 2023): one block, two, two that
-                 teach each other
+                 teach each other; these with the paper's layer, which has
+                 twice the maps and ReLU; the published layer with both
         inputs   inputs beyond the paper, each added to QIN alone
         content  content recomputed from raw text and image vectors, where the
                  data has them
@@ -58,6 +59,9 @@ def full(model: str, *overrides: str) -> tuple[str, ...]:
 
 
 CODES = ("prepare.codes=3",)
+LIKE_PAPER = tuple(
+    f"final.final.{typed}" for typed in ("residual=sum", "activation1=relu", "activation2=relu")
+)
 TABLES = {
     "qin": (
         AblationRow("QIN", "qin", full("qin"), published=0.9701),
@@ -83,6 +87,8 @@ TABLES = {
         AblationRow("2B + KD", "final"),
         AblationRow("2B, the mean alone learns", "final_2b_without_distillation"),
         AblationRow("1B", "final_1b"),
+        AblationRow("2B + KD, the paper's layer", "final_paper"),
+        AblationRow("2B + KD, its maps and ReLU, published layer", "final", LIKE_PAPER),
     ),
     "inputs": (
         AblationRow("QIN", "qin", full("qin"), published=0.9701),

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from models.batches.rows import Rows
 from models.layers.din_attention import DinAttention
-from models.layers.final import self_distillation
+from models.layers.final.distillation import self_distillation
 from models.layers.precision import Linear
 from models.layers.quadratic import QuadraticLayer, QuadraticNetwork
 from models.layers.sparse_target_attention import SparseTargetAttention

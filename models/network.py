@@ -38,7 +38,7 @@ from models.items import ItemRepresentation, ItemTable
 from models.layers.columns import ColumnParts, Columns
 from models.layers.cross import CrossTower
 from models.layers.din_attention import DinAttention
-from models.layers.final import FinalNetwork
+from models.layers.final.network import FinalNetwork
 from models.layers.fusion import fused_form
 from models.layers.mean_pooling import MeanPooling
 from models.layers.mlp import Mlp
@@ -206,5 +206,6 @@ def initialise(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
     if isinstance(module, nn.Embedding):
         nn.init.normal_(module.weight, std=1e-4)
-        with torch.no_grad():
-            module.weight[module.padding_idx].zero_()
+        if module.padding_idx is not None:
+            with torch.no_grad():
+                module.weight[module.padding_idx].zero_()

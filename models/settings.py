@@ -5,18 +5,17 @@ pipeline.config.schema reads type, range, unit and meaning from there and checks
 Construction in Python checks only the rules between settings.
 """
 
-from dataclasses import dataclass, field
-from typing import Annotated, Literal, get_args
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any, Literal, get_args
 
+from models.final_settings import FinalSettings
 from models.fit_settings import FitSettings
 
 Interest = Literal["mean", "din", "asta", "transformer"]
 Interaction = Literal["mlp", "qnn", "final", "cross"]
-Activation = Literal["none", "relu", "sigmoid", "tanh"]
 
 INTERESTS: tuple[str, ...] = get_args(Interest)
 INTERACTIONS: tuple[str, ...] = get_args(Interaction)
-ACTIVATIONS: tuple[str, ...] = get_args(Activation)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,44 +96,6 @@ class MlpSettings:
     ] = (1024, 512, 256)
     dropout: Annotated[float, "[0, 1)", "Dropout after each hidden layer."] = 0.1
     batch_norm: Annotated[bool, "Whether each hidden layer has batch normalisation."] = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FinalSettings:
-    """FINAL's factorised interaction blocks (Zhu et al. 2023)."""
-
-    block1: Annotated[
-        tuple[int, ...], "one or more of [1, inf)", "Widths of the first block's layers."
-    ] = (400, 400)
-    block2: Annotated[
-        tuple[int, ...],
-        "[1, inf)",
-        "Widths of the second block's layers; empty for the network with one block, which has no"
-        " distillation.",
-    ] = (400,)
-    residual: Annotated[
-        Literal["concat", "sum"],
-        "How a layer combines its halves g and q: concat, [g ; g * q], each half as wide; sum,"
-        " g + g * q.",
-    ] = "concat"
-    activation1: Annotated[Activation, "Activation after the first block's layers."] = "none"
-    activation2: Annotated[Activation, "Activation after the second block's layers."] = "none"
-    gating: Annotated[
-        bool,
-        "Whether the first block also sees every field weighted by a gate over all fields; needs"
-        " content_dim equal to embedding_dim.",
-    ] = False
-    distillation: Annotated[
-        bool,
-        "Whether each block also learns from the mean of both; otherwise the loss sees their mean"
-        " alone.",
-    ] = True
-    dropout: Annotated[float, "[0, 1)", "Dropout after each layer of the blocks."] = 0.1
-    batch_norm: Annotated[bool, "Whether each layer has batch normalisation."] = True
-
-    def __post_init__(self) -> None:
-        if self.residual == "concat" and any(w % 2 for w in (*self.block1, *self.block2)):
-            raise ValueError("block1 and block2 must be even: concat splits a layer in halves")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,17 +209,26 @@ class NetworkSettings:
         parts = {*INTERESTS, *INTERACTIONS} - {"mean", self.interest, self.interaction}
         parts |= {f"fit.{key}" for key in self.fit.unread}
         parts |= set() if self.columns else {"column_parts"}
-        return parts | (set() if self.final.block2 else {"final.activation2", "final.distillation"})
+        return parts | {f"final.{key}" for key in self.final.unread}
 
     @property
     def parts(self) -> str:
         """What decides which settings it reads, for messages."""
         columns = "columns" if self.columns else "no columns"
-        return f"{self.interest} and {self.interaction}, {columns}, its loss {self.fit.loss}"
+        form = f" ({self.final.form})" if self.interaction == "final" else ""
+        return f"{self.interest} and {self.interaction}{form}, {columns}, its loss {self.fit.loss}"
 
     def reads(self, key: str) -> bool:
         """Whether one of its parts, or its loss, reads the setting `key`, such as `qnn.rows`."""
         return not {key, key.split(".")[0]} & self.unread
+
+    def naming(self) -> dict[str, Any]:
+        """The settings that name a fit: all, but final.layer = "published" and final.steps, which
+        came later than such fits: these keep the names that they had."""
+        settings = asdict(self)
+        if self.final.layer == "published":
+            del settings["final"]["layer"], settings["final"]["steps"]
+        return settings
 
     def __post_init__(self) -> None:
         problems = []

@@ -122,7 +122,7 @@ def _tuning(s: Settings, model: str) -> ArtifactSpec:
     searched = search_space.load(model, s.networks[model])
     inputs = _digests(training_inputs(s, [widest(s, model)]))
     settings = {
-        "network": search_space.without(asdict(s.networks[model]), searched),
+        "network": search_space.without(s.networks[model].naming(), searched),
         "space": {key: asdict(one) for key, one in searched.items()},
         "train_seed": s.train.seeds[0],
         "seed": s.tune.seed,
@@ -180,7 +180,7 @@ def fits(s: Settings) -> dict[FitKey, ArtifactSpec]:
     specs, used = {}, networks(s)
     inputs = {model: _digests(training_inputs(s, [used[model]])) for model in s.models}
     for model, seed, fold in itertools.product(s.models, s.train.seeds, fold_numbers(s)):
-        settings = {"network": asdict(used[model]), "seed": seed, "fold": fold} | s.order
+        settings = {"network": used[model].naming(), "seed": seed, "fold": fold} | s.order
         name = f"{model}-seed{seed}-{'official' if fold == OFFICIAL else f'fold{fold}'}"
         specs[model, seed, fold] = _spec(s, "50_train", name, settings, inputs[model])
     return specs

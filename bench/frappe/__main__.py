@@ -1,19 +1,20 @@
-"""Frappe_x1: FINAL's published numbers, and FINAL's block in place of the MLPs of
-four networks.
+"""Frappe_x1: the networks of FINAL's tables, FINAL's block in place of their MLPs,
+and its paper's layer beside the published one.
 
 reads   DATA/{train,valid,test}.csv or .csv.gz: label, then categorical fields
         as whole numbers
-writes  OUT/<network>-seed<s>-<hash>/artifact.json per fit: its scores and
+writes  OUT/<parts>-seed<s>-<hash>/artifact.json per fit: its scores and
         learning curve
 run     python -m bench.frappe --data ../shared/data/frappe_x1
         [--seeds 2021,2022,2023]
-        [--rows final_1b,dcn,...] [--out artifacts/bench/frappe] [--workers 2]
-        [--max-epochs 5]
+        [--models final_1b,dcn,dcn_final,...] [--out artifacts/bench/frappe]
+        [--workers 2] [--max-epochs 5]
 
-The settings of a row are bench/frappe/<row>.toml. The AUC of valid stops a fit
-early and chooses the epoch whose weights score test, once. The same command
-again resumes: the hash is of the row's settings, the seed, the bytes of the
-data files and the code of a fit.
+The settings of a network are bench/frappe/<network>.toml above shared.toml;
+<network>_final has a FINAL block in place of its MLP and all else equal. The
+AUC of valid stops a fit early and chooses the epoch whose weights score test,
+once. The same command again resumes: the hash is of the network's settings,
+the seed, the bytes of the data files and the code of a fit.
 """
 
 import argparse
@@ -24,8 +25,8 @@ from pathlib import Path
 import joblib
 
 from bench.frappe.data import find, read, unpublished_splits
-from bench.frappe.fits import fit_spec, row_settings, run
-from bench.frappe.tables import ROWS, gains, table
+from bench.frappe.fits import fit_spec, network_settings, run
+from bench.frappe.tables import NETWORKS, gains, table
 from features.errors import InputError
 from features.outputs import refuse_input
 from pipeline.artifacts.spec import record
@@ -35,26 +36,28 @@ from pipeline.runtime import cli, usage
 
 def run_all(a: argparse.Namespace) -> None:
     """Train the missing fits, then print both tables."""
-    rows, seeds = _row_names(a.rows), _seeds(a.seeds)
+    names, seeds = _names(a.models), _seeds(a.seeds)
     for option, value in (("--workers", a.workers), ("--max-epochs", a.max_epochs)):
         if value is not None and value < 1:
             raise InputError(f"{option} = {value} must be at least 1")
-    settings = {row: row_settings(row, a.max_epochs) for row in rows}
+    settings = {name: network_settings(name, a.max_epochs) for name in names}
     refuse_input(a.out, [a.data])
     files = find(a.data)
     read(files)  # reports bad input before the first fit starts
     specs = {
-        (row, seed): fit_spec(settings[row], seed, files, a.out) for row in rows for seed in seeds
+        (name, seed): fit_spec(settings[name], seed, files, a.out)
+        for name in names
+        for seed in seeds
     }
-    first = {spec.path: key for key, spec in reversed(specs.items())}  # rows may share a fit
+    first = {spec.path: key for key, spec in reversed(specs.items())}  # names may share a fit
     todo = [key for key, spec in specs.items() if not spec.done and first[spec.path] == key]
     print(f"bench.frappe {len(specs)} scores, {len(todo)} fits to do, {a.workers} at a time")
     tasks = (
-        joblib.delayed(run)(settings[row], seed, files, specs[row, seed], f"{row} seed {seed}")
-        for row, seed in todo
+        joblib.delayed(run)(settings[name], seed, files, specs[name, seed], f"{name} seed {seed}")
+        for name, seed in todo
     )
     joblib.Parallel(n_jobs=a.workers)(tasks)
-    reports = {row: [record(specs[row, seed].path)["report"] for seed in seeds] for row in rows}
+    reports = {name: [record(specs[name, seed].path)["report"] for seed in seeds] for name in names}
     notes = [
         f"{split} is not the published file, by its md5" for split in unpublished_splits(files)
     ]
@@ -63,12 +66,14 @@ def run_all(a: argparse.Namespace) -> None:
     print("", *notes, table(reports, seeds), "", gains(reports), sep="\n", flush=True)
 
 
-def _row_names(text: str) -> list[str]:
-    rows = list(dict.fromkeys(text.split(",")))
-    problems = [f"{row!r}{near(row, list(ROWS))}" for row in rows if row not in ROWS]
+def _names(text: str) -> list[str]:
+    names = list(dict.fromkeys(text.split(",")))
+    problems = [f"{n!r}{near(n, list(NETWORKS))}" for n in names if n not in NETWORKS]
     if problems:
-        raise InputError(f"--rows: unknown {', '.join(problems)}; expected: {', '.join(ROWS)}")
-    return rows
+        raise InputError(
+            f"--models: unknown {', '.join(problems)}; expected: {', '.join(NETWORKS)}"
+        )
+    return names
 
 
 def _seeds(text: str) -> list[int]:
@@ -82,7 +87,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = usage.parser(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with the three files")
     parser.add_argument("--seeds", default="2021,2022,2023")
-    parser.add_argument("--rows", default=",".join(ROWS), help="comma-separated; all by default")
+    parser.add_argument(
+        "--models", default=",".join(NETWORKS), help="comma-separated; all by default"
+    )
     parser.add_argument("--out", type=Path, default=Path("artifacts/bench/frappe"))
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="fits at a time")
     parser.add_argument("--max-epochs", type=int, help="stop fits early, for a trial run")

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from features.errors import InputError
 from features.store.schema import SPLITS
-from models import fields
-from models.fields import FieldRows
+from models.fields.rows import FieldRows, encode
 
 MD5 = {  # of the published files, unpacked
     "train": "ba7306e6c4fc19dd2cd84f2f0596d158",
@@ -60,7 +59,7 @@ def read(files: dict[str, Path]) -> Frappe:
             )
     values = {s: torch.tensor(t.drop("label").to_numpy().copy()) for s, t in tables.items()}
     vocab = [torch.unique(column) for column in values["train"].unbind(1)]
-    rows = {split: FieldRows(fields.encode(v, vocab)) for split, v in values.items()}
+    rows = {split: FieldRows(encode(v, vocab)) for split, v in values.items()}
     label = {s: torch.tensor(t["label"].to_numpy().copy()).float() for s, t in tables.items()}
     return Frappe(rows, label, [len(seen) + 2 for seen in vocab])
 

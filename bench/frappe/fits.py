@@ -16,38 +16,86 @@ from bench.frappe.data import Frappe, read
 from cv.auc import auc
 from features.errors import InputError
 from features.store.hashing import sha256
-from models import fields
-from models.fields import FieldNetwork, FieldSettings
-from models.layers import compressed_interaction as cin
-from models.layers import factorization_machine as fm
-from models.layers import final, mlp, precision
+from models.fields import (
+    attentional_fm,
+    compressed_interaction,
+    cross_network,
+    factorization_machine,
+    rows,
+    sam,
+    self_attention,
+    table,
+)
+from models.fields import network as field_network
+from models.fields.network import FieldNetwork
+from models.fields.settings import FieldSettings
+from models.layers import cross, mlp, precision
+from models.layers.final import block, distillation, gate, paper, published
+from models.layers.final import network as final
 from models.network import initialise
+from models.settings import FinalSettings
 from models.training import fit, losses
 from pipeline.artifacts import store
 from pipeline.artifacts.spec import ArtifactSpec
 from pipeline.config.paths import REPOSITORY
 from pipeline.config.schema import build
+from pipeline.config.tables import flat, merge, read_toml
 
-CODE = (fields, fm, cin, final, mlp, losses, precision, fit, initialise)
+FOLDER = REPOSITORY / "bench" / "frappe"
+BLOCK = "_final"  # <network>_final is the network with a FINAL block in place of its MLP
+CODE = (field_network, rows, table, losses, precision, fit, initialise)  # of every network
+CODE_OF_PART = {
+    "fm": (factorization_machine,),
+    "afm": (attentional_fm,),
+    "cin": (compressed_interaction,),
+    "cross": (cross_network,),
+    "cross_v2": (cross_network, cross),
+    "autoint": (self_attention,),
+    "sam": (sam,),
+    "mlp": (mlp,),
+    "final": (block, distillation, final, gate, paper, published),
+}
 
 
-def row_settings(row: str, max_epochs: int | None = None) -> FieldSettings:
-    """The settings of bench/frappe/<row>.toml; `max_epochs` replaces those of the file."""
-    path = REPOSITORY / "bench" / "frappe" / f"{row}.toml"
+def network_settings(name: str, max_epochs: int | None = None) -> FieldSettings:
+    """The settings of a network by its name; `max_epochs` replaces those of its file."""
+    path = FOLDER / f"{name}.toml"
+    if not path.exists() and name.endswith(BLOCK):
+        return with_final_block(network_settings(name.removesuffix(BLOCK), max_epochs))
     return parse(path.read_text(encoding="utf-8"), path.name, max_epochs)
 
 
+def with_final_block(cfg: FieldSettings) -> FieldSettings:
+    """`cfg`, whose deep part is an MLP, with one FINAL block of as many layers, each as wide as the
+    MLP's, in its place: the number of parameters stays."""
+    block = FinalSettings(
+        block1=cfg.mlp.hidden,
+        block2=(),
+        residual="concat",
+        activation1="relu",
+        gating=False,
+        dropout=cfg.mlp.dropout,
+        batch_norm=cfg.mlp.batch_norm,
+    )
+    return dataclasses.replace(cfg, deep="final", final=block)
+
+
 def parse(text: str, name: str, max_epochs: int | None = None) -> FieldSettings:
-    """`text` as settings. Raises InputError that lists every problem, also unread settings."""
+    """`text` as settings, above shared.toml.
+
+    Raises InputError that lists every problem, also settings that no part reads.
+    """
     problems: list[str] = []
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{name}: not TOML: {error}") from None
-    cfg = build(FieldSettings, raw, "", problems)
+    shared = read_toml(FOLDER / "shared.toml")
+    cfg = build(FieldSettings, merge(shared, raw), "", problems)
     if cfg is not None:
         problems += [
-            f"{key!r} belongs to a part that this row lacks" for key in cfg.unread & {*raw}
+            f"{key!r} is read by no part that this network has"
+            for key in sorted(cfg.unread & {*raw, *flat(raw)})
         ]
     if problems:
         raise InputError(f"{name}: {'; '.join(problems)}")
@@ -57,12 +105,14 @@ def parse(text: str, name: str, max_epochs: int | None = None) -> FieldSettings:
 
 
 def fit_spec(cfg: FieldSettings, seed: int, files: dict[str, Path], out: Path) -> ArtifactSpec:
-    """The artifact of one fit; rows with equal settings share it."""
-    settings = {k: v for k, v in dataclasses.asdict(cfg).items() if k not in cfg.unread}
+    """The artifact of one fit; networks with equal settings share it."""
+    settings = {k: v for k, v in flat(dataclasses.asdict(cfg)).items() if cfg.reads(k)}
     inputs = {split: sha256(path) for split, path in files.items()}
-    parts = (*CODE, read, train, log_loss, auc)
+    of_parts = (CODE_OF_PART.get(part, ()) for part in (cfg.explicit, cfg.deep))
+    parts = (*CODE, *itertools.chain(*of_parts), read, train, log_loss, auc)
     code = hashlib.sha256("".join(map(inspect.getsource, parts)).encode()).hexdigest()
-    name = f"{cfg.explicit}-{cfg.deep}-seed{seed}"
+    name = "-".join(part for part in (cfg.explicit, cfg.deep) if part != "none") or "first_order"
+    name = f"{name}-seed{seed}"
     return ArtifactSpec(
         "bench.frappe", name, out, settings | {"seed": seed}, inputs | {"code": code}
     )

@@ -1,66 +1,86 @@
 """Frappe_x1's tables: published scores beside measured ones."""
 
 import statistics
-from dataclasses import dataclass
 
+from bench.frappe.published import PUBLISHED, Published
 from bench.output import mean_and_sd, table_header, table_row
 
-BACKBONES = {"mlp": "MLP", "deepfm": "DeepFM", "xdeepfm": "xDeepFM", "dcn": "DCN"}
-
-
-ROWS = ("final_1b", "final_2b", *(f"{b}{end}" for b in BACKBONES for end in ("", "_final")))
-
-
-@dataclass(frozen=True, slots=True)
-class PublishedScores:
-    """Test scores from the authors' README and run logs; None where they published none."""
-
-    auc: float | None = None
-    log_loss: float | None = None
-    parameters: int | None = None
-
-
-PUBLISHED = {
-    "final_1b": PublishedScores(0.985223, 0.136554, 256_791),
-    "final_2b": PublishedScores(0.985744, 0.131070, 338_502),
-    "dcn": PublishedScores(0.9839),
+BACKBONES = {
+    "mlp": "MLP",
+    "dcn": "DCN",
+    "dcn_v2": "DCN V2",
+    "deepfm": "DeepFM",
+    "xdeepfm": "xDeepFM",
+    "autoint_plus": "AutoInt+",
 }
+LAYERS = {"final_1b": "FINAL 1B", "final_2b": "FINAL 2B"}  # with the published and the paper's
+NETWORKS = (
+    *("lr", "fm", "afm", "crossnet", "crossnet_v2", "cin", "sam", "autoint"),
+    *BACKBONES,
+    *("final_1b", "final_dual", "final_2b"),
+    *(f"{network}_paper" for network in LAYERS),
+    *(f"{backbone}_final" for backbone in BACKBONES),
+)
+PARAMETERS_COUNTED_TWICE = """\
+The published number of parameters of mlp counts its MLP twice: 53,890 of embeddings and two times
+364,001, where DCN, with the same MLP, has 364,001 and its own cross network."""
 
 
-def table(reports_by_row: dict[str, list[dict]], seeds: list[int]) -> str:
-    """Published beside measured scores, one line per row; a row has one report per seed."""
+def table(reports_by_network: dict[str, list[dict]], seeds: list[int]) -> str:
+    """Published beside measured scores, one line per network; one report per seed."""
     names = (
-        "row", "parameters, published", "ours", "AUC, published", "measured",
-        "log loss, published", "measured", "epochs (best)",
+        "network", "parameters, published", "ours", "AUC, paper", "benchmark", "measured",
+        "log loss, benchmark", "measured", "seconds an epoch, P100", "ours", "epochs (best)",
     )  # fmt: skip
     heading = f"test scores, mean ± sd over seeds {', '.join(map(str, seeds))}; – not published"
     lines = [heading, "", table_header(names)]
-    for row, reports in reports_by_row.items():
-        published = PUBLISHED.get(row, PublishedScores())
-        cells = [row, _cell(published.parameters, ",d"), f"{reports[0]['parameters']:,d}"]
-        for key in ("auc", "log_loss"):
-            cells.append(_cell(getattr(published, key), ".6f" if row != "dcn" else ".4f"))
-            cells.append(mean_and_sd([r[key] for r in reports], 6))
-        cells.append(", ".join(f"{len(r['epochs'])} ({r['best_epoch']})" for r in reports))
+    for network, reports in reports_by_network.items():
+        published = PUBLISHED.get(network, Published())
+        seconds = [epoch["seconds"] for report in reports for epoch in report["epochs"]]
+        cells = (
+            network,
+            _cell(published.parameters, ",d"),
+            f"{reports[0]['parameters']:,d}",
+            _cell(published.paper_auc, ".4f"),
+            _cell(published.auc, ".6f"),
+            mean_and_sd([r["auc"] for r in reports], 6),
+            _cell(published.log_loss, ".6f"),
+            mean_and_sd([r["log_loss"] for r in reports], 6),
+            _cell(published.seconds, "d"),
+            f"{statistics.median(seconds):.1f}",
+            ", ".join(f"{len(r['epochs'])} ({r['best_epoch']})" for r in reports),
+        )
         lines.append(table_row(cells))
+    if "mlp" in reports_by_network:
+        lines += ["", PARAMETERS_COUNTED_TWICE]
     return "\n".join(lines)
 
 
-def gains(reports_by_row: dict[str, list[dict]]) -> str:
-    """Differences that the FINAL block makes to each backbone, taken seed by seed."""
-    lines = [table_header(("FINAL block - MLP, on", "test AUC", "test log loss"))]
-    auc_gains = []
-    for row, name in BACKBONES.items():
-        if not {row, f"{row}_final"} <= reports_by_row.keys():
+def gains(reports_by_network: dict[str, list[dict]]) -> str:
+    """What the paper's layer makes of FINAL, and the FINAL block of each backbone, seed by seed."""
+    layers, _ = _gains("paper's layer - published, in", LAYERS, "_paper", reports_by_network)
+    blocks, means = _gains("FINAL block - MLP, on", BACKBONES, "_final", reports_by_network)
+    if means:
+        better = sum(mean > 0 for mean in means)
+        blocks += ["", f"backbones whose mean AUC gains: {better} of {len(means)}"]
+    return "\n".join([*layers, *([""] if layers and blocks else []), *blocks])
+
+
+def _gains(
+    title: str, names: dict[str, str], end: str, reports_by_network: dict[str, list[dict]]
+) -> tuple[list[str], list[float]]:
+    """A table of the networks `n`+`end` less the networks `n`, and each one's mean AUC."""
+    lines, means = [table_header((title, "test AUC", "test log loss"))], []
+    for network, name in names.items():
+        if not {network, f"{network}{end}"} <= reports_by_network.keys():
             continue
-        pairs = list(zip(reports_by_row[row], reports_by_row[f"{row}_final"], strict=True))
+        pairs = list(
+            zip(reports_by_network[network], reports_by_network[f"{network}{end}"], strict=True)
+        )
         gain = {key: [b[key] - a[key] for a, b in pairs] for key in ("auc", "log_loss")}
         lines.append(table_row((name, *(mean_and_sd(values, 6, "+") for values in gain.values()))))
-        auc_gains.append(statistics.mean(gain["auc"]) > 0)
-    if not auc_gains:
-        return ""
-    lines += ["", f"backbones whose mean AUC gains: {sum(auc_gains)} of {len(auc_gains)}"]
-    return "\n".join(lines)
+        means.append(statistics.mean(gain["auc"]))
+    return (lines if means else []), means
 
 
 def _cell(value: float | None, form: str) -> str:

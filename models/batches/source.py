@@ -2,7 +2,7 @@
 
     models.batches.rows.Rows          in memory: on the network's device, or on the host
     models.batches.stream.StreamRows  on disk, read a window at a time
-    models.fields.FieldRows           in memory, for networks over categorical fields
+    models.fields.rows.FieldRows      in memory, for networks over fields
 
 `fit` and `predict` need a BatchSource; a pipeline that cuts folds out of a split needs a RowSource.
 """

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from models.layers.cross import CrossTower
 from models.layers.din_attention import DinAttention
-from models.layers.final import FactorizedLayer, FinalNetwork
+from models.layers.final.network import FinalNetwork
+from models.layers.final.published import PublishedLayer
 from models.layers.mlp import Mlp
 from models.layers.quadratic import QuadraticNetwork
 from models.layers.sparse_target_attention import SparseTargetAttention
@@ -133,7 +134,7 @@ def final_names(network: FinalNetwork) -> dict[str, str]:
     for b, block in enumerate(network.blocks):
         layer = -1
         for i, part in enumerate(block):
-            if isinstance(part, FactorizedLayer):
+            if isinstance(part, PublishedLayer):
                 layer += 1
                 named[f"blocks.{b}.{i}"] = f"block{b + 1}.layer.{layer}"
             elif isinstance(part, nn.BatchNorm1d):

@@ -17,7 +17,8 @@ With label_smoothing = e, the log loss of all but focal takes (1 - e) label + e 
 and slates keep their labels.
 
 Li et al. 2025, arXiv:2504.17699, section 2.3, tried the last three and kept the first. FINAL's
-self-distillation (models.layers.final) is added to the chosen one. L2 is in models.training.fit.
+self-distillation (models.layers.final.distillation) is added to the chosen one. L2 is in
+models.training.fit.
 """
 
 from typing import Any, Protocol
@@ -27,7 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.fit_settings import FitSettings
-from models.layers.final import self_distillation
+from models.layers.final.distillation import self_distillation
 
 BETWEEN_ROWS = (
     "bce_bpr",
@@ -37,7 +38,7 @@ BETWEEN_ROWS = (
 
 
 class Learner(Protocol):
-    """The part of models.network.Network and models.fields.FieldNetwork that a loss uses.
+    """The part of models.network.Network and models.fields.network.FieldNetwork that a loss uses.
 
     distils        whether the branches of head() learn from their mean
     hidden(batch)  (B, H) float, of a batch of B rows

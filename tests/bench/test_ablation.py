@@ -64,12 +64,12 @@ def test_it_trains_missing_fits_once_and_prints(tmp_path):
     command = ["bench.ablation", "sample", *TINY, f"artifacts={tmp_path}", "network.max_len=8"]
     options = ["--tables", "final", "--seeds", "0,1", "--folds", "1"]
     first = run(*command, *options, shell=False)
-    assert "50_train 6 fits" in first
+    assert "50_train 10 fits" in first
     assert first.count("| 2B + KD |") == 1
     again = run(*command, *options, shell=False)
     assert "fits on" not in again
-    assert again.count(" is up to date") == 6
-    assert again.strip().splitlines()[-7:] == first.strip().splitlines()[-7:]
+    assert again.count(" is up to date") == 10
+    assert again.strip().splitlines()[-9:] == first.strip().splitlines()[-9:]
     assert again.strip().endswith("95 %: users and 2 paired seeds")
 
 

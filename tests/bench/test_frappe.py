@@ -5,16 +5,18 @@ import math
 import random
 import shutil
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 from sklearn.metrics import log_loss as sklearn_log_loss
 
 from bench.frappe import data as frappe_data
-from bench.frappe import fits, tables
+from bench.frappe import fits
 from bench.frappe.__main__ import main
 from features.errors import InputError
-from models.fields import FieldNetwork
+from models.fields.network import FieldNetwork
+from models.fields.settings import Deep, Explicit
 from pipeline.config.paths import REPOSITORY
 
 DATA = REPOSITORY.parent / "shared" / "data" / "frappe_x1"
@@ -44,7 +46,7 @@ def data(written, tmp_path):
 
 def run(data, out, *options):
     arguments = (
-        "--rows",
+        "--models",
         "final_1b",
         "--seeds",
         "1",
@@ -72,9 +74,9 @@ def test_values_of_train_are_encoded_and_others_share_the_last_code(tmp_path):
 
 
 def test_a_run_trains_and_scores_once(data, tmp_path, capfd):
-    assert run(data, tmp_path / "out", "--rows", "final_1b,mlp,mlp_final") == 0
+    assert run(data, tmp_path / "out", "--models", "final_1b,lr,mlp,mlp_final") == 0
     first = capfd.readouterr().out
-    assert "bench.frappe 3 scores, 2 fits to do" in first  # mlp_final is final_1b
+    assert "bench.frappe 4 scores, 4 fits to do" in first
     assert "final_1b seed 1 epoch 1: valid auc 0." in first
     assert "fits stopped after at most 1 epochs" in first
     assert "test is not the published file" in first
@@ -82,10 +84,12 @@ def test_a_run_trains_and_scores_once(data, tmp_path, capfd):
     assert "| MLP | " in first
     folders = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
     assert sorted(p.name.rpartition("-")[0] for p in folders) == [
-        "none-final-seed1",
-        "none-mlp-seed1",
+        "final-seed1",
+        "final-seed1",
+        "first_order-seed1",
+        "mlp-seed1",
     ]
-    assert run(data, tmp_path / "out", "--rows", "final_1b,mlp,mlp_final") == 0
+    assert run(data, tmp_path / "out", "--models", "final_1b,lr,mlp,mlp_final") == 0
     again = capfd.readouterr().out
     assert "0 fits to do" in again
     assert again.partition("\n\n")[2] == first.partition("\n\n")[2]
@@ -95,13 +99,13 @@ def test_a_run_trains_and_scores_once(data, tmp_path, capfd):
 def test_the_name_depends_on_settings_seed_bytes_and_code_but_not_on_unread_parts(
     data, tmp_path, monkeypatch
 ):
-    files, s = frappe_data.find(data), fits.row_settings("mlp")
+    files, s = frappe_data.find(data), fits.network_settings("mlp")
 
     def name(s=s, seed=1, files=files):
         return fits.fit_spec(s, seed, files, tmp_path).path.name
 
     text = (REPOSITORY / "bench/frappe/mlp.toml").read_text()
-    names = [name(), name(fits.row_settings("mlp", 5)), name(seed=2)]
+    names = [name(), name(fits.network_settings("mlp", 5)), name(seed=2)]
     names.append(name(fits.parse(text.replace("dropout = 0.2", "dropout = 0.3"), "mlp.toml")))
     changed = tmp_path / "test.csv"
     changed.write_text("label,a\n0,1\n")
@@ -113,8 +117,8 @@ def test_the_name_depends_on_settings_seed_bytes_and_code_but_not_on_unread_part
 
 def test_the_best_epoch_of_valid_scores_test(data):
     frappe = frappe_data.read(frappe_data.find(data))
-    text = (REPOSITORY / "bench/frappe/mlp.toml").read_text().replace("[400, 400]", "[8]")
-    s = fits.parse(text.replace("4096", "64").replace("l2 = 0.1", "l2 = 0.001"), "small", 6)
+    text = (REPOSITORY / "bench/frappe/mlp.toml").read_text().replace("[400, 400, 400]", "[8]")
+    s = fits.parse(text.replace("l2 = 0.05", "l2 = 0.001\nbatch_size = 64"), "small", 6)
     report = fits.train(s, 3, frappe, "small")
     curve = [epoch["score"] for epoch in report["epochs"]]
     assert report["valid_auc"] == max(curve) == curve[report["best_epoch"] - 1]
@@ -130,72 +134,18 @@ def test_log_loss_is_that_of_sklearn_at_the_extremes_too(logits):
     assert fits.log_loss(label, torch.tensor(logits)) == pytest.approx(want, rel=1e-12)
 
 
-def test_the_tables_give_published_beside_measured_and_differences_by_seed():
-    def reports(*scores):
-        fixed = {"parameters": 12, "best_epoch": 1, "epochs": [{}]}
-        return [fixed | {"auc": a, "log_loss": b} for a, b in scores]
+def test_the_fits_of_a_network_depend_on_the_code_of_its_own_parts(data, tmp_path, monkeypatch):
+    files = frappe_data.find(data)
 
-    reports_by_row = {
-        "final_2b": reports((0.98, 0.14), (0.99, 0.12)),
-        "dcn": reports((0.90, 0.3), (0.92, 0.4)),
-        "dcn_final": reports((0.93, 0.2), (0.91, 0.4)),
-        "mlp": reports((0.90, 0.3), (0.92, 0.4)),
-        "mlp_final": reports((0.80, 0.3), (0.82, 0.4)),
-        "deepfm": reports((0.90, 0.3), (0.92, 0.4)),
-    }
-    text = tables.table(reports_by_row, [1, 2])
-    assert (
-        "| final_2b | 338,502 | 12 | 0.985744 | 0.985000 ± 0.007071"
-        " | 0.131070 | 0.130000 ± 0.014142 | 1 (1), 1 (1) |"
-    ) in text
-    assert "| dcn | – | 12 | 0.9839 | 0.910000 ± 0.014142 | – | 0.350000 ± 0.070711 |" in text
-    gains = tables.gains(reports_by_row)
-    assert "| DCN | +0.010000 ± 0.028284 | -0.050000 ± 0.070711 |" in gains
-    assert "| MLP | -0.100000 ± 0.000000 | +0.000000 ± 0.000000 |" in gains
-    assert "DeepFM" not in gains
-    assert gains.endswith("backbones whose mean AUC gains: 1 of 2")
-    assert tables.gains({"final_1b": reports((0.9, 0.1))}) == ""
+    def names():
+        return {n: fits.fit_spec(fits.network_settings(n), 1, files, tmp_path).path.name for n in
+                ("afm", "dcn", "dcn_final", "final_1b", "lr")}  # fmt: skip
 
-
-@pytest.mark.parametrize("row", ["final_1b", "final_2b"])
-def test_finals_rows_have_the_published_number_of_parameters(row):
-    seen = (954, 4082, 7, 7, 2, 3, 2, 9, 80, 233)  # distinct values of Frappe_x1's train fields
-    network = FieldNetwork(fits.row_settings(row), [n + 2 for n in seen])
-    assert sum(p.numel() for p in network.parameters()) == tables.PUBLISHED[row].parameters
-
-
-def test_the_rows_of_table_2_differ_only_in_their_parts():
-    for backbone in tables.BACKBONES:
-        plain, block = (fits.row_settings(f"{backbone}{end}") for end in ("", "_final"))
-        assert (plain.explicit, plain.cin_maps) == (block.explicit, block.cin_maps)
-        assert (plain.deep, block.deep) == ("mlp", "final")
-        assert plain.fit == block.fit == fits.row_settings("final_1b").fit
-        assert plain.mlp.dropout == block.final.dropout
-        assert plain.mlp.hidden == block.final.block1
-        assert block.final == fits.row_settings("final_1b").final
-    assert fits.row_settings("mlp_final") == fits.row_settings("final_1b")
-    kinds = [fits.row_settings(backbone).explicit for backbone in tables.BACKBONES]
-    assert kinds == ["none", "fm", "cin", "cross"]
-
-
-def test_every_row_has_its_settings_and_every_settings_file_its_row():
-    names = sorted(path.stem for path in (REPOSITORY / "bench/frappe").glob("*.toml"))
-    assert names == sorted(tables.ROWS)
-
-
-def test_settings_that_no_part_reads_are_refused():
-    head = 'explicit = "none"\ndeep = "mlp"\n'
-    with pytest.raises(InputError, match=r"row: unknown key 'depe', did you mean 'deep'\?"):
-        fits.parse(head + 'depe = "mlp"', "row")
-    with pytest.raises(
-        InputError, match="row: 'cross_layers' belongs to a part that this row lacks"
-    ):
-        fits.parse(head + "cross_layers = 2", "row")
-    for key in ("item_dropout = 0.1", "prefixes = 3"):
-        with pytest.raises(InputError, match="fields have none: leave it 0"):
-            fits.parse(f'explicit = "cross"\ndeep = "mlp"\n[fit]\n{key}', "row")
-    with pytest.raises(InputError, match="row: not TOML"):
-        fits.parse("deep =", "row")
+    before = names()
+    monkeypatch.setitem(fits.CODE_OF_PART, "final", ())
+    changed = {n for n, name in names().items() if name != before[n]}
+    assert changed == {"dcn_final", "final_1b"}
+    assert {*fits.CODE_OF_PART} == {*get_args(Explicit), *get_args(Deep)} - {"none"}
 
 
 BAD = {
@@ -235,7 +185,7 @@ def test_a_bad_table_is_named(data, text, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--rows", "final_3b"), "error: --rows: unknown 'final_3b', did you mean 'final_"),
+        (("--models", "final_3b"), "error: --models: unknown 'final_3b', did you mean 'final_"),
         (("--seeds", "1,x"), "error: --seeds: got '1,x', expected numbers such as 2021,2022"),
         (("--workers", "0"), "error: --workers = 0 must be at least 1"),
         (("--max-epochs", "0"), "error: --max-epochs = 0 must be at least 1"),
@@ -266,7 +216,7 @@ def test_results_are_not_written_among_the_data(data, capsys):
 def test_a_fit_that_diverges_is_named_and_leaves_nothing(data, tmp_path):
     files = frappe_data.find(data)
     text = (REPOSITORY / "bench/frappe/dcn.toml").read_text()
-    s = fits.parse(text.replace("rate = 1e-3", "rate = 1e30").replace("4096", "64"), "dcn.toml")
+    s = fits.parse(f"{text}learning_rate = 1e30\nbatch_size = 64\n", "dcn.toml", 2)
     spec = fits.fit_spec(s, 1, files, tmp_path / "out")
     with pytest.raises(InputError, match=r"dcn seed 1: epoch 1: .* lower fit\.learning_rate"):
         fits.run(s, 1, files, spec, "dcn seed 1")
@@ -281,5 +231,5 @@ def test_the_real_files_have_the_published_sizes_and_parameters():
     frappe = frappe_data.read(files)
     assert [len(frappe.rows[split]) for split in frappe_data.SPLITS] == [202_027, 57_722, 28_860]
     assert not {"valid", "test"} & {*frappe_data.unpublished_splits(files)}
-    parts = FieldNetwork(fits.row_settings("final_1b"), frappe.sizes).parameters()
+    parts = FieldNetwork(fits.network_settings("final_1b"), frappe.sizes).parameters()
     assert sum(p.numel() for p in parts) == 256_791

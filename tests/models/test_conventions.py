@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from features.store import schema
-from models.layers.final import FinalNetwork
+from models.layers.final.network import FinalNetwork
 from models.layers.mlp import Mlp
 from models.layers.precision import Linear
 from models.layers.quadratic import QuadraticNetwork

@@ -5,7 +5,7 @@ import torch
 
 from models.interop.fuxictr import as_ours, names
 from models.items import ItemTable
-from models.layers.final import FinalNetwork
+from models.layers.final.network import FinalNetwork
 from models.layers.quadratic import QuadraticNetwork
 from models.layers.sparse_target_attention import SparseTargetAttention
 from models.network import Network

@@ -8,13 +8,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from models.final_settings import ACTIVATIONS
 from models.layers.din_attention import DinAttention
-from models.layers.final import FinalNetwork
+from models.layers.final.network import FinalNetwork
 from models.layers.quadratic import QuadraticNetwork
 from models.layers.sparse_target_attention import SparseTargetAttention
 from models.network import Network
 from models.settings import (
-    ACTIVATIONS,
     CrossSettings,
     DinSettings,
     FinalSettings,

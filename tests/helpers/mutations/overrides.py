@@ -13,7 +13,7 @@ VALID = """
     qin.qnn.layers=3 qin.fit.learning_rate=1 qin.fit.learning_rate=5e-4 network.fit.max_epochs=2
     network.embedding_dim=4 din.mlp.hidden=12,8 din.mlp.hidden=[4] final.final.block1=8,8
     qin.item_levels=true qin.interest=din qin.interest=mean artifacts=/data/a submissions=é
-    network.fit.loss=focal network.max_len=20
+    network.fit.loss=focal network.max_len=20 final.final.layer=paper final.final.steps=3
 """
 VALUES = """
     0 1 2 3 -1 5 300 1.5 1e-3 nan inf true false qin qin,din sample research strict official auto

@@ -8,7 +8,7 @@ import torch
 from models.batches.plan import numbered, plan_in_slates
 from models.batches.source import NoSlates
 from models.batches.stream import StreamRows
-from models.fields import FieldRows
+from models.fields.rows import FieldRows
 from tests.helpers.networks.small import rows
 
 # slates of 1 to 7 rows; equal users with another history, and equal histories of other users

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from models.layers.cross import CrossTower
-from models.layers.final import FinalNetwork, self_distillation
+from models.layers.final.distillation import self_distillation
+from models.layers.final.network import FinalNetwork
 from models.layers.mlp import Mlp
 from models.layers.quadratic import QuadraticLayer, QuadraticNetwork
 from models.network import initialise

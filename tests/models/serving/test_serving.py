@@ -86,6 +86,10 @@ OPTIONS = {
     "mlp, no hidden layer": of(interaction="mlp", mlp=MlpSettings(hidden=())),
     "final, one block": final(block2=()),
     "final, sum": final(block2=(6,), residual="sum"),
+    "final, the paper's layer": final(block2=(5,), layer="paper", activation1="relu"),
+    "final, the paper's layer, four steps": final(
+        block2=(5,), layer="paper", steps=4, activation1="sigmoid", batch_norm=False
+    ),
     "final, activations": final(block2=(6,), activation1="sigmoid", activation2="relu"),
     "final, no batch norm": final(block2=(6,), batch_norm=False, activation1="tanh"),
     "final, gating": of(

@@ -16,7 +16,7 @@ from features.settings import (
 )
 from features.sources import planted_leaks, sample_world
 from features.sources.microlens_release import rows as release_rows
-from models.fields import FieldSettings
+from models.fields.settings import FieldSettings
 from models.settings import NetworkSettings
 from pipeline.config.schema import build, checked, settings_of
 from pipeline.config.settings import BLENDERS, RunSettings
@@ -164,19 +164,26 @@ def test_impossible_networks_are_refused_by_name(changed, message):
 
 def test_impossible_networks_over_fields_are_refused_by_name():
     found = problems_of(
-        FieldSettings, explicit="ffm", deep="qnn", cross_layers=0, cin_maps=[3, 0], embedding_dim=0,
-        final={"block1": []}, fit={"patience": 0},
+        FieldSettings, explicit="ffm", deep="qnn", cross={"layers": 0}, cin={"maps": [3, 0]},
+        embedding_dim=0, final={"block1": []}, fit={"patience": 0},
     )  # fmt: skip
     for expected in (
-        "explicit = 'ffm' must be one of none, fm, cin, cross",
-        "deep = 'qnn' must be one of mlp, final",
-        "cross_layers = 0 must be",
-        "cin_maps: 0 must be",
+        "explicit = 'ffm' must be one of none, fm, afm, cin, cross, cross_v2, autoint, sam",
+        "deep = 'qnn' must be one of none, mlp, final",
+        "cross.layers = 0 must be",
+        "cin.maps: 0 must be",
         "embedding_dim = 0 must be",
         "final.block1 must hold at least one value",
         "fit.patience = 0 must be",
     ):
         assert expected in found
+
+
+def test_a_network_over_fields_without_any_part_or_with_unequal_heads_is_refused():
+    found = problems_of(FieldSettings, explicit="none", deep="none")
+    assert "explicit = 'none', deep = 'none' and first_order = false leave no part" in found
+    found = problems_of(FieldSettings, explicit="autoint", deep="none", autoint={"heads": 3})
+    assert "autoint: heads = 3 must divide width = 128" in found
 
 
 def test_impossible_data_are_refused_by_name():

@@ -146,7 +146,20 @@ def test_every_problem_is_reported_at_once_with_the_nearest_key():
             ["qin.fit.loss=focal", "qin.fit.label_smoothing=0.1"],
             "qin.fit.label_smoothing=0.1: not read, the parts of qin are asta and qnn, no columns",
         ),
-        (["models=final_1b", "final_1b.final.activation2=relu"], "activation2=relu: not read"),
+        (
+            ["models=final_1b", "final_1b.final.activation2=relu"],
+            "activation2=relu: not read, the parts of final_1b are din and final (published layer,"
+            " one block), no columns",
+        ),
+        (["final.final.steps=3"], "final.final.steps=3: not read, the parts of final are din and"),
+        (
+            ["final.final.layer=paper", "final.final.steps=1"],
+            "steps = 1 must be a whole number in [2",
+        ),
+        (
+            ["models=final_paper", "final_paper.final.residual=sum"],
+            "residual=sum: not read, the parts of final_paper are din and final (paper layer, two",
+        ),
         (
             ["models=qin_softmax", "network.asta.weights=relu2"],
             "qin_softmax.toml sets asta.weights itself; write qin_softmax.asta.weights=...",

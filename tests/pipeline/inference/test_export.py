@@ -23,6 +23,7 @@ NETWORKS = {
     "qin, position": OPTIONS["asta, softmax, position"],
     "din": PAIRS["din, mlp"],
     "final": PAIRS["din, final"],
+    "final, the paper's layer": OPTIONS["final, the paper's layer"],
     "transformer_dcn": PAIRS["transformer, cross"],
     "transformer, as published": OPTIONS["transformer, as published"],
 }

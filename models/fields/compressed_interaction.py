@@ -1,14 +1,19 @@
 """Compressed interaction network (CIN): explicit interactions of a bounded degree, vector-wise.
 
-    X^0 = the F fields,   X^k_h = sum_(i,j) W^k_(h,ij) (X^(k-1)_i * X^0_j)    H_k maps of E numbers
-    logit = w . [p^1 ; ... ; p^K],   p^k_h = sum_d X^k_(h,d)
+    X^0 = the F fields;  layer k has H_k maps of E numbers
+    X^k_h = sum_(i,j) W^k_(h,ij) (X^(k-1)_i * X^0_j) + b^k_h
+    logit = w . [p^1 ; ... ; p^K] + b,   p^k_h = sum_d X^k_(h,d)
 
 Lian et al. 2018, "xDeepFM", section 3.2, equations 6 and 8. As in the paper, there is no activation
 between layers, and every map is both pooled and passed to the next layer.
+
+Departure, the published implementation's: maps and logit have biases b, which the paper leaves out.
 """
 
 import torch
 from torch import Tensor, nn
+
+from models.layers.precision import Linear
 
 
 class CompressedInteraction(nn.Module):
@@ -17,10 +22,10 @@ class CompressedInteraction(nn.Module):
     def __init__(self, n_fields: int, maps: tuple[int, ...]) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            nn.Linear(before * n_fields, after, bias=False)
+            Linear(before * n_fields, after)
             for before, after in zip((n_fields, *maps), maps, strict=False)
         )
-        self.out = nn.Linear(sum(maps), 1, bias=False)
+        self.out = Linear(sum(maps), 1)
 
     def forward(self, fields: Tensor) -> Tensor:
         first = fields.transpose(1, 2)  # (B, E, F)

@@ -1,9 +1,9 @@
 """Factorisation machine: every pair of fields meets in the inner product of its embeddings.
 
-    y = sum_i w_i + sum_(i<j) <v_i, v_j>,   the pairs as 1/2 sum_d [(sum_i v_id)^2 - sum_i v_id^2]
+    y = b + sum_i w_i + sum_(i<j) <v_i, v_j>,   pairs: 1/2 sum_d [(sum_i v_id)^2 - sum_i v_id^2]
 
 Rendle 2010, "Factorization Machines", equations 1 and 5; the explicit half of DeepFM (Guo et al.
-2017, section 2.1). w_i is the first-order weight of field i's value; models.fields adds it.
+2017, section 2.1). The first order b + sum_i w_i is models.fields.network's.
 """
 
 from torch import Tensor, nn

@@ -1,0 +1,1 @@
+"""Networks over fields: rows, embeddings, explicit parts and the networks made of them."""

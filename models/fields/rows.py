@@ -1,0 +1,70 @@
+"""Rows of fields: categorical values, as rows of their field's vocabulary, and numeric ones."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from models.batches.plan import plan_in_memory
+from models.batches.source import NoSlates, Shard
+
+
+@dataclass(frozen=True, slots=True)
+class FieldRows:
+    """Rows of M numeric and C categorical fields on one device, without labels; a batch is some.
+
+    Shapes:
+        columns  (N, C) int64, rows of each field's own vocabulary (see `encode`)
+        numbers  (N, M) float, the numeric fields' values; None where there is no such field
+    """
+
+    columns: Tensor
+    numbers: Tensor | None = None
+
+    on_host = False
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    @property
+    def device(self) -> torch.device:
+        return self.columns.device
+
+    def batch(self, index: Tensor) -> "FieldRows":
+        """Rows `index` (B,) int64."""
+        numbers = None if self.numbers is None else self.numbers[index]
+        return FieldRows(self.columns[index], numbers)
+
+    def plan(
+        self,
+        batch_size: int,
+        shuffle: torch.Generator | None = None,
+        shard: Shard | None = None,
+    ) -> Sequence[Tensor]:
+        """Positions (B,) int64 of each batch; see models.batches.source.BatchSource."""
+        return plan_in_memory(len(self), self.device, batch_size, shuffle, shard)
+
+    def in_slates(self) -> "FieldRows":
+        """Raises NoSlates: fields do not name a user or a history."""
+        raise NoSlates("rows of fields have no slates")
+
+    def read(
+        self, plan: Sequence[Tensor], label: Tensor | None
+    ) -> Iterator[tuple["FieldRows", Tensor | None]]:
+        """Each batch of `plan`, and its part of `label` (N,)."""
+        for index in plan:
+            yield self.batch(index), None if label is None else label[index]
+
+
+def encode(values: Tensor, vocabularies: Sequence[Tensor]) -> Tensor:
+    """Values (N, C) int64 as rows of their field's vocabulary; the same shape and dtype.
+
+    vocabularies  for each field the values seen in training, (V,) int64, ascending and distinct.
+                  They become 1..V, all other values V + 1. Row 0 is padding.
+    """
+    columns = []
+    for value, seen in zip(values.unbind(1), vocabularies, strict=True):
+        index = torch.searchsorted(seen, value.contiguous()).clamp(max=len(seen) - 1)
+        columns.append(torch.where(seen[index] == value, index + 1, len(seen) + 1))
+    return torch.stack(columns, dim=1)
