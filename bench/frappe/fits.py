@@ -130,14 +130,14 @@ def run(
     with store.write_artifact(spec) as out:
         try:
             out.report, logits = train(cfg, seed, data, name)
-            np.save(out / LOGITS, logits.numpy())
+            np.save(out / LOGITS, logits.numpy(), allow_pickle=False)
         except FloatingPointError as error:
             raise InputError(f"{name}: {error}; lower fit.learning_rate in its TOML") from None
 
 
 def scores(paths: Sequence[Path]) -> Scores:
     """What the fits at `paths` left, one of each seed."""
-    logits = np.stack([np.load(path / LOGITS) for path in paths], axis=1)
+    logits = np.stack([np.load(path / LOGITS, allow_pickle=False) for path in paths], axis=1)
     return Scores([record(path)["report"] for path in paths], logits)
 
 
