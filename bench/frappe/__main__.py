@@ -3,8 +3,8 @@ and its paper's layer beside the published one.
 
 reads   DATA/{train,valid,test}.csv or .csv.gz: label, then categorical fields
         as whole numbers
-writes  OUT/<parts>-seed<s>-<hash>/artifact.json per fit: its scores and
-        learning curve
+writes  OUT/<parts>-seed<s>-<hash>/ per fit: artifact.json with its scores and
+        learning curve, and the logits of test
 run     python -m bench.frappe --data ../shared/data/frappe_x1
         [--seeds 2021,2022,2023]
         [--models final_1b,dcn,dcn_final,...] [--out artifacts/bench/frappe]
@@ -25,17 +25,17 @@ from pathlib import Path
 import joblib
 
 from bench.frappe.data import find, read, unpublished_splits
-from bench.frappe.fits import fit_spec, network_settings, run
-from bench.frappe.tables import NETWORKS, gains, table
+from bench.frappe.differences import gains, order
+from bench.frappe.fits import fit_spec, network_settings, run, scores
+from bench.frappe.tables import NETWORKS, table
 from features.errors import InputError
 from features.outputs import refuse_input
-from pipeline.artifacts.spec import record
 from pipeline.config.nearest import near
 from pipeline.runtime import cli, usage
 
 
 def run_all(a: argparse.Namespace) -> None:
-    """Train the missing fits, then print both tables."""
+    """Train the missing fits, then print the tables."""
     names, seeds = _names(a.models), _seeds(a.seeds)
     for option, value in (("--workers", a.workers), ("--max-epochs", a.max_epochs)):
         if value is not None and value < 1:
@@ -43,7 +43,7 @@ def run_all(a: argparse.Namespace) -> None:
     settings = {name: network_settings(name, a.max_epochs) for name in names}
     refuse_input(a.out, [a.data])
     files = find(a.data)
-    read(files)  # reports bad input before the first fit starts
+    label = read(files).label["test"].numpy()  # reports bad input before the first fit starts
     specs = {
         (name, seed): fit_spec(settings[name], seed, files, a.out)
         for name in names
@@ -57,13 +57,14 @@ def run_all(a: argparse.Namespace) -> None:
         for name, seed in todo
     )
     joblib.Parallel(n_jobs=a.workers)(tasks)
-    reports = {name: [record(specs[name, seed].path)["report"] for seed in seeds] for name in names}
+    measured = {name: scores([specs[name, seed].path for seed in seeds]) for name in names}
     notes = [
         f"{split} is not the published file, by its md5" for split in unpublished_splits(files)
     ]
     if a.max_epochs is not None:
         notes.append(f"fits stopped after at most {a.max_epochs} epochs")
-    print("", *notes, table(reports, seeds), "", gains(reports), sep="\n", flush=True)
+    tables = (table(measured, seeds), gains(measured, label), order(measured, label))
+    print("", *notes, "\n\n".join(filter(None, tables)), sep="\n", flush=True)
 
 
 def _names(text: str) -> list[str]:

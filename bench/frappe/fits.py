@@ -6,13 +6,15 @@ import inspect
 import itertools
 import time
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from bench.frappe.data import Frappe, read
+from bench.frappe.tables import Scores
 from cv.auc import auc
 from features.errors import InputError
 from features.store.hashing import sha256
@@ -36,12 +38,13 @@ from models.network import initialise
 from models.settings import FinalSettings
 from models.training import fit, losses
 from pipeline.artifacts import store
-from pipeline.artifacts.spec import ArtifactSpec
+from pipeline.artifacts.spec import ArtifactSpec, record
 from pipeline.config.paths import REPOSITORY
 from pipeline.config.schema import build
 from pipeline.config.tables import flat, merge, read_toml
 
 FOLDER = REPOSITORY / "bench" / "frappe"
+LOGITS = "test_logits.npy"  # (N,) float32, in the order of the file
 BLOCK = "_final"  # <network>_final is the network with a FINAL block in place of its MLP
 CODE = (field_network, rows, table, losses, precision, fit, initialise)  # of every network
 CODE_OF_PART = {
@@ -126,13 +129,23 @@ def run(
     data = read(files)
     with store.write_artifact(spec) as out:
         try:
-            out.report = train(cfg, seed, data, name)
+            out.report, logits = train(cfg, seed, data, name)
+            np.save(out / LOGITS, logits.numpy(), allow_pickle=False)
         except FloatingPointError as error:
             raise InputError(f"{name}: {error}; lower fit.learning_rate in its TOML") from None
 
 
-def train(cfg: FieldSettings, seed: int, data: Frappe, name: str) -> dict:
-    """The report of one fit: scores, learning curve, parameters. Prints one line per epoch."""
+def scores(paths: Sequence[Path]) -> Scores:
+    """What the fits at `paths` left, one of each seed."""
+    logits = np.stack([np.load(path / LOGITS, allow_pickle=False) for path in paths], axis=1)
+    return Scores([record(path)["report"] for path in paths], logits)
+
+
+def train(cfg: FieldSettings, seed: int, data: Frappe, name: str) -> tuple[dict, Tensor]:
+    """The report of one fit (scores, learning curve, parameters) and its logits of test (N,).
+
+    Prints one line per epoch.
+    """
     torch.manual_seed(seed)
     network = FieldNetwork(cfg, data.sizes)
     rows, label = data.rows, data.label
@@ -143,7 +156,7 @@ def train(cfg: FieldSettings, seed: int, data: Frappe, name: str) -> dict:
     test = fit.predict(network, rows["test"])
     if not torch.isfinite(test).all():
         raise FloatingPointError("logits of test are not finite")
-    return {
+    scored = {
         "auc": auc(label["test"], test),
         "log_loss": log_loss(label["test"], test),
         "valid_auc": report.best_score,
@@ -152,6 +165,7 @@ def train(cfg: FieldSettings, seed: int, data: Frappe, name: str) -> dict:
         "epochs": report.epochs,
         "parameters": sum(p.numel() for p in network.parameters()),
     }
+    return scored, test
 
 
 def _printing_score(name: str, n_rows: int) -> Callable[[Tensor, Tensor], float]:

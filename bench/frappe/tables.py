@@ -1,6 +1,9 @@
 """Frappe_x1's tables: published scores beside measured ones."""
 
 import statistics
+from dataclasses import dataclass
+
+import numpy as np
 
 from bench.frappe.published import PUBLISHED, Published
 from bench.output import mean_and_sd, table_header, table_row
@@ -26,15 +29,24 @@ The published number of parameters of mlp counts its MLP twice: 53,890 of embedd
 364,001, where DCN, with the same MLP, has 364,001 and its own cross network."""
 
 
-def table(reports_by_network: dict[str, list[dict]], seeds: list[int]) -> str:
-    """Published beside measured scores, one line per network; one report per seed."""
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What the fits of a network left: S reports, one of each seed, and logits (N, S) of test."""
+
+    reports: list[dict]
+    logits: np.ndarray
+
+
+def table(scores: dict[str, Scores], seeds: list[int]) -> str:
+    """Published beside measured scores, one line per network."""
     names = (
         "network", "parameters, published", "ours", "AUC, paper", "benchmark", "measured",
         "log loss, benchmark", "measured", "seconds an epoch, P100", "ours", "epochs (best)",
     )  # fmt: skip
     heading = f"test scores, mean ± sd over seeds {', '.join(map(str, seeds))}; – not published"
     lines = [heading, "", table_header(names)]
-    for network, reports in reports_by_network.items():
+    for network, measured in scores.items():
+        reports = measured.reports
         published = PUBLISHED.get(network, Published())
         seconds = [epoch["seconds"] for report in reports for epoch in report["epochs"]]
         cells = (
@@ -51,36 +63,9 @@ def table(reports_by_network: dict[str, list[dict]], seeds: list[int]) -> str:
             ", ".join(f"{len(r['epochs'])} ({r['best_epoch']})" for r in reports),
         )
         lines.append(table_row(cells))
-    if "mlp" in reports_by_network:
+    if "mlp" in scores:
         lines += ["", PARAMETERS_COUNTED_TWICE]
     return "\n".join(lines)
-
-
-def gains(reports_by_network: dict[str, list[dict]]) -> str:
-    """What the paper's layer makes of FINAL, and the FINAL block of each backbone, seed by seed."""
-    layers, _ = _gains("paper's layer - published, in", LAYERS, "_paper", reports_by_network)
-    blocks, means = _gains("FINAL block - MLP, on", BACKBONES, "_final", reports_by_network)
-    if means:
-        better = sum(mean > 0 for mean in means)
-        blocks += ["", f"backbones whose mean AUC gains: {better} of {len(means)}"]
-    return "\n".join([*layers, *([""] if layers and blocks else []), *blocks])
-
-
-def _gains(
-    title: str, names: dict[str, str], end: str, reports_by_network: dict[str, list[dict]]
-) -> tuple[list[str], list[float]]:
-    """A table of the networks `n`+`end` less the networks `n`, and each one's mean AUC."""
-    lines, means = [table_header((title, "test AUC", "test log loss"))], []
-    for network, name in names.items():
-        if not {network, f"{network}{end}"} <= reports_by_network.keys():
-            continue
-        pairs = list(
-            zip(reports_by_network[network], reports_by_network[f"{network}{end}"], strict=True)
-        )
-        gain = {key: [b[key] - a[key] for a, b in pairs] for key in ("auc", "log_loss")}
-        lines.append(table_row((name, *(mean_and_sd(values, 6, "+") for values in gain.values()))))
-        means.append(statistics.mean(gain["auc"]))
-    return (lines if means else []), means
 
 
 def _cell(value: float | None, form: str) -> str:

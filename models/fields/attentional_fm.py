@@ -32,7 +32,7 @@ class AttentionalPairs(nn.Module):
         self.pooled_dropout = nn.Dropout(cfg.pooled_dropout)
 
     def forward(self, fields: Tensor) -> Tensor:
-        pairs = fields[:, self.left] * fields[:, self.right]  # (B, P, E)
+        pairs = fields.index_select(1, self.left) * fields.index_select(1, self.right)  # (B, P, E)
         weight = self.score(self.attention(pairs).relu()).softmax(1)  # (B, P, 1)
         pooled = (self.dropout(weight) * pairs).sum(1)
         return self.out(self.pooled_dropout(pooled))

@@ -18,7 +18,7 @@ from models.fields.settings import FieldSettings
 from pipeline.config.schema import build
 from pipeline.config.tables import merge, read_toml
 
-SEEN_IN_FRAPPE = (954, 4082, 7, 7, 2, 3, 2, 9, 80, 233)  # distinct values of the train fields
+FRAPPE = (956, 4084, 9, 9, 4, 5, 4, 11, 82, 235)  # rows of its vocabularies
 OTHERS = read_toml(Path(__file__).with_name("published.toml"))
 RUNS = [
     (data, name) for data, runs in OTHERS.items() for name, run in runs.items() if type(run) is dict
@@ -37,7 +37,7 @@ def settings(name, changed):
 def network_and_published(data, name):
     if data == "frappe_x1":
         cfg, published = network_settings(name), PUBLISHED[name].parameters
-        sizes, n_numeric = [n + 2 for n in SEEN_IN_FRAPPE], 0
+        sizes, n_numeric = FRAPPE, 0
     else:
         run = OTHERS[data][name]
         published = run["parameters"]

@@ -1,6 +1,7 @@
 """Explicit parts against their equations as loops over a row's fields, gradients included."""
 
 import itertools
+from functools import partial
 
 import pytest
 import torch
@@ -70,17 +71,18 @@ def mixture(part, row):
     return part.out.weight[0] @ x + part.out.bias[0]
 
 
-def autoint(part, row):
+def autoint(part, row, scaled=False):
     fields = list(row)
     for layer in part.layers:
         width = len(layer.query.weight) // layer.heads
+        scale = width**-0.5 if scaled else 1
         after = []
         for m in range(F):
             heads = []
             for h in range(layer.heads):
                 own = slice(h * width, (h + 1) * width)
                 q, k, v = (f.weight[own] for f in (layer.query, layer.key, layer.value))
-                score = [torch.exp((q @ fields[m]) @ (k @ f) * layer.scale) for f in fields]
+                score = [torch.exp((q @ fields[m]) @ (k @ f) * scale) for f in fields]
                 heads.append(
                     sum(s / sum(score) * (v @ f) for s, f in zip(score, fields, strict=True))
                 )
@@ -134,7 +136,7 @@ PARTS = {
         lambda: SelfAttention(
             F, E, AutoIntSettings(layers=2, heads=3, width=6, scale=True, layer_norm=True)
         ),
-        autoint,
+        partial(autoint, scaled=True),
     ),
     "autoint, without residual": (
         lambda: SelfAttention(F, E, AutoIntSettings(layers=1, heads=1, width=4, residual=False)),
