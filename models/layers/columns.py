@@ -21,6 +21,7 @@ in train, such as nulls in few rows: at most ten times its deviation from the me
 from collections.abc import Iterable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.settings import ColumnPartsSettings
@@ -77,13 +78,20 @@ class ColumnParts(nn.Module):
 
     def __init__(self, n_columns: int, cfg: ColumnPartsSettings) -> None:
         super().__init__()
+        self.register_buffer("encoding", encoding(), persistent=False)
         self.linear = nn.Linear(n_columns * PARTS, cfg.width)
         self.norm = nn.BatchNorm1d(cfg.width)
         self.dropout = nn.Dropout(cfg.dropout)
 
     def forward(self, codes: Tensor) -> Tensor:
-        dtype = self.linear.weight.dtype
-        place = (codes.to(dtype) - 1) * (PARTS / (LARGEST - 1))
-        part = place.unsqueeze(2) - torch.arange(PARTS, dtype=dtype, device=codes.device)
-        encoded = part.clamp(0, 1).mul(2).sub(1).masked_fill((codes == 0).unsqueeze(2), 0)
-        return self.dropout(torch.relu(self.norm(self.linear(encoded.flatten(1)))))
+        parts = F.embedding(codes.int(), self.encoding.to(self.linear.weight.dtype))
+        return self.dropout(torch.relu(self.norm(self.linear(parts.flatten(1)))))
+
+
+def encoding() -> Tensor:
+    """p (256, 8) float64 of every code."""
+    code = torch.arange(LARGEST + 1, dtype=torch.float64)
+    place = PARTS * (code - 1) / (LARGEST - 1)
+    parts = 2 * (place[:, None] - torch.arange(PARTS)).clamp(0, 1) - 1
+    parts[0] = 0
+    return parts
