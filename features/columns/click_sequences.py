@@ -3,7 +3,6 @@
 import numpy as np
 
 from features.columns import given_histories, history_ops
-from features.longest_history import longest
 from features.store.store import Store
 
 
@@ -17,11 +16,10 @@ def sequences(store: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Returns items (t,) int32 and the number of each one's user (t,) int64, ascending.
     """
     train = store.train.take(rows)
-    one = longest(train.user, np.diff(store.offsets)[train.history])
-    entries, starts = history_ops.histories(store, train.history[one])
+    one, entries, before = history_ops.of_users(store, train.user, train.history)
     user = np.searchsorted(train.user[one], train.user)
     newest = (train.label == 1) & (train.history == train.history[one][user])
-    of_user = np.concatenate((np.repeat(np.arange(len(one)), np.diff(starts)), user[newest]))
+    of_user = np.concatenate((before, user[newest]))
     order = np.argsort(of_user, kind="stable")
     given, of_others = given_histories.of_others(store, rows)
     items = np.concatenate((entries, train.item[newest]))[order]

@@ -15,7 +15,6 @@ import polars as pl
 from scipy import sparse
 
 from features.columns import given_histories, history_ops
-from features.longest_history import longest
 from features.store.store import Split, Store
 
 COLUMNS = history_ops.columns("ui_together") | {"ui_pairs": pl.Float32}
@@ -34,12 +33,10 @@ def clicks(store: Store, rows: np.ndarray) -> sparse.csr_array:
     train = store.train.take(rows)
     n_items = len(store.items)
     users, user = np.unique(train.user, return_inverse=True)
-    one = longest(user, np.diff(store.offsets)[train.history])
-    entries, starts = history_ops.histories(store, train.history[one])
+    _, entries, before = history_ops.of_users(store, user, train.history)
     positive = train.label == 1
     given, other = given_histories.of_others(store, rows)
-    of_rows = np.repeat(np.arange(len(users)), np.diff(starts)), user[positive]
-    of_user = np.concatenate((*of_rows, len(users) + other))
+    of_user = np.concatenate((before, user[positive], len(users) + other))
     item = np.concatenate((entries, train.item[positive], given))
     once = np.unique(of_user * np.int64(n_items) + item)
     ones, n_users = np.ones(len(once), np.int32), len(users) + other.max(initial=-1) + 1

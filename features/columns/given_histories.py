@@ -9,7 +9,6 @@ an earlier one.
 import numpy as np
 
 from features.columns import history_ops
-from features.longest_history import longest
 from features.store.schema import SPLITS
 from features.store.store import Store
 
@@ -26,9 +25,7 @@ def of_others(store: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     )
     other = ~np.isin(user, fitted_on)
     user, item, history = user[other], item[other], history[other]
-    one = longest(user, np.diff(store.offsets)[history])
-    entries, starts = history_ops.histories(store, history[one])
-    of_user = np.repeat(np.arange(len(one)), np.diff(starts))
+    one, entries, of_user = history_ops.of_users(store, user, history)
     targets = _pair(np.searchsorted(user[one], user), item)
     given = ~np.isin(_pair(of_user, entries), targets)
     return entries[given], of_user[given]

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
+from features.longest_history import longest
 from features.slices import places
 from features.store.store import Split, Store
 
@@ -34,6 +35,19 @@ def histories(store: Store, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Entries (t,) int32 of the histories `which` (b,), concatenated; starts (b + 1,) int64."""
     place, starts = places(store.offsets[which], store.offsets[which + 1])
     return store.values[place], starts
+
+
+def of_users(
+    store: Store, user: np.ndarray, history: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The longest history of each of U users, oldest first, among rows of `user` (N,).
+
+    Returns the positions (U,) of its rows, by user, its entries (t,) int32, and the number of each
+    entry's user (t,) int64, ascending.
+    """
+    one = longest(user, np.diff(store.offsets)[history])
+    entries, starts = histories(store, history[one])
+    return one, entries, np.repeat(np.arange(len(one)), np.diff(starts))
 
 
 def columns(prefix: str) -> dict[str, pl.DataType]:
