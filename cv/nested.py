@@ -92,9 +92,12 @@ def _fit_and_score(
     rows: np.ndarray,
 ) -> np.ndarray | None:
     """Add the blender, fitted on `rows`, to `fitted`; the scores of the other rows, if any."""
+    if rows.all():
+        fitted[blender.name] = blender.fit_after(fitted, inputs, label, user)
+        return None
     weights = blender.fit_after(fitted, inputs.take(rows), label[rows], user[rows])
     fitted[blender.name] = weights
-    return None if rows.all() else blender.predict(weights, inputs.take(~rows))
+    return blender.predict(weights, inputs.take(~rows))
 
 
 def winner(scores: list[BlenderScore]) -> BlenderScore:
