@@ -1,8 +1,9 @@
 """The release's readers on mutated files: an accepted table is what a plain reader makes of it."""
 
+import codecs
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from features.sources.microlens_release import files
@@ -47,6 +48,8 @@ def test_mutated_files_of_a_release(tmp_path, capsys, size):
 
     @trials.examples(200 if size == "quick" else 6000)
     @given(mutated)
+    @example(("a_likes_and_views.txt", codecs.BOM_UTF8 + COUNTS.encode()))
+    @example(("a_pairs.csv", codecs.BOM_UTF8 + PAIRS.encode()))
     def run(file):
         name, data = file
         read, _, separator = RELEASE[name]

@@ -21,7 +21,7 @@ def with_garbage(draw, data: bytes) -> bytes:
 
 def cells(data: bytes, separator: str) -> list[list[str]] | None:
     """The cells of each line that has any; None with quotes, which readers split differently."""
-    text = data.decode()
+    text = data.decode("utf-8-sig")  # a byte order mark at the start belongs to no cell
     if '"' in text:
         return None
     lines = [line.removesuffix("\r").split(separator) for line in text.split("\n")]
