@@ -24,7 +24,11 @@ QUICK_AND_LONG = pytest.mark.parametrize(
 
 
 def examples(count: int) -> settings:
-    """Hypothesis settings: the same `count` examples in every run."""
+    """Hypothesis settings: `count` examples, the same in every run with the same modules imported.
+
+    Hypothesis also draws constants of the imported modules: what one test file alone does not draw,
+    the whole suite may.
+    """
     return settings(
         max_examples=count,
         deadline=None,
