@@ -59,13 +59,23 @@ class FinalSettings:
         " alone.",
     ] = True
     dropout: Annotated[float, "[0, 1)", "Dropout after each layer of the blocks."] = 0.1
+    dropout2: Annotated[
+        tuple[float, ...],
+        "[0, 1)",
+        "Dropout after each layer of the second block, where it is not `dropout`; empty: it is.",
+    ] = ()
     batch_norm: Annotated[bool, "Whether each layer has batch normalisation."] = True
 
     @property
     def unread(self) -> set[str]:
         """Keys that nothing reads: those of a second block, and of the other layer."""
         keys = {"residual"} if self.layer == "paper" else {"steps"}
-        return keys if self.block2 else keys | {"activation2", "distillation"}
+        return keys if self.block2 else keys | {"activation2", "distillation", "dropout2"}
+
+    @property
+    def dropouts(self) -> tuple[float, float]:
+        """Of the first and of the second block."""
+        return self.dropout, *(self.dropout2 or (self.dropout,))
 
     @property
     def form(self) -> str:
@@ -73,6 +83,10 @@ class FinalSettings:
         return f"{self.layer} layer, {'two blocks' if self.block2 else 'one block'}"
 
     def __post_init__(self) -> None:
+        if len(self.dropout2) > 1:
+            raise ValueError(
+                f"dropout2: {self.dropout2} must hold one number at most, for all layers of block2"
+            )
         halves = self.layer == "published" and self.residual == "concat"
         if halves and any(w % 2 for w in (*self.block1, *self.block2)):
             raise ValueError("block1 and block2 must be even: concat splits a layer in halves")

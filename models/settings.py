@@ -223,11 +223,13 @@ class NetworkSettings:
         return not {key, key.split(".")[0]} & self.unread
 
     def naming(self) -> dict[str, Any]:
-        """The settings that name a fit: all, but final.layer = "published" and final.steps, which
-        came later than such fits: these keep the names that they had."""
+        """The settings that name a fit: all, but final.layer = "published", final.steps and an
+        empty final.dropout2, which came later than such fits: these keep their names."""
         settings = asdict(self)
         if self.final.layer == "published":
             del settings["final"]["layer"], settings["final"]["steps"]
+        if not self.final.dropout2:
+            del settings["final"]["dropout2"]
         return settings
 
     def __post_init__(self) -> None:

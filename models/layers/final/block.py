@@ -18,7 +18,7 @@ ACTIVATIONS = {"none": nn.Identity, "relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tan
 
 
 def final_block(
-    d_in: int, widths: tuple[int, ...], activation: str, cfg: FinalSettings
+    d_in: int, widths: tuple[int, ...], activation: str, dropout: float, cfg: FinalSettings
 ) -> nn.Sequential:
     """A stack of factorised layers. Shapes: x (B, d_in) float32 -> (B, widths[-1])."""
     layers: list[nn.Module] = []
@@ -32,5 +32,5 @@ def final_block(
             layers.append(nn.BatchNorm1d(after))
         if cfg.layer == "published" and activation != "none":
             layers.append(sigma)
-        layers.append(nn.Dropout(cfg.dropout))
+        layers.append(nn.Dropout(dropout))
     return nn.Sequential(*layers)

@@ -34,9 +34,11 @@ class FinalNetwork(nn.Module):
     def __init__(self, d_in: int, cfg: FinalSettings, field_dim: int = 1) -> None:
         super().__init__()
         self.gate = FeatureGate(d_in // field_dim, field_dim) if cfg.gating else None
-        blocks = [final_block(2 * d_in if cfg.gating else d_in, cfg.block1, cfg.activation1, cfg)]
+        first, second = cfg.dropouts
+        width = 2 * d_in if cfg.gating else d_in
+        blocks = [final_block(width, cfg.block1, cfg.activation1, first, cfg)]
         if cfg.block2:
-            blocks.append(final_block(d_in, cfg.block2, cfg.activation2, cfg))
+            blocks.append(final_block(d_in, cfg.block2, cfg.activation2, second, cfg))
         self.blocks = nn.ModuleList(blocks)
         self.widths = [widths[-1] for widths in (cfg.block1, cfg.block2) if widths]
         self.heads = nn.ModuleList(Linear(width, 1) for width in self.widths)

@@ -38,7 +38,7 @@ def degree(part: nn.Module, shape=(FIELDS * DIM,)) -> int:
 
 def block(layers: int, **changed) -> nn.Module:
     s = FinalSettings(block1=(8,) * layers, block2=(), batch_norm=False, **changed)
-    return final_block(FIELDS * DIM, s.block1, "none", s)
+    return final_block(FIELDS * DIM, s.block1, "none", 0.0, s)
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +70,7 @@ def test_linear_maps_stay_at_one_and_cross_networks_and_cin_add_one_with_each_la
 
 
 def test_an_activation_within_the_product_leaves_no_polynomial():
-    assert degree(final_block(6, (8,), "sigmoid", FinalSettings(layer="paper"))) == HIGHEST
+    assert degree(final_block(6, (8,), "sigmoid", 0.0, FinalSettings(layer="paper"))) == HIGHEST
 
 
 def test_the_degree_of_a_known_polynomial_is_found():

@@ -148,19 +148,39 @@ def test_no_published_checkpoint_has_weights_of_it():
 def test_widths_of_it_may_be_odd_and_its_settings_know_what_they_do_not_read():
     paper = FinalSettings(layer="paper", block1=(7, 3), block2=(5,))
     assert paper.unread == {"residual"}
-    assert replace(paper, block2=()).unread == {"residual", "activation2", "distillation"}
+    assert replace(paper, block2=()).unread == {
+        "residual",
+        "activation2",
+        "distillation",
+        "dropout2",
+    }
     assert FinalSettings().unread == {"steps"}
     with pytest.raises(ValueError, match="block1 and block2 must be even"):
         replace(paper, layer="published")
 
 
-def test_a_fit_is_named_by_layer_and_steps_where_the_layer_is_the_papers():
-    """Fits of the published layer keep the names that they had before there was a choice."""
+def test_a_fit_is_named_by_what_came_later_only_where_it_is_not_the_default():
+    """Fits of the published layer, and of one dropout, keep the names that they had."""
     published = settings(interaction="final")
     assert not {"layer", "steps"} & published.naming()["final"].keys()
     assert published.naming() == replace(published, final=FinalSettings(steps=3)).naming()
     whole = asdict(published)
-    del whole["final"]["layer"], whole["final"]["steps"]
+    del whole["final"]["layer"], whole["final"]["steps"], whole["final"]["dropout2"]
     assert published.naming() == whole
     paper = replace(published, final=FinalSettings(layer="paper", steps=3))
-    assert paper.naming() == asdict(paper)
+    whole = asdict(paper)
+    del whole["final"]["dropout2"]
+    assert paper.naming() == whole
+    two = replace(paper, final=replace(paper.final, dropout2=(0.3,)))
+    assert two.naming() == asdict(two)
+
+
+def test_a_block_has_a_dropout_of_its_own_where_one_is_set():
+    def dropouts(**changed):
+        net = FinalNetwork(4, FinalSettings(block1=(6, 6), block2=(6,), dropout=0.3, **changed))
+        return [[m.p for m in block if isinstance(m, nn.Dropout)] for block in net.blocks]
+
+    assert dropouts() == [[0.3, 0.3], [0.3]]
+    assert dropouts(dropout2=(0.0,)) == [[0.3, 0.3], [0.0]]
+    with pytest.raises(ValueError, match=r"dropout2: .* must hold one number at most"):
+        dropouts(dropout2=(0.1, 0.2))
