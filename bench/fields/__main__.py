@@ -1,0 +1,122 @@
+"""The networks of FINAL's tables on rows of fields: published figures beside
+ours, FINAL's block in place of MLPs, its paper's layer beside the published.
+
+reads   DATA/{train,valid,test}.csv or .csv.gz
+writes  OUT/<data set>/<parts>-seed<s>-<hash>/ per fit: artifact.json with its
+        scores and learning curve, and the logits of test
+run     python -m bench.fields frappe_x1 --data ../shared/data/frappe_x1
+        python -m bench.fields --schema FILE.toml --data FOLDER
+        [--seeds 2021,2022,2023] [--models final_1b,dcn,dcn_final,...]
+        [--out artifacts/bench/fields] [--workers 2] [--max-epochs 5]
+
+Data sets are bench/fields/data_sets/*.toml; FILE.toml is one of your own: its
+[data] names label, categorical and numeric columns, other sections may set
+what networks read. <network>_final has a FINAL block in place of its MLP and
+all else equal. The AUC of valid stops a fit early and chooses the epoch whose
+weights score test, once. The same command again resumes: the hash is of the
+network's settings, the seed, the bytes of the data and the code of a fit.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import joblib
+
+from bench.fields.differences import gains, order
+from bench.fields.fits import fit_spec, run, scores
+from bench.fields.frappe_reader import find, read, unpublished_splits
+from bench.fields.settings import (
+    DATA_SETS,
+    NETWORKS,
+    DataSet,
+    data_set,
+    network_settings,
+    read_data_set,
+)
+from bench.fields.tables import table
+from features.errors import InputError
+from features.outputs import refuse_input
+from pipeline.config.nearest import near
+from pipeline.runtime import cli, usage
+
+
+def run_all(a: argparse.Namespace) -> None:
+    """Train the missing fits, then print the tables."""
+    of = _data_set(a.data_set, a.schema)
+    names, seeds = _names(a.models), _seeds(a.seeds)
+    for option, value in (("--workers", a.workers), ("--max-epochs", a.max_epochs)):
+        if value is not None and value < 1:
+            raise InputError(f"{option} = {value} must be at least 1")
+    settings = {name: network_settings(name, of, a.max_epochs) for name in names}
+    refuse_input(a.out, [a.data])
+    files = find(a.data)
+    label = read(files).label["test"].numpy()  # reports bad input before the first fit starts
+    specs = {
+        (name, seed): fit_spec(settings[name], seed, files, a.out / of.name)
+        for name in names
+        for seed in seeds
+    }
+    first = {spec.path: key for key, spec in reversed(specs.items())}  # names may share a fit
+    todo = [key for key, spec in specs.items() if not spec.done and first[spec.path] == key]
+    print(f"bench.fields {len(specs)} scores, {len(todo)} fits to do, {a.workers} at a time")
+    tasks = (
+        joblib.delayed(run)(settings[name], seed, files, specs[name, seed], f"{name} seed {seed}")
+        for name, seed in todo
+    )
+    joblib.Parallel(n_jobs=a.workers)(tasks)
+    measured = {name: scores([specs[name, seed].path for seed in seeds]) for name in names}
+    notes = [
+        f"{split} is not the published file, by its md5" for split in unpublished_splits(files)
+    ]
+    if a.max_epochs is not None:
+        notes.append(f"fits stopped after at most {a.max_epochs} epochs")
+    tables = (table(measured, seeds, of.published), gains(measured, label), order(measured, label))
+    print("", *notes, "\n\n".join(filter(None, tables)), sep="\n", flush=True)
+
+
+def _data_set(name: str | None, schema: Path | None) -> DataSet:
+    if (name is None) == (schema is None):
+        raise InputError(
+            f"got {'both a data set and' if name else 'neither a data set nor'} --schema; expected"
+            f" one of {', '.join(DATA_SETS)}, or --schema FILE.toml for other files"
+        )
+    return read_data_set(schema) if name is None else data_set(name)
+
+
+def _names(text: str) -> list[str]:
+    names = list(dict.fromkeys(text.split(",")))
+    problems = [f"{n!r}{near(n, list(NETWORKS))}" for n in names if n not in NETWORKS]
+    if problems:
+        raise InputError(
+            f"--models: unknown {', '.join(problems)}; expected: {', '.join(NETWORKS)}"
+        )
+    return names
+
+
+def _seeds(text: str) -> list[int]:
+    seeds = [int(part) if part.strip().isdecimal() else -1 for part in text.split(",")]
+    if not all(0 <= seed < 2**63 for seed in seeds):
+        raise InputError(f"--seeds: got {text!r}, expected numbers such as 2021,2022")
+    return list(dict.fromkeys(seeds))
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = usage.parser(__doc__)
+    parser.add_argument("data_set", nargs="?", metavar="DATA_SET", help=", ".join(DATA_SETS))
+    parser.add_argument("--schema", type=Path, help="TOML of a data set of your own")
+    parser.add_argument("--data", type=Path, required=True, help="folder with the three files")
+    parser.add_argument("--seeds", default="2021,2022,2023")
+    parser.add_argument(
+        "--models", default=",".join(NETWORKS), help="comma-separated; all by default"
+    )
+    parser.add_argument("--out", type=Path, default=Path("artifacts/bench/fields"))
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="fits at a time")
+    parser.add_argument("--max-epochs", type=int, help="stop fits early, for a trial run")
+    arguments = parser.parse_args(argv)
+    return cli.exit_code(lambda: run_all(arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""One fit: its artifact, its training, its scores."""
+
+import dataclasses
+import hashlib
+import inspect
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.fields.frappe_reader import Frappe, read
+from bench.fields.tables import Scores
+from cv.auc import auc
+from features.errors import InputError
+from features.store.hashing import sha256
+from models.fields import (
+    attentional_fm,
+    compressed_interaction,
+    cross_network,
+    factorization_machine,
+    rows,
+    sam,
+    self_attention,
+    table,
+)
+from models.fields import network as field_network
+from models.fields.network import FieldNetwork
+from models.fields.settings import FieldSettings
+from models.layers import cross, mlp, precision
+from models.layers.final import block, distillation, gate, paper, published
+from models.layers.final import network as final
+from models.network import initialise
+from models.training import fit, losses
+from pipeline.artifacts import store
+from pipeline.artifacts.spec import ArtifactSpec, record
+from pipeline.config.tables import flat
+
+LOGITS = "test_logits.npy"  # (N,) float32, in the order of the file
+CODE = (field_network, rows, table, losses, precision, fit, initialise)  # of every network
+CODE_OF_PART = {
+    "fm": (factorization_machine,),
+    "afm": (attentional_fm,),
+    "cin": (compressed_interaction,),
+    "cross": (cross_network,),
+    "cross_v2": (cross_network, cross),
+    "autoint": (self_attention,),
+    "sam": (sam,),
+    "mlp": (mlp,),
+    "final": (block, distillation, final, gate, paper, published),
+}
+
+
+def fit_spec(cfg: FieldSettings, seed: int, files: dict[str, Path], out: Path) -> ArtifactSpec:
+    """The artifact of one fit; networks with equal settings share it."""
+    settings = {k: v for k, v in flat(dataclasses.asdict(cfg)).items() if cfg.reads(k)}
+    inputs = {split: sha256(path) for split, path in files.items()}
+    of_parts = (CODE_OF_PART.get(part, ()) for part in (cfg.explicit, cfg.deep))
+    parts = (*CODE, *itertools.chain(*of_parts), read, train, log_loss, auc)
+    code = hashlib.sha256("".join(map(inspect.getsource, parts)).encode()).hexdigest()
+    name = "-".join(part for part in (cfg.explicit, cfg.deep) if part != "none") or "first_order"
+    name = f"{name}-seed{seed}"
+    return ArtifactSpec(
+        "bench.fields", name, out, settings | {"seed": seed}, inputs | {"code": code}
+    )
+
+
+def run(
+    cfg: FieldSettings, seed: int, files: dict[str, Path], spec: ArtifactSpec, name: str
+) -> None:
+    """Train, score and write one fit, in one thread: results do not depend on the cores."""
+    torch.set_num_threads(1)
+    data = read(files)
+    with store.write_artifact(spec) as out:
+        try:
+            out.report, logits = train(cfg, seed, data, name)
+            np.save(out / LOGITS, logits.numpy(), allow_pickle=False)
+        except FloatingPointError as error:
+            raise InputError(f"{name}: {error}; lower fit.learning_rate in its TOML") from None
+
+
+def scores(paths: Sequence[Path]) -> Scores:
+    """What the fits at `paths` left, one of each seed."""
+    logits = np.stack([np.load(path / LOGITS, allow_pickle=False) for path in paths], axis=1)
+    return Scores([record(path)["report"] for path in paths], logits)
+
+
+def train(cfg: FieldSettings, seed: int, data: Frappe, name: str) -> tuple[dict, Tensor]:
+    """The report of one fit (scores, learning curve, parameters) and its logits of test (N,).
+
+    Prints one line per epoch.
+    """
+    torch.manual_seed(seed)
+    network = FieldNetwork(cfg, data.sizes)
+    rows, label = data.rows, data.label
+    report = fit.fit(
+        network, rows["train"], label["train"], rows["valid"], label["valid"], cfg.fit,
+        seed=seed, score=_printing_score(name, len(rows["train"])),
+    )  # fmt: skip
+    test = fit.predict(network, rows["test"])
+    if not torch.isfinite(test).all():
+        raise FloatingPointError("logits of test are not finite")
+    scored = {
+        "auc": auc(label["test"], test),
+        "log_loss": log_loss(label["test"], test),
+        "valid_auc": report.best_score,
+        "valid_log_loss": log_loss(label["valid"], report.held_logits),
+        "best_epoch": report.best_epoch,
+        "epochs": report.epochs,
+        "parameters": sum(p.numel() for p in network.parameters()),
+    }
+    return scored, test
+
+
+def _printing_score(name: str, n_rows: int) -> Callable[[Tensor, Tensor], float]:
+    """A score function that prints the AUC, the epoch's number and its speed (with scoring)."""
+    epochs, started = itertools.count(1), [time.perf_counter()]
+
+    def score(label: Tensor, logits: Tensor) -> float:
+        valid_auc, now = auc(label, logits), time.perf_counter()
+        print(
+            f"{name} epoch {next(epochs)}: valid auc {valid_auc:.6f},"
+            f" log loss {log_loss(label, logits):.6f}, {n_rows / (now - started[0]):,.0f} rows/s",
+            flush=True,
+        )
+        started[0] = time.perf_counter()
+        return valid_auc
+
+    return score
+
+
+def log_loss(label: Tensor, logits: Tensor) -> float:
+    """Mean of -log p(label) in float64, with p clipped to [epsilon, 1 - epsilon] of float64.
+
+    Shapes: label (N,) 0 or 1, logits (N,)
+    """
+    epsilon = torch.finfo(torch.float64).eps
+    p = logits.double().sigmoid().clamp(epsilon, 1 - epsilon)
+    return -torch.where(label > 0.5, p.log(), (1 - p).log()).mean().item()

@@ -1,0 +1,243 @@
+"""The benchmark over fields on small files."""
+
+import dataclasses
+import gzip
+import math
+import random
+import shutil
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import torch
+from sklearn.metrics import log_loss as sklearn_log_loss
+
+from bench.fields import fits, frappe_reader
+from bench.fields.__main__ import main
+from bench.fields.settings import data_set, network_settings
+from cv.auc import auc
+from features.errors import InputError
+from models.fields.settings import Deep, Explicit
+from pipeline.config.paths import REPOSITORY
+from pipeline.config.tables import merge
+
+DATA = REPOSITORY.parent / "shared" / "data" / "frappe_x1"
+OF = data_set("frappe_x1")
+HEADER = "label,user,item,daytime"
+
+
+def lines(n, seed):
+    """Rows whose label follows from the item, most of the time."""
+    draw = random.Random(seed)
+    rows = [(draw.randrange(5), draw.randrange(100, 109), draw.randrange(3)) for _ in range(n)]
+    return [f"{int((i % 2 == 0) ^ (draw.random() < 0.1))},{u},{i},{d}" for u, i, d in rows]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("frappe")
+    for seed, (split, n) in enumerate((("train", 400), ("valid", 90), ("test", 80))):
+        text = "\r\n".join([HEADER, *lines(n, seed)]) + "\r\n"
+        (folder / f"{split}.csv.gz").write_bytes(gzip.compress(text.encode()))
+    return folder
+
+
+@pytest.fixture
+def data(written, tmp_path):
+    return Path(shutil.copytree(written, tmp_path / "data"))
+
+
+def run(data, out, *options):
+    arguments = (
+        "--models",
+        "final_1b",
+        "--seeds",
+        "1",
+        "--workers",
+        "1",
+        "--max-epochs",
+        "1",
+        *options,
+    )
+    return main(["frappe_x1", "--data", str(data), "--out", str(out), *arguments])
+
+
+def changed(name, **sections):
+    """A network on Frappe_x1 with other settings than the published ones."""
+    own = merge(OF.sections[name], sections)
+    return network_settings(name, dataclasses.replace(OF, sections=OF.sections | {name: own}))
+
+
+def test_values_of_train_are_encoded_and_others_share_the_last_code(tmp_path):
+    texts = {"train": "0,5,7\n1,3,7", "valid": "1,3,8\n0,5,7", "test": "0,4,7\n1,5,0"}
+    for split, text in texts.items():
+        (tmp_path / f"{split}.csv").write_text(f"label,a,b\n{text}\n")
+    frappe = frappe_reader.read(frappe_reader.find(tmp_path))
+    assert {k: v.columns.tolist() for k, v in frappe.rows.items()} == {
+        "train": [[2, 1], [1, 1]],
+        "valid": [[1, 2], [2, 1]],
+        "test": [[3, 1], [2, 2]],
+    }
+    assert frappe.sizes == [4, 3]  # padding, the values of train, all others
+    assert frappe.label["valid"].tolist() == [1.0, 0.0]
+
+
+def test_a_run_trains_and_scores_once(data, tmp_path, capfd):
+    assert run(data, tmp_path / "out", "--models", "final_1b,lr,mlp,mlp_final") == 0
+    first = capfd.readouterr().out
+    assert "bench.fields 4 scores, 4 fits to do" in first
+    assert "final_1b seed 1 epoch 1: valid auc 0." in first
+    assert "fits stopped after at most 1 epochs" in first
+    assert "test is not the published file" in first
+    assert "| final_1b | 256,791 | " in first
+    assert "| MLP | " in first
+    fits_of = tmp_path / "out/frappe_x1"
+    folders = {path: path.stat().st_mtime_ns for path in fits_of.iterdir()}
+    assert sorted(p.name.rpartition("-")[0] for p in folders) == [
+        "final-seed1",
+        "final-seed1",
+        "first_order-seed1",
+        "mlp-seed1",
+    ]
+    assert run(data, tmp_path / "out", "--models", "final_1b,lr,mlp,mlp_final") == 0
+    again = capfd.readouterr().out
+    assert "0 fits to do" in again
+    assert again.partition("\n\n")[2] == first.partition("\n\n")[2]
+    assert folders == {p: p.stat().st_mtime_ns for p in fits_of.iterdir()}
+
+
+def test_the_name_depends_on_settings_seed_bytes_and_code_but_not_on_unread_parts(
+    data, tmp_path, monkeypatch
+):
+    files, s = frappe_reader.find(data), network_settings("mlp", OF)
+
+    def name(s=s, seed=1, files=files):
+        return fits.fit_spec(s, seed, files, tmp_path).path.name
+
+    names = [name(), name(network_settings("mlp", OF, 5)), name(seed=2)]
+    names.append(name(changed("mlp", mlp={"dropout": 0.3})))
+    other = tmp_path / "test.csv"
+    other.write_text("label,a\n0,1\n")
+    names.append(name(files=files | {"test": other}))
+    monkeypatch.setattr(fits, "CODE", fits.CODE[1:])
+    names.append(name())
+    assert len(set(names)) == len(names)
+
+
+def test_the_best_epoch_of_valid_scores_test(data):
+    frappe = frappe_reader.read(frappe_reader.find(data))
+    small = {"embedding_l2": 0.001, "batch_size": 64, "max_epochs": 6}
+    s = changed("mlp", mlp={"hidden": [8]}, fit=small)
+    report, logits = fits.train(s, 3, frappe, "small")
+    curve = [epoch["score"] for epoch in report["epochs"]]
+    assert report["valid_auc"] == max(curve) == curve[report["best_epoch"] - 1]
+    assert report["auc"] > 0.8  # the item decides nine labels of ten
+    assert auc(frappe.label["test"], logits) == report["auc"]
+    assert torch.equal(fits.train(s, 3, frappe, "again")[1], logits)
+
+
+@pytest.mark.parametrize("logits", [[-3.0, 0.5, 2.0, 0.0], [-800.0, 40.0, 800.0, -1.0]])
+def test_log_loss_is_that_of_sklearn_at_the_extremes_too(logits):
+    label = torch.tensor([1.0, 0.0, 0.0, 1.0])
+    p = [1 / (1 + math.exp(-x)) if x > -700 else 0.0 for x in logits]
+    want = sklearn_log_loss(label.numpy(), p)
+    assert fits.log_loss(label, torch.tensor(logits)) == pytest.approx(want, rel=1e-12)
+
+
+def test_the_fits_of_a_network_depend_on_the_code_of_its_own_parts(data, tmp_path, monkeypatch):
+    files = frappe_reader.find(data)
+
+    def names():
+        return {n: fits.fit_spec(network_settings(n, OF), 1, files, tmp_path).path.name for n in
+                ("afm", "dcn", "dcn_final", "final_1b", "lr")}  # fmt: skip
+
+    before = names()
+    monkeypatch.setitem(fits.CODE_OF_PART, "final", ())
+    changed = {n for n, name in names().items() if name != before[n]}
+    assert changed == {"dcn_final", "final_1b"}
+    assert {*fits.CODE_OF_PART} == {*get_args(Explicit), *get_args(Deep)} - {"none"}
+
+
+BAD = {
+    "a value missing": ("0,1,,2", r"line 402, item: got None, expected a whole number, 0 or more"),
+    "negative": ("0,1,-7,2", r"line 402, item: got '-7', expected a whole number, 0 or more"),
+    "text": ("0,1,x,2", r"line 402, item: got 'x', expected a whole number"),
+    "a fraction": ("0,1,2.5,2", r"line 402, item: got '2\.5', expected a whole number"),
+    "another label": ("2,1,7,2", r"line 402, label: got '2', expected 0 or 1"),
+    "too many values": ("0,1,7,2,9", "train.csv.gz: not a csv table"),
+}
+
+
+@pytest.mark.parametrize(("line", "message"), BAD.values(), ids=BAD)
+def test_a_bad_line_is_named(data, line, message):
+    path = data / "train.csv.gz"
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + line.encode() + b"\r\n"))
+    with pytest.raises(InputError, match=message):
+        frappe_reader.read(frappe_reader.find(data))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("user,item,daytime\n1,2,3\n", "got the columns user,item,daytime, expected label and the"),
+        ("label,item,user,daytime\n1,2,3,4\n0,1,1,1\n", "got the columns label,item,user,daytime,"),
+        (f"{HEADER}\n1,2,3,4\n", "expected rows of both labels, 0 and 1; got 1 rows"),
+        (f"{HEADER}\n", "expected rows of both labels, 0 and 1; got 0 rows"),
+        ("", "not a csv table"),
+    ],
+)
+def test_a_bad_table_is_named(data, text, message):
+    (data / "test.csv").write_text(text)  # goes before test.csv.gz
+    with pytest.raises(InputError, match=rf"test\.csv: {message}"):
+        frappe_reader.read(frappe_reader.find(data))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--models", "final_3b"), "error: --models: unknown 'final_3b', did you mean 'final_"),
+        (("--seeds", "1,x"), "error: --seeds: got '1,x', expected numbers such as 2021,2022"),
+        (("--workers", "0"), "error: --workers = 0 must be at least 1"),
+        (("--max-epochs", "0"), "error: --max-epochs = 0 must be at least 1"),
+    ],
+)
+def test_bad_options_are_one_line_and_exit_code_2(data, tmp_path, capsys, options, message):
+    assert run(data, tmp_path / "out", *options) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(message)
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_without_the_files_is_one_line_and_exit_code_2(tmp_path, capsys):
+    assert run(tmp_path / "none", tmp_path / "out") == 2
+    error = capsys.readouterr().err
+    assert "holds neither train.csv nor train.csv.gz; --data must be a folder" in error
+    assert error.count("\n") == 1
+
+
+def test_results_are_not_written_among_the_data(data, capsys):
+    before = sorted(data.iterdir())
+    assert run(data, data / "results") == 2
+    assert "or a part of it, which is read" in capsys.readouterr().err
+    assert sorted(data.iterdir()) == before
+
+
+def test_a_fit_that_diverges_is_named_and_leaves_nothing(data, tmp_path):
+    files = frappe_reader.find(data)
+    s = changed("dcn", fit={"learning_rate": 1e30, "batch_size": 64, "max_epochs": 2})
+    spec = fits.fit_spec(s, 1, files, tmp_path / "out")
+    with pytest.raises(InputError, match=r"dcn seed 1: epoch 1: .* lower fit\.learning_rate"):
+        fits.run(s, 1, files, spec, "dcn seed 1")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.real
+def test_the_real_files_have_the_published_sizes():
+    if not DATA.is_dir():
+        pytest.skip(f"{DATA} is absent: Frappe_x1 may not be carried by the repository")
+    files = frappe_reader.find(DATA)
+    frappe = frappe_reader.read(files)
+    assert [len(frappe.rows[split]) for split in frappe_reader.SPLITS] == [202_027, 57_722, 28_860]
+    assert not {"valid", "test"} & {*frappe_reader.unpublished_splits(files)}
+    assert tuple(frappe.sizes) == OF.data.sizes
