@@ -3,7 +3,8 @@ ours, FINAL's block in place of MLPs, its paper's layer beside the published.
 
 reads   DATA/{train,valid,test}.csv or .csv.gz
 writes  OUT/<data set>/<parts>-seed<s>-<hash>/ per fit: artifact.json with its
-        scores and learning curve, and the logits of test
+        scores and learning curve, and the logits of test;
+        OUT/<data set>.md and .html: the tables
 run     python -m bench.fields frappe_x1 --data ../shared/data/frappe_x1
         python -m bench.fields --schema FILE.toml --data FOLDER
         [--seeds 2021,2022,2023] [--models final_1b,dcn,dcn_final,...]
@@ -24,9 +25,9 @@ from pathlib import Path
 
 import joblib
 
-from bench.fields.differences import gains, order
 from bench.fields.fits import fit_spec, run, scores
 from bench.fields.frappe_reader import find, read, unpublished_splits
+from bench.fields.page import write_tables
 from bench.fields.settings import (
     DATA_SETS,
     NETWORKS,
@@ -35,7 +36,6 @@ from bench.fields.settings import (
     network_settings,
     read_data_set,
 )
-from bench.fields.tables import table
 from features.errors import InputError
 from features.outputs import refuse_input
 from pipeline.config.nearest import near
@@ -67,13 +67,16 @@ def run_all(a: argparse.Namespace) -> None:
     )
     joblib.Parallel(n_jobs=a.workers)(tasks)
     measured = {name: scores([specs[name, seed].path for seed in seeds]) for name in names}
-    notes = [
-        f"{split} is not the published file, by its md5" for split in unpublished_splits(files)
-    ]
+    others = unpublished_splits(files) if of.published else []
+    notes = [f"{split} is not the published file, by its md5." for split in others]
     if a.max_epochs is not None:
-        notes.append(f"fits stopped after at most {a.max_epochs} epochs")
-    tables = (table(measured, seeds, of.published), gains(measured, label), order(measured, label))
-    print("", *notes, "\n\n".join(filter(None, tables)), sep="\n", flush=True)
+        notes.append(f"Fits stopped after at most {a.max_epochs} epochs.")
+    figures = {} if "test" in others else of.published
+    if of.published and not figures:
+        notes.append("Published figures are left out: they are of the published test.")
+    title = f"{of.name}: networks over fields, seeds {', '.join(map(str, seeds))}"
+    text = write_tables(a.out / of.name, title, notes, measured, label, figures)
+    print("", text, f"tables: {a.out / of.name}.md and .html", sep="\n", flush=True)
 
 
 def _data_set(name: str | None, schema: Path | None) -> DataSet:

@@ -4,66 +4,126 @@ Intervals are of 95 %, over rows drawn with replacement and, with two seeds or m
 seeds of equal number are paired (cv.trainings).
 """
 
-import statistics
+from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
 
-from bench.fields.settings import BACKBONES, BLOCK, LAYERS
-from bench.fields.tables import Scores
-from bench.output import mean_and_sd, table_header, table_row
-from cv.trainings import training_bootstrap
+from bench.fields.settings import BACKBONES, BLOCK, LAYERS, Published
+from bench.fields.tables import Scores, cell
+from bench.output import mean_and_sd
+from cv.trainings import TrainingDifference, training_bootstrap
+from pipeline.reporting.blocks import Section, Table
 
 
-def gains(scores: dict[str, Scores], label: np.ndarray) -> str:
-    """What the paper's layer makes of FINAL, and a FINAL block of each network with an MLP.
+def gains(
+    scores: Mapping[str, Scores], label: np.ndarray, figures: Mapping[str, Published]
+) -> list[Section]:
+    """What a FINAL block makes of each network with an MLP, and the paper's layer of FINAL.
 
     Shapes: label (N,) of test
     """
-    layers = _gains("paper's layer - published, in", LAYERS, "_paper", scores, label)
-    blocks = _gains("FINAL block - MLP, in", BACKBONES, BLOCK, scores, label)
-    return "\n\n".join(part for part in (layers, blocks) if part)
+    blocks = _gains(BACKBONES, BLOCK, scores, label, figures)
+    layers = _gains(LAYERS, "_paper", scores, label, figures)
+    sections = []
+    if blocks is not None:
+        table, finding = blocks
+        sections.append(
+            Section(
+                anchor="blocks",
+                title="With FINAL's block minus with the MLP",
+                look_for="intervals that lie above 0: the block is better than the MLP that it"
+                " replaces, all else equal.",
+                finding=finding,
+                blocks=[table],
+            )
+        )
+    if layers is not None:
+        table, finding = layers
+        sections.append(
+            Section(
+                anchor="layers",
+                title="With the paper's layer minus with the published one",
+                look_for="intervals without 0: they say which of FINAL's two layers is better.",
+                finding=finding,
+                blocks=[table],
+            )
+        )
+    return sections
 
 
 def _gains(
-    title: str, names: dict[str, str], end: str, scores: dict[str, Scores], label: np.ndarray
-) -> str:
-    """A table of the networks `n`+`end` less the networks `n`; empty where there is no pair."""
-    lines = [table_header((title, "test AUC", "95 %", "test log loss"))]
-    better = []
+    names: Mapping[str, str],
+    end: str,
+    scores: Mapping[str, Scores],
+    label: np.ndarray,
+    figures: Mapping[str, Published],
+) -> tuple[Table, str] | None:
+    """The networks `n`+`end` less the networks `n`, and what that shows; None without a pair."""
+    columns = ["network", "AUC", "95 %", "log loss"]
+    published = {
+        network: difference
+        for network in names
+        if (difference := _published(figures, f"{network}{end}", network))
+    }
+    rows, found = [], []
     for network, name in names.items():
         if not {network, f"{network}{end}"} <= scores.keys():
             continue
         changed, plain = scores[f"{network}{end}"], scores[network]
         pairs = list(zip(changed.reports, plain.reports, strict=True))
         auc, log_loss = ([a[key] - b[key] for a, b in pairs] for key in ("auc", "log_loss"))
-        interval = _interval(changed, plain, label)
-        cells = (name, mean_and_sd(auc, 6, "+"), interval, mean_and_sd(log_loss, 6, "+"))
-        lines.append(table_row(cells))
-        better.append(statistics.mean(auc) > 0)
-    if not better:
-        return ""
-    return "\n".join([*lines, "", f"mean AUC higher: {sum(better)} of {len(better)}"])
+        found.append(training_bootstrap(label, changed.logits, plain.logits))
+        cells = [name, mean_and_sd(auc, 6, "+"), interval(found[-1]), mean_and_sd(log_loss, 6, "+")]
+        rows.append([*cells, cell(published.get(network, 0), "+.4f")] if published else cells)
+    if not rows:
+        return None
+    columns += ["AUC, paper"] if published else []
+    return Table(columns, rows), _counted(found)
 
 
-def order(scores: dict[str, Scores], label: np.ndarray) -> str:
-    """The networks by their mean AUC, each with its lead over the next; empty for one network."""
-    means = {
-        network: statistics.mean(report["auc"] for report in measured.reports)
-        for network, measured in scores.items()
-    }
-    ranked = sorted(means, key=means.__getitem__, reverse=True)
-    lines = [table_header(("place", "network", "test AUC", "lead over the next", "95 %"))]
-    for place, (network, after) in enumerate(pairwise(ranked), 1):
-        lead = f"{means[network] - means[after]:+.6f}"
-        interval = _interval(scores[network], scores[after], label)
-        lines.append(table_row((str(place), network, f"{means[network]:.6f}", lead, interval)))
+def _published(figures: Mapping[str, Published], changed: str, plain: str) -> float:
+    """The paper's difference; 0 where it has none."""
+    both = [figures[name].paper_auc for name in (changed, plain) if name in figures]
+    return both[0] - both[1] if len(both) == 2 and all(both) else 0.0
+
+
+def _counted(found: list[TrainingDifference]) -> str:
+    higher = sum(difference.estimate > 0 for difference in found)
+    above = sum(difference.low > 0 for difference in found)
+    below = sum(difference.high < 0 for difference in found)
+    return (
+        f"Mean AUC higher: {higher} of {len(found)}. The interval lies above 0 in {above},"
+        f" below 0 in {below}."
+    )
+
+
+def order(scores: Mapping[str, Scores], label: np.ndarray) -> list[Section]:
+    """The networks by their mean AUC, each with its lead over the next; none for one network."""
+    ranked = sorted(scores, key=lambda network: scores[network].auc, reverse=True)
     if len(ranked) < 2:
-        return ""
-    last = (str(len(ranked)), ranked[-1], f"{means[ranked[-1]]:.6f}", "–", "–")
-    return "\n".join([*lines, table_row(last)])
+        return []
+    rows, told_apart = [], 0
+    for place, (network, after) in enumerate(pairwise(ranked), 1):
+        ahead = scores[network].auc - scores[after].auc
+        found = training_bootstrap(label, scores[network].logits, scores[after].logits)
+        told_apart += found.low > 0
+        auc = f"{scores[network].auc:.6f}"
+        rows.append([str(place), network, auc, f"{ahead:+.6f}", interval(found)])
+    rows.append([str(len(ranked)), ranked[-1], f"{scores[ranked[-1]].auc:.6f}", "–", "–"])
+    return [
+        Section(
+            anchor="order",
+            title="The networks in their order",
+            look_for="intervals above 0: the network is better than the next one; the others cannot"
+            " be told apart.",
+            finding=f"{told_apart} of {len(ranked) - 1} leads over the next have an interval above"
+            " 0.",
+            blocks=[Table(["place", "network", "AUC", "lead over the next", "95 %"], rows)],
+        )
+    ]
 
 
-def _interval(a: Scores, b: Scores, label: np.ndarray) -> str:
-    found = training_bootstrap(label, a.logits, b.logits)
+def interval(found: TrainingDifference) -> str:
+    """[low, high]."""
     return f"[{found.low:+.6f}, {found.high:+.6f}]"

@@ -6,13 +6,14 @@ makes its figures, templates/ turn all of it into HTML. A section with nothing t
 
 import base64
 import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jinja2
 from markupsafe import Markup
 
 from pipeline.reporting import drawing
-from pipeline.reporting.blocks import Section
+from pipeline.reporting.blocks import Headline, Section
 from pipeline.reporting.run import Run
 from pipeline.reporting.sections import (
     blend,
@@ -35,7 +36,15 @@ TEMPLATES = Path(__file__).with_name("templates")
 
 
 def build(run: Run) -> str:
-    """The HTML document, self-contained. Whatever is not a drawing is escaped."""
+    """The HTML document of a run."""
+    return page(headline.headline(run), sections(run), glossary.GLOSSARY)
+
+
+def page(head: Headline, shown: Sequence[Section], meanings: Mapping[str, str]) -> str:
+    """One HTML document, self-contained. Whatever is not a drawing is escaped.
+
+    meanings  of the columns' heads, shown on them
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -46,9 +55,9 @@ def build(run: Run) -> str:
     )
     script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
     return environment.get_template("page.html.jinja").render(
-        headline=headline.headline(run),
-        sections=sections(run),
-        glossary=glossary.GLOSSARY,
+        headline=head,
+        sections=shown,
+        glossary=meanings,
         script=Markup(script),
         script_hash=hash_source(script),
     )

@@ -87,10 +87,15 @@ def test_a_run_trains_and_scores_once(data, tmp_path, capfd):
     first = capfd.readouterr().out
     assert "bench.fields 4 scores, 4 fits to do" in first
     assert "final_1b seed 1 epoch 1: valid auc 0." in first
-    assert "fits stopped after at most 1 epochs" in first
+    assert "Fits stopped after at most 1 epochs." in first
     assert "test is not the published file" in first
-    assert "| final_1b | 256,791 | " in first
+    assert "Published figures are left out" in first
     assert "| MLP | " in first
+    text = (tmp_path / "out/frappe_x1.md").read_text(encoding="utf-8")
+    assert text in first
+    assert "| final_1b | 0." in text
+    assert "benchmark" not in text
+    assert (tmp_path / "out/frappe_x1.html").is_file()
     fits_of = tmp_path / "out/frappe_x1"
     folders = {path: path.stat().st_mtime_ns for path in fits_of.iterdir()}
     assert sorted(p.name.rpartition("-")[0] for p in folders) == [
@@ -213,6 +218,22 @@ def test_a_folder_without_the_files_is_one_line_and_exit_code_2(tmp_path, capsys
     assert run(tmp_path / "none", tmp_path / "out") == 2
     error = capsys.readouterr().err
     assert "holds neither train.csv nor train.csv.gz; --data must be a folder" in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "error: got neither a data set nor --schema; expected one of avazu_x1, criteo_x1, fr"),
+        (["frappe_x1", "--schema", "own.toml"], "error: got both a data set and --schema; expec"),
+        (["frappe"], "error: got the data set 'frappe', did you mean 'frappe_x1'?; there are"),
+        (["--schema", "own.toml"], "error: own.toml: no such file; expected a TOML whose [data]"),
+    ],
+)
+def test_one_data_set_is_named(data, capsys, arguments, message):
+    assert main([*arguments, "--data", str(data)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(message)
     assert error.count("\n") == 1
 
 
