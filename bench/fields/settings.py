@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
+from bench.fields.data.schema import Schema
 from features.errors import InputError
 from models.fields.settings import FieldSettings
 from pipeline.config.nearest import near, without_repeats
@@ -45,15 +46,6 @@ NETWORKS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Md5:
-    """Of the unpacked files; an empty text where it is not known."""
-
-    train: Annotated[str, "md5 of the unpacked train file."] = ""
-    valid: Annotated[str, "md5 of the unpacked valid file."] = ""
-    test: Annotated[str, "md5 of the unpacked test file."] = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
     """How many each split has; 0 where it is not known."""
 
@@ -63,17 +55,9 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Data:
+class Data(Schema):
     """The columns of a data set, and what is known of its files."""
 
-    label: Annotated[str, "Name of the label's column, 0 or 1."]
-    categorical: Annotated[tuple[str, ...], "Names of the categorical columns."] = ()
-    numeric: Annotated[tuple[str, ...], "Names of the numeric columns."] = ()
-    min_count: Annotated[
-        int, "[1, inf) rows", "How many rows of train a value needs for a row of its own."
-    ] = 1
-    scale: Annotated[str, "How numeric columns are scaled."] = "none"
-    md5: Md5 = field(default_factory=Md5)
     rows: Rows = field(default_factory=Rows)
     sizes: Annotated[
         tuple[int, ...],

@@ -1,0 +1,260 @@
+"""Read the columns of a csv, csv.gz or parquet file, by name, in batches of bounded memory.
+
+A categorical value is text, as it stands in the file, except that a whole number written with
+zeros behind its point is that number (3.0, as pandas writes whole numbers where some are missing,
+is 3). No value is an empty text, a category like others. A numeric value is a number, or 0 where
+there is none. Labels are 0 and 1.
+"""
+
+import csv
+import gzip
+import hashlib
+import io
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from features.errors import InputError
+from features.store.parquet import MAX_NAMES, READ_ERRORS, reason, shown
+
+BLOCK = 1 << 23  # bytes of a csv that are parsed together; pyarrow reads 32 blocks ahead
+BATCH_ROWS = 1 << 17  # of a parquet file
+DISTINCT = pa.dictionary(pa.int32(), pa.string())
+UNREADABLE = (*READ_ERRORS, EOFError, zlib.error, csv.Error)
+WHOLE_FLOAT = r"^(-?[0-9]+)\.0+$"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Values of a categorical column: each different one once, and which one each row has.
+
+    Shapes: index (N,) int32, position in `values`, which may hold a value twice
+    """
+
+    values: pl.Series
+    index: np.ndarray
+
+
+class FieldFile:
+    """One file, opened to read the columns `wanted`.
+
+    Raises InputError where it is no such file or lacks a column; `batches` does, too.
+
+    extra  columns of the file that are not read
+    rows   before the batch that was read last
+    """
+
+    def __init__(self, path: Path, wanted: Sequence[str], numeric: Sequence[str]) -> None:
+        self.path, self.wanted, self.numeric = path, list(wanted), set(numeric)
+        self.is_parquet = path.suffix == ".parquet"
+        self.n_batches = self.rows = 0
+        try:
+            if self.is_parquet:
+                self.parquet = pq.ParquetFile(
+                    path, pre_buffer=False, page_checksum_verification=True
+                )
+                header = self.parquet.schema_arrow.names
+            else:
+                self.bytes = _Bytes(path)
+                header = _header(path)
+        except UNREADABLE as error:
+            self._refuse(error)
+        self._require_once(header)
+        if self.is_parquet:
+            self._require_flat(self.parquet.schema_arrow)
+        self.extra = [name for name in header if name not in self.wanted]
+
+    def _require_once(self, header: list[str]) -> None:
+        counts = Counter(header)
+        wrong = [name for name in self.wanted if counts[name] != 1]
+        if wrong:
+            raise InputError(
+                f"{self.path}: got the columns {listed(header)}; expected {listed(wrong)} among"
+                " them, once"
+            )
+
+    def _require_flat(self, schema: pa.Schema) -> None:
+        for name in self.wanted:
+            dtype = schema.field(name).type
+            if pa.types.is_nested(dtype):
+                raise InputError(
+                    f"{self.path}: {shown(name)}: got {shown(str(dtype))}, expected one value a row"
+                )
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Batches of the wanted columns. `rows` counts those of earlier batches."""
+        try:
+            done = 0
+            for batch in self._batches():
+                self.n_batches += 1
+                self.rows, done = done, done + len(batch)
+                if len(batch):
+                    yield batch
+            self.rows = done
+        except UNREADABLE as error:
+            self._refuse(error)
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        if self.is_parquet:
+            with self.parquet:
+                yield from self.parquet.iter_batches(BATCH_ROWS, columns=self.wanted)
+            return
+        types = {n: pa.string() if n in self.numeric else DISTINCT for n in self.wanted}
+        with self.bytes as stream:
+            yield from pa_csv.open_csv(
+                pa.PythonFile(stream, mode="r"),
+                read_options=pa_csv.ReadOptions(block_size=BLOCK, use_threads=False),
+                parse_options=pa_csv.ParseOptions(newlines_in_values=True),
+                convert_options=pa_csv.ConvertOptions(
+                    column_types=types, include_columns=self.wanted, strings_can_be_null=False
+                ),
+            )
+
+    @property
+    def share(self) -> float:
+        """How much of the file the batches so far are, in [0, 1]."""
+        if self.is_parquet:
+            return min(1.0, self.n_batches * BATCH_ROWS / max(1, self.parquet.metadata.num_rows))
+        return self.bytes.share(self.n_batches)
+
+    @property
+    def md5(self) -> str | None:
+        """Of the unpacked bytes, once they have been read; None for parquet."""
+        return None if self.is_parquet else self.bytes.digest.hexdigest()
+
+    def column(self, batch: pa.RecordBatch, name: str) -> Column:
+        """The categorical column `name` of the batch that was read last."""
+        try:
+            return _distinct(batch.column(name))
+        except READ_ERRORS as error:
+            self._refuse(error)
+
+    def label(self, batch: pa.RecordBatch, name: str) -> np.ndarray:
+        """The labels (N,) uint8 of the batch that was read last. Raises InputError."""
+        found = self.column(batch, name)
+        codes = found.values.replace_strict({"0": 0, "1": 1}, default=2, return_dtype=pl.UInt8)
+        label = codes.to_numpy()[found.index]
+        wrong = label > 1
+        if wrong.any():
+            row = int(wrong.argmax())
+            self.refuse_value(row, name, found.values[int(found.index[row])], "0 or 1")
+        return label
+
+    def numbers(self, batch: pa.RecordBatch, name: str) -> np.ndarray:
+        """The numeric column `name` (N,) float64 of the batch that was read last.
+
+        Raises InputError where a value is no finite number of float32.
+        """
+        try:
+            values = pl.Series(batch.column(name))
+            if values.dtype == pl.String:
+                text = values.str.strip_chars()
+                numbers = text.cast(pl.Float64, strict=False)
+                wrong = numbers.is_null() & (text != "")
+            else:
+                numbers = values.cast(pl.Float64, strict=False)
+                wrong = numbers.is_null() & values.is_not_null()
+        except (*READ_ERRORS, pl.exceptions.PolarsError) as error:
+            self._refuse(error)
+        found = numbers.fill_null(0.0).to_numpy()
+        bad = wrong.fill_null(False).to_numpy() | ~(np.abs(found) <= np.finfo(np.float32).max)
+        if bad.any():
+            row = int(bad.argmax())
+            self.refuse_value(row, name, values[row], "a finite number (float32), or nothing")
+        return found
+
+    def refuse_value(self, row: int, name: str, value: Any, expected: str) -> NoReturn:
+        """Raise InputError about a value in `row` of the batch that was read last."""
+        raise InputError(
+            f"{self.path}: row {self.rows + row + 1:,}, {shown(name)}: got"
+            f" {shown(repr(value))}, expected {expected}"
+        )
+
+    def _refuse(self, error: Exception) -> NoReturn:
+        kind = "parquet file" if self.is_parquet else "csv table in UTF-8"
+        raise InputError(f"{self.path}: not a {kind}: {reason(error)}") from None
+
+
+class _Bytes:
+    """The unpacked bytes of a file, as pyarrow reads them: a block at a time, many ahead."""
+
+    closed = False
+
+    def __init__(self, path: Path) -> None:
+        self.raw = path.open("rb")
+        self.stream = _unpacked(self.raw, path)
+        self.size = path.stat().st_size
+        self.digest = hashlib.md5(usedforsecurity=False)
+        self.ends: list[int] = []  # of each block in the packed file
+
+    def __enter__(self) -> "_Bytes":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def read(self, n: int = -1) -> bytes:
+        block = self.stream.read(n)
+        self.digest.update(block)
+        self.ends.append(self.raw.tell())
+        return block
+
+    def share(self, n_blocks: int) -> float:
+        return self.ends[min(n_blocks, len(self.ends)) - 1] / max(1, self.size)
+
+    def close(self) -> None:
+        self.closed = True
+        self.stream.close()
+        self.raw.close()
+
+
+def _unpacked(raw: BinaryIO, path: Path) -> BinaryIO | gzip.GzipFile:
+    return gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
+
+
+def _header(path: Path) -> list[str]:
+    """The names in the first line that is not empty; bytes that are no UTF-8 are surrogates."""
+    with path.open("rb") as raw, _unpacked(raw, path) as stream:
+        text = io.TextIOWrapper(stream, "utf-8-sig", "surrogateescape", newline="")
+        return next(filter(None, csv.reader(text)), [])
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names of columns from a file, for a message."""
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return f"{', '.join(map(shown, names[:MAX_NAMES]))}{more}"
+
+
+def _distinct(column: pa.Array) -> Column:
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode(null_encoding="encode")
+    values = pl.Series(_text(column.dictionary), dtype=pl.String).fill_null("")
+    if values.str.contains(".", literal=True).any():
+        values = values.str.replace(WHOLE_FLOAT, "${1}")
+    index = column.indices
+    if index.null_count:  # a null that is no value of the dictionary
+        index = pc.fill_null(index, len(values))
+        values = values.append(pl.Series([""]))
+    return Column(values, index.to_numpy(zero_copy_only=False).astype(np.int32, copy=False))
+
+
+def _text(values: pa.Array) -> pa.Array:
+    """`values` of any type as text: true is 1, and a whole number has no point and no exponent."""
+    if pa.types.is_boolean(values.type):
+        return values.cast(pa.uint8()).cast(pa.string())
+    if not pa.types.is_floating(values.type):
+        return values.cast(pa.string())
+    values = values.cast(pa.float64())
+    whole = pc.and_(pc.equal(values, pc.round(values)), pc.less(pc.abs(values), 2.0**53))
+    integers = pc.if_else(whole, values, 0).cast(pa.int64()).cast(pa.string())
+    return pc.if_else(whole, integers, values.cast(pa.string()))
