@@ -1,7 +1,7 @@
 """The networks of FINAL's tables on rows of fields: published figures beside
 ours, FINAL's block in place of MLPs, its paper's layer beside the published.
 
-reads   DATA/{train,valid,test}.csv or .csv.gz
+reads   DATA/{train,valid,test}.csv, .csv.gz or .parquet
 writes  OUT/<data set>/<parts>-seed<s>-<hash>/ per fit: artifact.json with its
         scores and learning curve, and the logits of test;
         OUT/<data set>.md and .html: the tables
@@ -25,8 +25,9 @@ from pathlib import Path
 
 import joblib
 
+from bench.fields.data.schema import find
+from bench.fields.data.store import open_fields, stored, unpublished_splits
 from bench.fields.fits import fit_spec, run, scores
-from bench.fields.frappe_reader import find, read, unpublished_splits
 from bench.fields.page import write_tables
 from bench.fields.settings import (
     DATA_SETS,
@@ -51,10 +52,10 @@ def run_all(a: argparse.Namespace) -> None:
             raise InputError(f"{option} = {value} must be at least 1")
     settings = {name: network_settings(name, of, a.max_epochs) for name in names}
     refuse_input(a.out, [a.data])
-    files = find(a.data)
-    label = read(files).label["test"].numpy()  # reports bad input before the first fit starts
+    data = stored(find(a.data), of.data, a.out / of.name)
+    label = open_fields(data).label["test"].numpy()
     specs = {
-        (name, seed): fit_spec(settings[name], seed, files, a.out / of.name)
+        (name, seed): fit_spec(settings[name], seed, data, a.out / of.name)
         for name in names
         for seed in seeds
     }
@@ -62,12 +63,12 @@ def run_all(a: argparse.Namespace) -> None:
     todo = [key for key, spec in specs.items() if not spec.done and first[spec.path] == key]
     print(f"bench.fields {len(specs)} scores, {len(todo)} fits to do, {a.workers} at a time")
     tasks = (
-        joblib.delayed(run)(settings[name], seed, files, specs[name, seed], f"{name} seed {seed}")
+        joblib.delayed(run)(settings[name], seed, data, specs[name, seed], f"{name} seed {seed}")
         for name, seed in todo
     )
     joblib.Parallel(n_jobs=a.workers)(tasks)
     measured = {name: scores([specs[name, seed].path for seed in seeds]) for name in names}
-    others = unpublished_splits(files) if of.published else []
+    others = unpublished_splits(data, of.data)
     notes = [f"{split} is not the published file, by its md5." for split in others]
     if a.max_epochs is not None:
         notes.append(f"Fits stopped after at most {a.max_epochs} epochs.")

@@ -12,11 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.fields.frappe_reader import Frappe, read
+from bench.fields.data.store import FieldData, open_fields
 from bench.fields.tables import Scores
 from cv.auc import auc
 from features.errors import InputError
-from features.store.hashing import sha256
 from models.fields import (
     attentional_fm,
     compressed_interaction,
@@ -54,12 +53,12 @@ CODE_OF_PART = {
 }
 
 
-def fit_spec(cfg: FieldSettings, seed: int, files: dict[str, Path], out: Path) -> ArtifactSpec:
-    """The artifact of one fit; networks with equal settings share it."""
+def fit_spec(cfg: FieldSettings, seed: int, data: Path, out: Path) -> ArtifactSpec:
+    """The artifact of one fit on the store `data`; networks with equal settings share it."""
     settings = {k: v for k, v in flat(dataclasses.asdict(cfg)).items() if cfg.reads(k)}
-    inputs = {split: sha256(path) for split, path in files.items()}
+    inputs = {"data": record(data)["digest"]}
     of_parts = (CODE_OF_PART.get(part, ()) for part in (cfg.explicit, cfg.deep))
-    parts = (*CODE, *itertools.chain(*of_parts), read, train, log_loss, auc)
+    parts = (*CODE, *itertools.chain(*of_parts), train, log_loss, auc)
     code = hashlib.sha256("".join(map(inspect.getsource, parts)).encode()).hexdigest()
     name = "-".join(part for part in (cfg.explicit, cfg.deep) if part != "none") or "first_order"
     name = f"{name}-seed{seed}"
@@ -68,15 +67,13 @@ def fit_spec(cfg: FieldSettings, seed: int, files: dict[str, Path], out: Path) -
     )
 
 
-def run(
-    cfg: FieldSettings, seed: int, files: dict[str, Path], spec: ArtifactSpec, name: str
-) -> None:
+def run(cfg: FieldSettings, seed: int, data: Path, spec: ArtifactSpec, name: str) -> None:
     """Train, score and write one fit, in one thread: results do not depend on the cores."""
     torch.set_num_threads(1)
-    data = read(files)
+    opened = open_fields(data)
     with store.write_artifact(spec) as out:
         try:
-            out.report, logits = train(cfg, seed, data, name)
+            out.report, logits = train(cfg, seed, opened, name)
             np.save(out / LOGITS, logits.numpy(), allow_pickle=False)
         except FloatingPointError as error:
             raise InputError(f"{name}: {error}; lower fit.learning_rate in its TOML") from None
@@ -88,13 +85,13 @@ def scores(paths: Sequence[Path]) -> Scores:
     return Scores([record(path)["report"] for path in paths], logits)
 
 
-def train(cfg: FieldSettings, seed: int, data: Frappe, name: str) -> tuple[dict, Tensor]:
+def train(cfg: FieldSettings, seed: int, data: FieldData, name: str) -> tuple[dict, Tensor]:
     """The report of one fit (scores, learning curve, parameters) and its logits of test (N,).
 
     Prints one line per epoch.
     """
     torch.manual_seed(seed)
-    network = FieldNetwork(cfg, data.sizes)
+    network = FieldNetwork(cfg, data.sizes, data.n_numeric)
     rows, label = data.rows, data.label
     report = fit.fit(
         network, rows["train"], label["train"], rows["valid"], label["valid"], cfg.fit,

@@ -14,9 +14,12 @@ from models.batches.source import NoSlates, Shard
 class FieldRows:
     """Rows of M numeric and C categorical fields on one device, without labels; a batch is some.
 
+    On the CPU both tensors may be mapped from files: a batch reads its own rows alone.
+
     Shapes:
-        columns  (N, C) int64, rows of each field's own vocabulary (see `encode`)
-        numbers  (N, M) float, the numeric fields' values; None where there is no such field
+        columns  (N, C) int32 or int64, rows of each field's own vocabulary: 0 padding, 1..V the
+                 values seen in training, V + 1 all others
+        numbers  (N, M) float32, the numeric fields' values; None where there is no such field
     """
 
     columns: Tensor
@@ -55,16 +58,3 @@ class FieldRows:
         """Each batch of `plan`, and its part of `label` (N,)."""
         for index in plan:
             yield self.batch(index), None if label is None else label[index]
-
-
-def encode(values: Tensor, vocabularies: Sequence[Tensor]) -> Tensor:
-    """Values (N, C) int64 as rows of their field's vocabulary; the same shape and dtype.
-
-    vocabularies  for each field the values seen in training, (V,) int64, ascending and distinct.
-                  They become 1..V, all other values V + 1. Row 0 is padding.
-    """
-    columns = []
-    for value, seen in zip(values.unbind(1), vocabularies, strict=True):
-        index = torch.searchsorted(seen, value.contiguous()).clamp(max=len(seen) - 1)
-        columns.append(torch.where(seen[index] == value, index + 1, len(seen) + 1))
-    return torch.stack(columns, dim=1)

@@ -61,6 +61,12 @@ class FieldData:
     label: dict[str, Tensor]
     sizes: list[int]
 
+    @property
+    def n_numeric(self) -> int:
+        """M."""
+        numbers = self.rows["train"].numbers
+        return 0 if numbers is None else numbers.shape[1]
+
 
 def stored(files: Mapping[str, Path], schema: Schema, out: Path) -> Path:
     """The folder in `out` that holds `files`, encoded: written now, unless it is there already.

@@ -12,8 +12,10 @@ import pytest
 import torch
 from sklearn.metrics import log_loss as sklearn_log_loss
 
-from bench.fields import fits, frappe_reader
+from bench.fields import fits
 from bench.fields.__main__ import main
+from bench.fields.data.schema import find
+from bench.fields.data.store import open_fields, stored, unpublished_splits
 from bench.fields.settings import data_set, network_settings
 from cv.auc import auc
 from features.errors import InputError
@@ -23,14 +25,15 @@ from pipeline.config.tables import merge
 
 DATA = REPOSITORY.parent / "shared" / "data" / "frappe_x1"
 OF = data_set("frappe_x1")
-HEADER = "label,user,item,daytime"
+HEADER = ",".join(("label", *OF.data.categorical))
+REST = ",0" * (len(OF.data.categorical) - 3)
 
 
 def lines(n, seed):
     """Rows whose label follows from the item, most of the time."""
     draw = random.Random(seed)
     rows = [(draw.randrange(5), draw.randrange(100, 109), draw.randrange(3)) for _ in range(n)]
-    return [f"{int((i % 2 == 0) ^ (draw.random() < 0.1))},{u},{i},{d}" for u, i, d in rows]
+    return [f"{int((i % 2 == 0) ^ (draw.random() < 0.1))},{u},{i},{d}{REST}" for u, i, d in rows]
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +48,12 @@ def written(tmp_path_factory):
 @pytest.fixture
 def data(written, tmp_path):
     return Path(shutil.copytree(written, tmp_path / "data"))
+
+
+@pytest.fixture(scope="module")
+def opened(written, tmp_path_factory):
+    """The folder of the store of `written`."""
+    return stored(find(written), OF.data, tmp_path_factory.mktemp("store"))
 
 
 def run(data, out, *options):
@@ -68,20 +77,6 @@ def changed(name, **sections):
     return network_settings(name, dataclasses.replace(OF, sections=OF.sections | {name: own}))
 
 
-def test_values_of_train_are_encoded_and_others_share_the_last_code(tmp_path):
-    texts = {"train": "0,5,7\n1,3,7", "valid": "1,3,8\n0,5,7", "test": "0,4,7\n1,5,0"}
-    for split, text in texts.items():
-        (tmp_path / f"{split}.csv").write_text(f"label,a,b\n{text}\n")
-    frappe = frappe_reader.read(frappe_reader.find(tmp_path))
-    assert {k: v.columns.tolist() for k, v in frappe.rows.items()} == {
-        "train": [[2, 1], [1, 1]],
-        "valid": [[1, 2], [2, 1]],
-        "test": [[3, 1], [2, 2]],
-    }
-    assert frappe.sizes == [4, 3]  # padding, the values of train, all others
-    assert frappe.label["valid"].tolist() == [1.0, 0.0]
-
-
 def test_a_run_trains_and_scores_once(data, tmp_path, capfd):
     assert run(data, tmp_path / "out", "--models", "final_1b,lr,mlp,mlp_final") == 0
     first = capfd.readouterr().out
@@ -103,6 +98,7 @@ def test_a_run_trains_and_scores_once(data, tmp_path, capfd):
         "final-seed1",
         "first_order-seed1",
         "mlp-seed1",
+        "store",
     ]
     assert run(data, tmp_path / "out", "--models", "final_1b,lr,mlp,mlp_final") == 0
     again = capfd.readouterr().out
@@ -112,25 +108,24 @@ def test_a_run_trains_and_scores_once(data, tmp_path, capfd):
 
 
 def test_the_name_depends_on_settings_seed_bytes_and_code_but_not_on_unread_parts(
-    data, tmp_path, monkeypatch
+    opened, data, tmp_path, monkeypatch
 ):
-    files, s = frappe_reader.find(data), network_settings("mlp", OF)
+    s = network_settings("mlp", OF)
 
-    def name(s=s, seed=1, files=files):
-        return fits.fit_spec(s, seed, files, tmp_path).path.name
+    def name(s=s, seed=1, store=opened):
+        return fits.fit_spec(s, seed, store, tmp_path).path.name
 
     names = [name(), name(network_settings("mlp", OF, 5)), name(seed=2)]
     names.append(name(changed("mlp", mlp={"dropout": 0.3})))
-    other = tmp_path / "test.csv"
-    other.write_text("label,a\n0,1\n")
-    names.append(name(files=files | {"test": other}))
+    (data / "test.csv").write_text("\n".join([HEADER, *lines(80, 9)]))  # before test.csv.gz
+    names.append(name(store=stored(find(data), OF.data, tmp_path)))
     monkeypatch.setattr(fits, "CODE", fits.CODE[1:])
     names.append(name())
     assert len(set(names)) == len(names)
 
 
-def test_the_best_epoch_of_valid_scores_test(data):
-    frappe = frappe_reader.read(frappe_reader.find(data))
+def test_the_best_epoch_of_valid_scores_test(opened):
+    frappe = open_fields(opened)
     small = {"embedding_l2": 0.001, "batch_size": 64, "max_epochs": 6}
     s = changed("mlp", mlp={"hidden": [8]}, fit=small)
     report, logits = fits.train(s, 3, frappe, "small")
@@ -149,11 +144,9 @@ def test_log_loss_is_that_of_sklearn_at_the_extremes_too(logits):
     assert fits.log_loss(label, torch.tensor(logits)) == pytest.approx(want, rel=1e-12)
 
 
-def test_the_fits_of_a_network_depend_on_the_code_of_its_own_parts(data, tmp_path, monkeypatch):
-    files = frappe_reader.find(data)
-
+def test_the_fits_of_a_network_depend_on_the_code_of_its_own_parts(opened, tmp_path, monkeypatch):
     def names():
-        return {n: fits.fit_spec(network_settings(n, OF), 1, files, tmp_path).path.name for n in
+        return {n: fits.fit_spec(network_settings(n, OF), 1, opened, tmp_path).path.name for n in
                 ("afm", "dcn", "dcn_final", "final_1b", "lr")}  # fmt: skip
 
     before = names()
@@ -163,38 +156,12 @@ def test_the_fits_of_a_network_depend_on_the_code_of_its_own_parts(data, tmp_pat
     assert {*fits.CODE_OF_PART} == {*get_args(Explicit), *get_args(Deep)} - {"none"}
 
 
-BAD = {
-    "a value missing": ("0,1,,2", r"line 402, item: got None, expected a whole number, 0 or more"),
-    "negative": ("0,1,-7,2", r"line 402, item: got '-7', expected a whole number, 0 or more"),
-    "text": ("0,1,x,2", r"line 402, item: got 'x', expected a whole number"),
-    "a fraction": ("0,1,2.5,2", r"line 402, item: got '2\.5', expected a whole number"),
-    "another label": ("2,1,7,2", r"line 402, label: got '2', expected 0 or 1"),
-    "too many values": ("0,1,7,2,9", "train.csv.gz: not a csv table"),
-}
-
-
-@pytest.mark.parametrize(("line", "message"), BAD.values(), ids=BAD)
-def test_a_bad_line_is_named(data, line, message):
-    path = data / "train.csv.gz"
-    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + line.encode() + b"\r\n"))
-    with pytest.raises(InputError, match=message):
-        frappe_reader.read(frappe_reader.find(data))
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("user,item,daytime\n1,2,3\n", "got the columns user,item,daytime, expected label and the"),
-        ("label,item,user,daytime\n1,2,3,4\n0,1,1,1\n", "got the columns label,item,user,daytime,"),
-        (f"{HEADER}\n1,2,3,4\n", "expected rows of both labels, 0 and 1; got 1 rows"),
-        (f"{HEADER}\n", "expected rows of both labels, 0 and 1; got 0 rows"),
-        ("", "not a csv table"),
-    ],
-)
-def test_a_bad_table_is_named(data, text, message):
-    (data / "test.csv").write_text(text)  # goes before test.csv.gz
-    with pytest.raises(InputError, match=rf"test\.csv: {message}"):
-        frappe_reader.read(frappe_reader.find(data))
+def test_bad_data_are_one_line_and_exit_code_2(data, tmp_path, capsys):
+    (data / "test.csv").write_text("\n".join([HEADER, *lines(9, 1), f"2,1,1,1{REST}"]))
+    assert run(data, tmp_path / "out") == 2
+    error = capsys.readouterr().err
+    assert error == f"error: {data}/test.csv: row 10, label: got '2', expected 0 or 1\n"
+    assert list((tmp_path / "out" / "frappe_x1").iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -217,7 +184,7 @@ def test_bad_options_are_one_line_and_exit_code_2(data, tmp_path, capsys, option
 def test_a_folder_without_the_files_is_one_line_and_exit_code_2(tmp_path, capsys):
     assert run(tmp_path / "none", tmp_path / "out") == 2
     error = capsys.readouterr().err
-    assert "holds neither train.csv nor train.csv.gz; --data must be a folder" in error
+    assert "holds no file of train, valid, test; --data must be a folder with" in error
     assert error.count("\n") == 1
 
 
@@ -244,21 +211,20 @@ def test_results_are_not_written_among_the_data(data, capsys):
     assert sorted(data.iterdir()) == before
 
 
-def test_a_fit_that_diverges_is_named_and_leaves_nothing(data, tmp_path):
-    files = frappe_reader.find(data)
+def test_a_fit_that_diverges_is_named_and_leaves_nothing(opened, tmp_path):
     s = changed("dcn", fit={"learning_rate": 1e30, "batch_size": 64, "max_epochs": 2})
-    spec = fits.fit_spec(s, 1, files, tmp_path / "out")
+    spec = fits.fit_spec(s, 1, opened, tmp_path / "out")
     with pytest.raises(InputError, match=r"dcn seed 1: epoch 1: .* lower fit\.learning_rate"):
-        fits.run(s, 1, files, spec, "dcn seed 1")
+        fits.run(s, 1, opened, spec, "dcn seed 1")
     assert list((tmp_path / "out").iterdir()) == []
 
 
 @pytest.mark.real
-def test_the_real_files_have_the_published_sizes():
+def test_the_real_files_have_the_published_sizes(tmp_path):
     if not DATA.is_dir():
         pytest.skip(f"{DATA} is absent: Frappe_x1 may not be carried by the repository")
-    files = frappe_reader.find(DATA)
-    frappe = frappe_reader.read(files)
-    assert [len(frappe.rows[split]) for split in frappe_reader.SPLITS] == [202_027, 57_722, 28_860]
-    assert not {"valid", "test"} & {*frappe_reader.unpublished_splits(files)}
+    path = stored(find(DATA), OF.data, tmp_path)
+    frappe, rows = open_fields(path), OF.data.rows
+    assert {split: len(r) for split, r in frappe.rows.items()} == dataclasses.asdict(rows)
+    assert not {"valid", "test"} & {*unpublished_splits(path, OF.data)}
     assert tuple(frappe.sizes) == OF.data.sizes

@@ -4,18 +4,10 @@ import pytest
 import torch
 
 from models.fields.network import FieldNetwork
-from models.fields.rows import FieldRows, encode
+from models.fields.rows import FieldRows
 from tests.models.fields.test_network import BATCH, NUMBERS, settings
 
 SIZES = (40, 60, 50)
-
-
-def test_values_become_rows_of_their_own_field_and_unseen_ones_the_last_row():
-    vocabularies = [torch.tensor([3, 7, 9]), torch.tensor([0, 7])]
-    values = torch.tensor([[3, 7], [9, 0], [7, 3], [4, 9], [99, -1], [0, 7]])
-    got = encode(values, vocabularies)
-    assert got.tolist() == [[1, 2], [3, 1], [2, 3], [4, 3], [4, 3], [4, 2]]
-    assert got.dtype == torch.int64
 
 
 @pytest.mark.parametrize("numbers", [NUMBERS, None])

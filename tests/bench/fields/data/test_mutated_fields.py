@@ -39,7 +39,7 @@ def assert_as_plain_reader(store: Path | None, files: dict[str, bytes], tally: C
 def test_mutated_files_of_fields(tmp_path, capsys, size):
     tally = Counter()
 
-    @trials.examples(120 if size == "quick" else 6000)
+    @trials.examples(30 if size == "quick" else 6000)
     @given(field_files(), st.booleans())
     def run(files, is_packed):
         shutil.rmtree(tmp_path / "data", ignore_errors=True)

@@ -12,7 +12,6 @@ import polars as pl
 import pytest
 import torch
 
-from bench.fields import frappe_reader
 from bench.fields.data import reading, store, vocabulary
 from bench.fields.data.reading import Column
 from bench.fields.data.schema import Md5, Schema, find
@@ -91,29 +90,6 @@ def test_a_store_as_loops_over_pythons_csv_make_it(tmp_path, monkeypatch, scale,
         assert data.label[split].tolist() == label
         assert data.rows[split].columns.tolist() == codes
         np.testing.assert_allclose(data.rows[split].numbers.numpy(), numbers, rtol=1e-6, atol=1e-7)
-
-
-def test_whole_numbers_get_the_rows_that_frappes_reader_gives_them(tmp_path):
-    draw = random.Random(5)
-    fields = [f"f{i}" for i in range(4)]
-    texts = {
-        split: "\n".join(
-            [",".join(["label", *fields])]
-            + [",".join(map(str, [i % 2, *(int(draw.expovariate(0.02)) for _ in fields)]))
-               for i in range(n)]
-        )
-        for split, n in zip(SPLITS, (300, 90, 80), strict=True)
-    }  # fmt: skip
-    files = write(tmp_path / "data", texts)
-    want = frappe_reader.read(files)
-    got = open_fields(
-        stored(files, Schema(label="label", categorical=tuple(fields)), tmp_path / "out")
-    )
-    assert got.sizes == want.sizes
-    for split in SPLITS:
-        assert torch.equal(got.rows[split].columns.long(), want.rows[split].columns)
-        assert got.rows[split].numbers is None
-        assert torch.equal(got.label[split], want.label[split])
 
 
 def test_nothing_of_valid_and_test_enters_vocabularies_and_scales(files, tmp_path):
