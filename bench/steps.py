@@ -47,6 +47,7 @@ class FitTimer:
         self.device, self.n_steps, self.clock = device, n_steps, CLOCKS[clock]
         self.step_seconds = self.train_row_seconds = self.held_row_seconds = math.inf  # the fastest
         self.epoch, self.training_ended = 0, 0.0
+        self.rates: list[float] = []  # rows/s of training, of each epoch but the first
 
     def batches(self, batches: Iterable[Tensor], _: str) -> Iterator[Tensor]:
         """The first `n_steps` of `batches`."""
@@ -58,6 +59,7 @@ class FitTimer:
             seconds = self.training_ended - started
             self.step_seconds = min(self.step_seconds, seconds / len(chosen))
             self.train_row_seconds = min(self.train_row_seconds, seconds / rows)
+            self.rates.append(rows / seconds)
 
     def score(self, label: Tensor, _: Tensor) -> float:
         """A score that rises, so that the fit keeps every epoch's weights, as if it learned."""

@@ -2,7 +2,8 @@
 ours, FINAL's block in place of MLPs, its paper's layer beside the published.
 
 reads   DATA/{train,valid,test}.csv, .csv.gz or .parquet
-writes  OUT/<data set>/<parts>-seed<s>-<hash>/ per fit: artifact.json with its
+writes  OUT/<data set>/store-<hash>/: the rows, encoded, which fits map;
+        OUT/<data set>/<parts>-seed<s>-<hash>/ per fit: artifact.json with its
         scores and learning curve, and the logits of test;
         OUT/<data set>.md and .html: the tables
 run     python -m bench.fields frappe_x1 --data ../shared/data/frappe_x1
@@ -29,35 +30,26 @@ from bench.fields.data.schema import find
 from bench.fields.data.store import open_fields, stored, unpublished_splits
 from bench.fields.fits import fit_spec, run, scores
 from bench.fields.page import write_tables
-from bench.fields.settings import (
-    DATA_SETS,
-    NETWORKS,
-    DataSet,
-    data_set,
-    network_settings,
-    read_data_set,
-)
+from bench.fields.settings import DATA_SETS, NETWORKS, chosen, network_settings, networks
 from features.errors import InputError
 from features.outputs import refuse_input
-from pipeline.config.nearest import near
 from pipeline.runtime import cli, usage
 
 
 def run_all(a: argparse.Namespace) -> None:
     """Train the missing fits, then print the tables."""
-    of = _data_set(a.data_set, a.schema)
-    names, seeds = _names(a.models), _seeds(a.seeds)
+    of = chosen(a.data_set, a.schema)
+    names, seeds = networks(a.models), _seeds(a.seeds)
     for option, value in (("--workers", a.workers), ("--max-epochs", a.max_epochs)):
         if value is not None and value < 1:
             raise InputError(f"{option} = {value} must be at least 1")
     settings = {name: network_settings(name, of, a.max_epochs) for name in names}
     refuse_input(a.out, [a.data])
-    data = stored(find(a.data), of.data, a.out / of.name)
+    out = a.out / of.name
+    data = stored(find(a.data), of.data, out)
     label = open_fields(data).label["test"].numpy()
     specs = {
-        (name, seed): fit_spec(settings[name], seed, data, a.out / of.name)
-        for name in names
-        for seed in seeds
+        (name, seed): fit_spec(settings[name], seed, data, out) for name in names for seed in seeds
     }
     first = {spec.path: key for key, spec in reversed(specs.items())}  # names may share a fit
     todo = [key for key, spec in specs.items() if not spec.done and first[spec.path] == key]
@@ -76,27 +68,8 @@ def run_all(a: argparse.Namespace) -> None:
     if of.published and not figures:
         notes.append("Published figures are left out: they are of the published test.")
     title = f"{of.name}: networks over fields, seeds {', '.join(map(str, seeds))}"
-    text = write_tables(a.out / of.name, title, notes, measured, label, figures)
-    print("", text, f"tables: {a.out / of.name}.md and .html", sep="\n", flush=True)
-
-
-def _data_set(name: str | None, schema: Path | None) -> DataSet:
-    if (name is None) == (schema is None):
-        raise InputError(
-            f"got {'both a data set and' if name else 'neither a data set nor'} --schema; expected"
-            f" one of {', '.join(DATA_SETS)}, or --schema FILE.toml for other files"
-        )
-    return read_data_set(schema) if name is None else data_set(name)
-
-
-def _names(text: str) -> list[str]:
-    names = list(dict.fromkeys(text.split(",")))
-    problems = [f"{n!r}{near(n, list(NETWORKS))}" for n in names if n not in NETWORKS]
-    if problems:
-        raise InputError(
-            f"--models: unknown {', '.join(problems)}; expected: {', '.join(NETWORKS)}"
-        )
-    return names
+    text = write_tables(out, title, notes, measured, label, figures)
+    print("", text, f"tables: {out}.md and .html", sep="\n", flush=True)
 
 
 def _seeds(text: str) -> list[int]:

@@ -90,6 +90,16 @@ class DataSet:
     published: dict[str, Published]
 
 
+def chosen(name: str | None, schema: Path | None) -> DataSet:
+    """The data set of a command line: one of DATA_SETS, or that of a TOML. Raises InputError."""
+    if (name is None) == (schema is None):
+        raise InputError(
+            f"got {'both a data set and' if name else 'neither a data set nor'} --schema; expected"
+            f" one of {', '.join(DATA_SETS)}, or --schema FILE.toml for other files"
+        )
+    return read_data_set(schema) if name is None else data_set(name)
+
+
 def data_set(name: str) -> DataSet:
     """One of DATA_SETS by its name. Raises InputError."""
     if name not in DATA_SETS:
@@ -126,6 +136,17 @@ def read_data_set(path: Path) -> DataSet:
     if problems or data is None:
         raise InputError(f"{path}: {'; '.join(without_repeats(problems))}")
     return DataSet(path.stem, data, shared, sections, published)
+
+
+def networks(text: str) -> list[str]:
+    """Names of NETWORKS, comma-separated. Raises InputError."""
+    names = list(dict.fromkeys(text.split(",")))
+    problems = [f"{n!r}{near(n, list(NETWORKS))}" for n in names if n not in NETWORKS]
+    if problems:
+        raise InputError(
+            f"--models: unknown {', '.join(problems)}; expected: {', '.join(NETWORKS)}"
+        )
+    return names
 
 
 def network_settings(name: str, of: DataSet, max_epochs: int | None = None) -> FieldSettings:

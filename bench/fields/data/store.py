@@ -87,6 +87,18 @@ def unpublished_splits(path: Path, schema: Schema) -> list[str]:
     return [split for split in SPLITS if published[split] not in ("", md5[split])]
 
 
+def require_columns(path: Path, schema: Schema) -> None:
+    """Raises InputError unless `path` is a store of the columns of `schema`."""
+    if not (path / FACTS).is_file():
+        raise InputError(f"{path}: holds no {FACTS}; expected a store that bench.fields made")
+    facts = _facts(path)
+    found = (facts["label"], *facts["numeric"], *facts["categorical"])
+    if found != schema.columns:
+        raise InputError(
+            f"{path}: a store of {reading.listed(found)}; expected {reading.listed(schema.columns)}"
+        )
+
+
 def open_fields(path: Path) -> FieldData:
     """Open what `stored` returned."""
     facts = _facts(path)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import gzip
+import hashlib
 import math
 import random
 import shutil
@@ -105,6 +106,27 @@ def test_a_run_trains_and_scores_once(data, tmp_path, capfd):
     assert "0 fits to do" in again
     assert again.partition("\n\n")[2] == first.partition("\n\n")[2]
     assert folders == {p: p.stat().st_mtime_ns for p in fits_of.iterdir()}
+
+
+def test_published_figures_are_shown_beside_scores_of_the_published_test(data, tmp_path, capfd):
+    md5 = hashlib.md5(gzip.decompress((data / "test.csv.gz").read_bytes())).hexdigest()
+    path = tmp_path / "own_x1.toml"
+    columns = ", ".join(f'"{name}"' for name in ("user", "item"))
+    path.write_text(
+        f'[data]\nlabel = "label"\ncategorical = [{columns}]\nnumeric = ["daytime"]\n'
+        f'scale = "standard"\nmd5.test = "{md5}"\nmd5.train = "{md5}"\n'
+        "[lr]\nfit.batch_size = 64\npublished = { auc = 0.75 }\n",
+        encoding="utf-8",
+    )
+    arguments = ["--models", "lr", "--seeds", "1", "--workers", "1", "--max-epochs", "1"]
+    out = ["--data", str(data), "--out", str(tmp_path / "out")]
+    assert main(["--schema", str(path), *out, *arguments]) == 0
+    shown = capfd.readouterr().out
+    assert "train is not the published file, by its md5." in shown
+    assert "test is not" not in shown
+    assert "| lr | 0.750000 | – | " in (tmp_path / "out/own_x1.md").read_text(encoding="utf-8")
+    assert "lr seed 1 epoch 1: valid auc" in shown
+    assert (tmp_path / "out/own_x1.html").is_file()
 
 
 def test_the_name_depends_on_settings_seed_bytes_and_code_but_not_on_unread_parts(
