@@ -36,8 +36,8 @@ class FieldRows:
 
     def batch(self, index: Tensor) -> "FieldRows":
         """Rows `index` (B,) int64."""
-        numbers = None if self.numbers is None else self.numbers[index]
-        return FieldRows(self.columns[index], numbers)
+        numbers = None if self.numbers is None else self.numbers.index_select(0, index)
+        return FieldRows(self.columns.index_select(0, index), numbers)
 
     def plan(
         self,

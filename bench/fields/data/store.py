@@ -38,7 +38,7 @@ from features.store.schema import SPLITS
 from models.fields.rows import FieldRows
 from pipeline.artifacts import store
 from pipeline.artifacts.locks import locked
-from pipeline.artifacts.spec import ArtifactSpec, require
+from pipeline.artifacts.spec import ArtifactSpec, record, require
 
 STAGE = "bench.fields.data"
 FACTS = "fields.json"
@@ -155,13 +155,13 @@ def _build(files: Mapping[str, Path], schema: Schema, spec: ArtifactSpec) -> Non
             v.values.to_frame("value").select(pl.lit(name).alias("field"), "value")
             for name, v in vocabularies.items()
         ).write_parquet(out / VOCABULARY)
-    for split in unpublished_splits(spec.path, schema):
-        print(f"{files[split]} is not the published file, by its md5")
+    if others := unpublished_splits(spec.path, schema):
+        print(f"not the published files, by their md5: {', '.join(str(files[s]) for s in others)}")
     size = sum(path.stat().st_size for path in spec.path.rglob("*") if path.is_file())
     print(
         f"{STAGE} {spec.path}: {', '.join(f'{n:,} rows of {s}' for s, n in rows.items())},"
         f" {sum(facts['categorical'].values()):,} rows of vocabularies, {size:,} bytes"
-        f" ({time.perf_counter() - started:.1f} s)",
+        f" ({time.perf_counter() - started:.1f} s, peak {record(spec.path)['peak_mib']:,} MiB)",
         flush=True,
     )
 

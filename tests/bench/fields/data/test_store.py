@@ -163,7 +163,8 @@ def test_files_that_are_not_the_published_ones_are_named(files, tmp_path, capsys
     assert unpublished_splits(path, SCHEMA) == []
     lines = [line for line in capsys.readouterr().out.splitlines() if "published" in line]
     assert len(lines) == 1
-    assert lines[0].endswith(f"valid.csv{'.gz' * packed} is not the published file, by its md5")
+    assert lines[0].startswith("not the published files, by their md5: ")
+    assert lines[0].endswith(f"data/valid.csv{'.gz' * packed}")
 
 
 def test_columns_that_the_schema_does_not_name_are_told(tmp_path, capsys):
