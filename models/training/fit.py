@@ -1,8 +1,10 @@
 """The training loop of every network: shuffled batches, early stopping on the AUC of held-out rows.
 
 Each step, as published: the loss (models.training.losses), plus (lambda / 2) sum w^2 over the whole
-embedding tables, the gradient clipped by its total norm, Adam. The learning rate is multiplied by
-`decay` when the AUC stops rising; that counts once the warm-up is over (models.training.warm_up).
+embedding tables, the gradient clipped by its total norm, Adam (models.training.update; for large
+tables on a CPU, models.training.large_tables does the same in less time). The learning rate is
+multiplied by `decay` when the AUC stops rising; that counts once the warm-up is over
+(models.training.warm_up).
 With `ema`, an average of the weights is evaluated and kept (models.training.averaging).
 
 The loss "listwise" trains on batches of whole slates; the others on batches of any rows.
@@ -32,7 +34,9 @@ from models.layers.precision import gradient_precision, matmul_precision, tf32
 from models.network import Network
 from models.training import distributed, warm_up
 from models.training.averaging import WeightAverage
+from models.training.large_tables import LargeTables
 from models.training.losses import loss
+from models.training.update import Update, update
 
 Score = Callable[[Tensor, Tensor], float]  # (label, logits) -> the figure that should rise
 BatchProgress = Callable[[Iterable, str], Iterable]  # (batches, title) -> the same batches
@@ -76,6 +80,7 @@ class TrainState:
         self.report = FitReport(chance_error=chance_error)
         self.best: dict[str, Tensor] = {}  # the weights of the best epoch
         self.average = WeightAverage(network, cfg.ema)
+        self.large = LargeTables(network, cfg)
         self.steps = 0
         self.stale = 0  # epochs since the best one, those of the warm-up left out
 
@@ -97,7 +102,8 @@ class TrainState:
         group = optimiser.param_groups[0]
         rate = group["lr"]
         group["lr"] = rate * min(1.0, self.steps / max(cfg.warmup_steps, 1))
-        batch_loss = train_step(network, batch, label, optimiser, cfg)
+        with self.large.sparse_gradients():
+            batch_loss = train_step(network, batch, label, optimiser, cfg, self.large.update)
         group["lr"] = rate
         self.average.update(self.steps)
         return batch_loss
@@ -216,7 +222,12 @@ def fit(
 
 
 def train_step(
-    network: Network, batch: Any, label: Tensor, optimiser: torch.optim.Optimizer, cfg: FitSettings
+    network: Network,
+    batch: Any,
+    label: Tensor,
+    optimiser: torch.optim.Optimizer,
+    cfg: FitSettings,
+    update: Update = update,
 ) -> Tensor:
     """One step on a batch with its labels (B,) float; the loss () that it had before the step."""
     parameters = optimiser.param_groups[0]["params"]  # all of them; no walk through the modules
@@ -226,9 +237,7 @@ def train_step(
     with record_function("backward"), gradient_precision(cfg.precision, label.device):
         distributed.backward(batch_loss, parameters, len(label))
     with record_function("update"):
-        add_embedding_l2(network, cfg.embedding_l2)
-        torch.nn.utils.clip_grad_norm_(parameters, cfg.clip_norm)
-        optimiser.step()
+        update(network, optimiser, cfg)
     return batch_loss.detach()
 
 
@@ -253,16 +262,6 @@ def train_epoch(
             total += batch_loss * len(label)
         n_rows += len(label)
     return distributed.mean(total, n_rows)
-
-
-def add_embedding_l2(network: Network, weight: float) -> None:
-    """Add the gradient of (weight / 2) sum w^2 over the embedding tables, without its graph.
-
-    For each table: grad += weight * table. The operator is torch's private one, as its optimisers
-    use it: all tables in one call. tests/models/training/test_fit.py holds it against the formula.
-    """
-    tables = network.embedding_tables()
-    torch._foreach_add_([t.grad for t in tables], [t.detach() for t in tables], alpha=weight)
 
 
 @torch.no_grad()

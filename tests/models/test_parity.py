@@ -24,8 +24,9 @@ from models.settings import (
     QnnSettings,
     TransformerSettings,
 )
-from models.training.fit import add_embedding_l2, train_epoch
+from models.training.fit import train_epoch
 from models.training.losses import loss
+from models.training.update import add_embedding_l2
 from tests.helpers.networks.parity import (
     FAMILIES,
     FIXTURES,
@@ -95,7 +96,7 @@ def check_mode(z: Fixture, network: Network, mode: str) -> None:
     network.zero_grad()
     lost = loss(network, batch, label, FitSettings(loss="bce"))
     lost.backward()
-    add_embedding_l2(network, penalty)
+    add_embedding_l2(network.embedding_tables(), penalty)
     z.close_gradients(network, f"grad_{mode}")
     z.close_state(network, f"after_{mode}")
     reg = penalty / 2 * sum(table.square().sum() for table in network.embedding_tables())

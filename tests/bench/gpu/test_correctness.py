@@ -11,7 +11,7 @@ from bench.gpu import correctness
 from bench.gpu.scale import TOY_SCALE
 from models.batches import feed
 from models.layers import ragged
-from models.training import fit
+from models.training import fit, update
 from models.training.fit import TrainState
 
 
@@ -75,7 +75,7 @@ def test_a_wrong_gradient_is_seen(monkeypatch):
 
 
 def test_a_step_without_l2_is_seen(monkeypatch):
-    found = networks(monkeypatch, lambda p: p.setattr(fit, "add_embedding_l2", nothing))
+    found = networks(monkeypatch, lambda p: p.setattr(update, "add_embedding_l2", nothing))
     assert found == [True, True, False]
 
 

@@ -22,7 +22,6 @@ from models.training import fit as fit_module
 from models.training import warm_up
 from models.training.fit import (
     CheckpointMismatch,
-    add_embedding_l2,
     fit,
     predict,
     train_epoch,
@@ -118,17 +117,6 @@ def test_forward_and_backward_multiply_as_set_and_predictions_exactly(wanted, wa
     assert {name: set(values) for name, values in seen.items()} == {
         "forward": {want}, "backward": {want}, "predict": {"ieee"}
     }  # fmt: skip
-
-
-def test_the_l2_shortcut_adds_the_gradient_of_the_penalty():
-    net = network(S)
-    penalty = 0.05 * sum((dict(net.named_parameters())[k] ** 2).sum() for k in TABLES)
-    want = torch.autograd.grad(penalty, net.embedding_tables())
-    for table in net.embedding_tables():
-        table.grad = torch.zeros_like(table)
-    add_embedding_l2(net, 0.1)
-    for table, w in zip(net.embedding_tables(), want, strict=True):
-        torch.testing.assert_close(table.grad, w)
 
 
 def test_one_seed_gives_equal_weights_bit_for_bit_and_another_does_not():
