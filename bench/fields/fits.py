@@ -33,13 +33,15 @@ from models.layers import cross, mlp, precision
 from models.layers.final import block, distillation, gate, paper, published
 from models.layers.final import network as final
 from models.network import initialise
-from models.training import fit, losses
+from models.training import fit, large_tables, losses, update
 from pipeline.artifacts import store
 from pipeline.artifacts.spec import ArtifactSpec, record
 from pipeline.config.tables import flat
 
 LOGITS = "test_logits.npy"  # (N,) float32, in the order of the file
-CODE = (field_network, rows, table, losses, precision, fit, initialise)  # of every network
+CODE = (  # of every network
+    field_network, rows, table, losses, precision, fit, update, large_tables, initialise,
+)  # fmt: skip
 CODE_OF_PART = {
     "fm": (factorization_machine,),
     "afm": (attentional_fm,),
