@@ -37,7 +37,9 @@ from models.training import fit, large_tables, losses, update
 from pipeline.artifacts import store
 from pipeline.artifacts.spec import ArtifactSpec, record
 from pipeline.config.tables import flat
+from pipeline.training.checkpointing import FitCheckpointer
 
+SAVE_EVERY = 60.0  # seconds, or longer, between two states from which a fit resumes
 LOGITS = "test_logits.npy"  # (N,) float32, in the order of the file
 CODE = (  # of every network
     field_network, rows, table, losses, precision, fit, update, large_tables, initialise,
@@ -70,12 +72,17 @@ def fit_spec(cfg: FieldSettings, seed: int, data: Path, out: Path) -> ArtifactSp
 
 
 def run(cfg: FieldSettings, seed: int, data: Path, spec: ArtifactSpec, name: str) -> None:
-    """Train, score and write one fit, in one thread: results do not depend on the cores."""
+    """Train, score and write one fit, in one thread: results do not depend on the cores.
+
+    A fit that was stopped goes on after the last epoch that was saved.
+    """
     torch.set_num_threads(1)
     opened = open_fields(data)
     with store.write_artifact(spec) as out:
+        checkpoint = FitCheckpointer(out, name, SAVE_EVERY, torch.device("cpu"))
         try:
-            out.report, logits = train(cfg, seed, opened, name)
+            state = checkpoint.load()
+            out.report, logits = train(cfg, seed, opened, name, state, checkpoint.save)
             np.save(out / LOGITS, logits.numpy(), allow_pickle=False)
         except FloatingPointError as error:
             raise InputError(f"{name}: {error}; lower fit.learning_rate in its TOML") from None
@@ -87,17 +94,24 @@ def scores(paths: Sequence[Path]) -> Scores:
     return Scores([record(path)["report"] for path in paths], logits)
 
 
-def train(cfg: FieldSettings, seed: int, data: FieldData, name: str) -> tuple[dict, Tensor]:
+def train(
+    cfg: FieldSettings,
+    seed: int,
+    data: FieldData,
+    name: str,
+    state: dict | None = None,
+    save: fit.SaveState = lambda state: None,
+) -> tuple[dict, Tensor]:
     """The report of one fit (scores, learning curve, parameters) and its logits of test (N,).
 
-    Prints one line per epoch.
+    Prints one line per epoch. It resumes from `state`; `save` is called after every epoch.
     """
     torch.manual_seed(seed)
     network = FieldNetwork(cfg, data.sizes, data.n_numeric)
     rows, label = data.rows, data.label
     report = fit.fit(
         network, rows["train"], label["train"], rows["valid"], label["valid"], cfg.fit,
-        seed=seed, score=_printing_score(name, len(rows["train"])),
+        seed=seed, score=_printing_score(name, len(rows["train"]), state), state=state, save=save,
     )  # fmt: skip
     test = fit.predict(network, rows["test"])
     if not torch.isfinite(test).all():
@@ -114,9 +128,12 @@ def train(cfg: FieldSettings, seed: int, data: FieldData, name: str) -> tuple[di
     return scored, test
 
 
-def _printing_score(name: str, n_rows: int) -> Callable[[Tensor, Tensor], float]:
+def _printing_score(
+    name: str, n_rows: int, state: dict | None
+) -> Callable[[Tensor, Tensor], float]:
     """A score function that prints the AUC, the epoch's number and its speed (with scoring)."""
-    epochs, started = itertools.count(1), [time.perf_counter()]
+    done = len(state["report"]["epochs"]) if state else 0
+    epochs, started = itertools.count(done + 1), [time.perf_counter()]
 
     def score(label: Tensor, logits: Tensor) -> float:
         valid_auc, now = auc(label, logits), time.perf_counter()

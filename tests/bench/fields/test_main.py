@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
 import torch
 from sklearn.metrics import log_loss as sklearn_log_loss
@@ -156,6 +157,31 @@ def test_the_best_epoch_of_valid_scores_test(opened):
     assert report["auc"] > 0.8  # the item decides nine labels of ten
     assert auc(frappe.label["test"], logits) == report["auc"]
     assert torch.equal(fits.train(s, 3, frappe, "again")[1], logits)
+
+
+def test_a_stopped_fit_goes_on_after_its_last_epoch(opened, tmp_path, monkeypatch, capsys):
+    s = changed("final_2b", final={"block1": [8], "block2": [6]}, fit={"max_epochs": 4})
+    whole, parts = (fits.fit_spec(s, 1, opened, tmp_path / name) for name in ("whole", "parts"))
+    fits.run(s, 1, opened, whole, "whole")
+    monkeypatch.setattr(fits, "SAVE_EVERY", 0.0)
+    log_loss, epochs = fits.log_loss, iter(range(2))
+
+    def stop_in_the_third(label, logits):  # called once after each epoch
+        next(epochs)
+        return log_loss(label, logits)
+
+    monkeypatch.setattr(fits, "log_loss", stop_in_the_third)
+    with pytest.raises(StopIteration):
+        fits.run(s, 1, opened, parts, "parts")
+    monkeypatch.setattr(fits, "log_loss", log_loss)
+    capsys.readouterr()
+    fits.run(s, 1, opened, parts, "parts")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "parts resumes after epoch 2"
+    assert lines[1].startswith("parts epoch 3: valid auc 0.")
+    a, b = (np.load(spec.path / fits.LOGITS) for spec in (whole, parts))
+    assert np.array_equal(a, b)
+    assert list((tmp_path / "parts").glob(".*")) == []
 
 
 @pytest.mark.parametrize("logits", [[-3.0, 0.5, 2.0, 0.0], [-800.0, 40.0, 800.0, -1.0]])
