@@ -27,7 +27,8 @@ from pathlib import Path
 import joblib
 
 from bench.fields.data.schema import find
-from bench.fields.data.store import open_fields, stored, unpublished_splits
+from bench.fields.data.store import open_fields, unpublished_splits
+from bench.fields.data.writing import stored
 from bench.fields.fits import fit_spec, run, scores
 from bench.fields.page import write_tables
 from bench.fields.settings import DATA_SETS, NETWORKS, chosen, network_settings, networks

@@ -1,4 +1,4 @@
-"""The three files, encoded once into arrays that training maps into memory.
+"""The three files of a data set, encoded, as training maps them into memory.
 
     <split>/columns.npy   (N, C) int32: rows of each categorical field's vocabulary
     <split>/numbers.npy   (N, M) float32: the numeric fields, scaled; only where there are some
@@ -6,45 +6,27 @@
     vocabulary.parquet    field, value: in the order of their rows, from 1 on
     fields.json           names, vocabulary sizes, scales, rows, md5 of the files' unpacked bytes
 
-Rows stay in the order of their file. Vocabularies and scales are those of train alone: its
-categorical columns are read twice, once to count. The files are read in batches and the arrays
-written as they come, so that memory holds the vocabularies and one batch.
+Rows stay in the order of their file. bench.fields.data.writing makes the folder.
 """
 
 import dataclasses
-import hashlib
-import inspect
 import json
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
-import polars as pl
-import pyarrow as pa
 import torch
 from torch import Tensor
 
-from bench.fields.data import reading, vocabulary
-from bench.fields.data.reading import FieldFile
+from bench.fields.data.reading import listed
 from bench.fields.data.schema import Schema
-from bench.fields.data.vocabulary import Moments, ValueCounts, Vocabulary
 from features.errors import InputError
-from features.store.hashing import sha256
 from features.store.schema import SPLITS
 from models.fields.rows import FieldRows
-from pipeline.artifacts import store
-from pipeline.artifacts.locks import locked
-from pipeline.artifacts.spec import ArtifactSpec, record, require
 
-STAGE = "bench.fields.data"
 FACTS = "fields.json"
 VOCABULARY = "vocabulary.parquet"
-ENCODING = ("label", "categorical", "numeric", "min_count", "scale")  # what decides the bytes
-SECONDS_BETWEEN_LINES = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +50,6 @@ class FieldData:
         return 0 if numbers is None else numbers.shape[1]
 
 
-def stored(files: Mapping[str, Path], schema: Schema, out: Path) -> Path:
-    """The folder in `out` that holds `files`, encoded: written now, unless it is there already.
-
-    Raises InputError for files that do not fit `schema`; nothing is left of them.
-    """
-    spec = _spec(files, schema, out)
-    if not spec.done:
-        with locked(spec.lock, f"{STAGE} {spec.path}"):
-            if not spec.done:
-                _build(files, schema, spec)
-    return require(spec)
-
-
 def unpublished_splits(path: Path, schema: Schema) -> list[str]:
     """The splits of the store at `path` whose files are not the published ones, by their md5."""
     published, md5 = dataclasses.asdict(schema.md5), _facts(path)["md5"]
@@ -94,9 +63,7 @@ def require_columns(path: Path, schema: Schema) -> None:
     facts = _facts(path)
     found = (facts["label"], *facts["numeric"], *facts["categorical"])
     if found != schema.columns:
-        raise InputError(
-            f"{path}: a store of {reading.listed(found)}; expected {reading.listed(schema.columns)}"
-        )
+        raise InputError(f"{path}: a store of {listed(found)}; expected {listed(schema.columns)}")
 
 
 def open_fields(path: Path) -> FieldData:
@@ -120,147 +87,3 @@ def _facts(path: Path) -> dict[str, Any]:
 def _mapped(path: Path) -> Tensor:
     """An array on disk as a tensor; mapped privately, since torch warns of what is read-only."""
     return torch.from_numpy(np.load(path, mmap_mode="c", allow_pickle=False))
-
-
-def _spec(files: Mapping[str, Path], schema: Schema, out: Path) -> ArtifactSpec:
-    settings = {name: getattr(schema, name) for name in ENCODING}
-    inputs = {split: sha256(files[split]) for split in SPLITS}
-    here = (reading, vocabulary, _build, _count, _encode, _Array)
-    code = hashlib.sha256("".join(map(inspect.getsource, here)).encode()).hexdigest()
-    return ArtifactSpec(STAGE, "store", out, settings, inputs | {"code": code})
-
-
-def _build(files: Mapping[str, Path], schema: Schema, spec: ArtifactSpec) -> None:
-    started = time.perf_counter()
-    opened = {s: FieldFile(files[s], schema.columns, schema.numeric) for s in SPLITS}
-    for file in opened.values():
-        if file.extra:
-            left = reading.listed(file.extra)
-            print(f"{file.path}: columns that the schema does not name are left out: {left}")
-    with store.write_artifact(spec) as out:
-        vocabularies, scales = _count(files["train"], schema)
-        rows = {}
-        for split, file in opened.items():
-            (out / split).mkdir()
-            rows[split] = _encode(file, schema, vocabularies, scales, out / split)
-        facts = {
-            "label": schema.label,
-            "categorical": {name: v.size for name, v in vocabularies.items()},
-            "numeric": scales,
-            "rows": rows,
-            "md5": {split: file.md5 for split, file in opened.items()},
-        }
-        (out / FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-        pl.concat(
-            v.values.to_frame("value").select(pl.lit(name).alias("field"), "value")
-            for name, v in vocabularies.items()
-        ).write_parquet(out / VOCABULARY)
-    if others := unpublished_splits(spec.path, schema):
-        print(f"not the published files, by their md5: {', '.join(str(files[s]) for s in others)}")
-    size = sum(path.stat().st_size for path in spec.path.rglob("*") if path.is_file())
-    print(
-        f"{STAGE} {spec.path}: {', '.join(f'{n:,} rows of {s}' for s, n in rows.items())},"
-        f" {sum(facts['categorical'].values()):,} rows of vocabularies, {size:,} bytes"
-        f" ({time.perf_counter() - started:.1f} s, peak {record(spec.path)['peak_mib']:,} MiB)",
-        flush=True,
-    )
-
-
-def _count(
-    path: Path, schema: Schema
-) -> tuple[dict[str, Vocabulary], dict[str, tuple[float, float]]]:
-    """Vocabulary of each categorical field, shift and divisor of each numeric one."""
-    counts = {name: ValueCounts() for name in schema.categorical}
-    moments = {name: Moments() for name in schema.numeric if schema.scale != "none"}
-    file = FieldFile(path, (*moments, *counts), schema.numeric)
-    for batch in _reported(file, "counted"):
-        for name, of_field in counts.items():
-            of_field.add(file.column(batch, name))
-        for name, of_column in moments.items():
-            of_column.add(file.numbers(batch, name))
-    if not file.rows:
-        raise InputError(f"{path}: expected rows of both labels, 0 and 1; got no row")
-    vocabularies = {name: c.vocabulary(schema.min_count) for name, c in counts.items()}
-    scales = {name: moments.get(name, Moments()).scale(schema.scale) for name in schema.numeric}
-    return vocabularies, scales
-
-
-def _encode(
-    file: FieldFile,
-    schema: Schema,
-    vocabularies: dict[str, Vocabulary],
-    scales: dict[str, tuple[float, float]],
-    out: Path,
-) -> int:
-    """Write the arrays of one split; the number of its rows."""
-    seen = set()
-    with ExitStack() as stack:
-
-        def array(name: str, dtype: type, *shape: int) -> _Array:
-            return stack.enter_context(_array(out / f"{name}.npy", np.dtype(dtype), shape))
-
-        columns, label = array("columns", np.int32, len(vocabularies)), array("label", np.uint8)
-        numbers = array("numbers", np.float32, len(scales)) if scales else None
-        for batch in _reported(file, "encoded"):
-            labels = file.label(batch, schema.label)
-            seen |= set(np.unique(labels).tolist())
-            label.append(labels)
-            encoded = np.empty((len(batch), len(vocabularies)), np.int32)
-            for i, (name, of_field) in enumerate(vocabularies.items()):
-                encoded[:, i] = of_field.encode(file.column(batch, name))
-            columns.append(encoded)
-            if numbers is not None:
-                scaled = np.empty((len(batch), len(scales)), np.float32)
-                for i, (name, (shift, divisor)) in enumerate(scales.items()):
-                    scaled[:, i] = (file.numbers(batch, name) - shift) / divisor
-                numbers.append(scaled)
-    if seen != {0, 1}:
-        raise InputError(
-            f"{file.path}: expected rows of both labels, 0 and 1; got {file.rows:,} rows"
-        )
-    return file.rows
-
-
-def _reported(file: FieldFile, what: str) -> Iterator[pa.RecordBatch]:
-    """The batches of a file; a line every ten seconds says how far it is."""
-    started = last = time.perf_counter()
-    n = 0
-    for batch in file.batches():
-        yield batch
-        n, now = n + len(batch), time.perf_counter()
-        if now - last >= SECONDS_BETWEEN_LINES:
-            last = now
-            print(f"{file.path.name}: {file.share:.0%} {what}, {n:,} rows,"
-                  f" {n / (now - started):,.0f} rows/s", flush=True)  # fmt: skip
-    seconds = time.perf_counter() - started
-    print(f"{file.path.name}: {n:,} rows {what}, {n / seconds:,.0f} rows/s", flush=True)
-
-
-@dataclass(slots=True)
-class _Array:
-    """An array file (N, *shape) that grows row by row; numpy's header leaves room for N."""
-
-    stream: BinaryIO
-    dtype: np.dtype
-    shape: tuple[int, ...]
-    n: int = 0
-
-    def append(self, rows: np.ndarray) -> None:
-        self.stream.write(memoryview(np.ascontiguousarray(rows, self.dtype)).cast("B"))
-        self.n += len(rows)
-
-    def write_header(self) -> None:
-        self.stream.seek(0)
-        shape = (self.n, *self.shape)
-        descr = np.lib.format.dtype_to_descr(self.dtype)
-        header = {"descr": descr, "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(self.stream, header)
-
-
-@contextmanager
-def _array(path: Path, dtype: np.dtype, shape: tuple[int, ...]) -> Iterator[_Array]:
-    with path.open("wb") as stream:
-        array = _Array(stream, dtype, shape)
-        array.write_header()
-        yield array
-        array.write_header()

@@ -17,7 +17,8 @@ from sklearn.metrics import log_loss as sklearn_log_loss
 from bench.fields import fits
 from bench.fields.__main__ import main
 from bench.fields.data.schema import find
-from bench.fields.data.store import open_fields, stored, unpublished_splits
+from bench.fields.data.store import open_fields, unpublished_splits
+from bench.fields.data.writing import stored
 from bench.fields.settings import data_set, network_settings
 from cv.auc import auc
 from features.errors import InputError

@@ -6,7 +6,8 @@ import pytest
 
 from bench.fields import speed
 from bench.fields.data.schema import find
-from bench.fields.data.store import open_fields, stored
+from bench.fields.data.store import open_fields
+from bench.fields.data.writing import stored
 from bench.fields.settings import network_settings, read_data_set
 
 SCHEMA = """

@@ -9,7 +9,8 @@ import torch
 
 from bench.fields.data.generate import generate, main, with_rows_of_train
 from bench.fields.data.schema import find
-from bench.fields.data.store import open_fields, stored
+from bench.fields.data.store import open_fields
+from bench.fields.data.writing import stored
 from bench.fields.settings import Data, Rows, data_set
 from cv.auc import auc
 

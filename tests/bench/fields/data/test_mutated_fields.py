@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.fields.data.schema import find
-from bench.fields.data.store import open_fields, stored
+from bench.fields.data.store import open_fields
+from bench.fields.data.writing import stored
 from tests.helpers.mutations import trials
 from tests.helpers.mutations.field_files import SCHEMA, SPLITS, field_files, packed, read_plainly
 from tests.helpers.mutations.plain_store import InvalidFiles

@@ -66,13 +66,13 @@ def test_categories_are_text_and_whole_floats_are_whole_numbers(tmp_path, packed
 
 
 def test_batches_of_any_length_hold_the_rows_in_order(tmp_path, monkeypatch):
-    lines = [f"{i % 2},{i / 8},v{i % 7}" for i in range(3000)]
+    lines = [f'{i % 2},{i / 8},"v\n{i % 7}"' for i in range(3000)]
     path = csv(tmp_path, "\n".join([HEADER, *lines]))
     monkeypatch.setattr(reading, "BLOCK", 1000)
     label, numbers, texts = read(path)
     assert label == [i % 2 for i in range(3000)]
     assert numbers["x"] == [i / 8 for i in range(3000)]
-    assert texts["a"] == [f"v{i % 7}" for i in range(3000)]
+    assert texts["a"] == [f"v\n{i % 7}" for i in range(3000)]
     bad = csv(tmp_path, "\n".join([HEADER, *lines, "1,1,v", "1,?,v"]))
     with pytest.raises(InputError, match=r"train\.csv: row 3,002, x: got '\?', expected a finite"):
         read(bad)

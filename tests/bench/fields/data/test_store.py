@@ -12,11 +12,12 @@ import polars as pl
 import pytest
 import torch
 
-from bench.fields.data import reading, store, vocabulary
+from bench.fields.data import reading, store, vocabulary, writing
 from bench.fields.data.reading import Column
 from bench.fields.data.schema import Md5, Schema, find
-from bench.fields.data.store import open_fields, stored, unpublished_splits
+from bench.fields.data.store import open_fields, unpublished_splits
 from bench.fields.data.vocabulary import Moments, Vocabulary
+from bench.fields.data.writing import stored
 from features.errors import InputError
 from features.store import atomic
 from models.fields.network import FieldNetwork
@@ -216,14 +217,14 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(files, tmp_path, monkeypatch
     def full(self, rows):
         raise OSError(atomic.errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(store._Array, "append", full)
+    monkeypatch.setattr(writing._Array, "append", full)
     with pytest.raises(InputError, match="the disk is full or a limit is reached"):
         stored(files, SCHEMA, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_long_files_report_how_far_they_are(files, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(store, "SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr(writing, "SECONDS_BETWEEN_LINES", 0.0)
     monkeypatch.setattr(reading, "BLOCK", 40)
     stored(files, SCHEMA, tmp_path / "out")
     lines = [line.split(" rows, ")[0] for line in capsys.readouterr().out.splitlines()]
