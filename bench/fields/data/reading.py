@@ -30,6 +30,10 @@ from features.store.parquet import MAX_NAMES, READ_ERRORS, reason, shown
 BLOCK = 1 << 23  # bytes of a csv that are parsed together; pyarrow reads 32 blocks ahead
 BATCH_ROWS = 1 << 17  # of a parquet file
 DISTINCT = pa.dictionary(pa.int32(), pa.string())
+HOLD_NUMBERS = (
+    pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean,
+    pa.types.is_string, pa.types.is_large_string, pa.types.is_null,
+)  # fmt: skip
 UNREADABLE = (*READ_ERRORS, EOFError, zlib.error, csv.Error)
 WHOLE_FLOAT = r"^(-?[0-9]+)\.0+$"
 
@@ -71,7 +75,7 @@ class FieldFile:
             self._refuse(error)
         self._require_once(header)
         if self.is_parquet:
-            self._require_flat(self.parquet.schema_arrow)
+            self._require_types(self.parquet.schema_arrow)
         self.extra = [name for name in header if name not in self.wanted]
 
     def _require_once(self, header: list[str]) -> None:
@@ -83,12 +87,16 @@ class FieldFile:
                 " them, once"
             )
 
-    def _require_flat(self, schema: pa.Schema) -> None:
+    def _require_types(self, schema: pa.Schema) -> None:
+        """Raise InputError for a nested column, and for a numeric one without numbers."""
         for name in self.wanted:
             dtype = schema.field(name).type
-            if pa.types.is_nested(dtype):
+            expected = "one value a row" if pa.types.is_nested(dtype) else ""
+            if name in self.numeric and not any(is_kind(dtype) for is_kind in HOLD_NUMBERS):
+                expected = "numbers"
+            if expected:
                 raise InputError(
-                    f"{self.path}: {shown(name)}: got {shown(str(dtype))}, expected one value a row"
+                    f"{self.path}: {shown(name)}: got {shown(str(dtype))}, expected {expected}"
                 )
 
     def batches(self) -> Iterator[pa.RecordBatch]:

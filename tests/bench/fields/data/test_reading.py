@@ -177,6 +177,7 @@ def test_parquet_columns_of_any_flat_type_are_categories(tmp_path, column, texts
     "column",
     [pa.array([2, None, -1]), pa.array(["2", "", "-1.0"]), pa.array([2, None, -1], pa.float16()),
      pa.array([decimal.Decimal("2.0"), None, decimal.Decimal("-1.0")])],
+    ids=["int64", "string", "float16", "decimal"],
 )  # fmt: skip
 def test_parquet_columns_of_numbers_in_any_type(tmp_path, column):
     assert read(parquet(tmp_path, x=column))[1] == {"x": [2.0, 0.0, -1.0]}
@@ -186,7 +187,8 @@ def test_parquet_columns_of_numbers_in_any_type(tmp_path, column):
     ("column", "message"),
     [
         ({"a": pa.array([[1], [2], [3]])}, r"a: got list<.*>, expected one value a row"),
-        ({"x": pa.array([{"b": 1}] * 3)}, r"x: got struct<.*>, expected one value a row"),
+        ({"x": pa.array([{"b": 1}] * 3)}, r"x: got struct<.*>, expected numbers"),
+        ({"x": pa.array([datetime.date(2014, 10, 21)] * 3)}, r"x: got date32.*, expected numbers"),
         ({"x": pa.array([1, float("nan"), 2])}, "row 2, x: got nan, expected a finite number"),
         ({"x": pa.array(["1", "2", "q"])}, "row 3, x: got 'q', expected a finite number"),
         ({"label": pa.array([0, 1, 7])}, "row 3, label: got '7', expected 0 or 1"),
