@@ -48,19 +48,20 @@ ROUNDING = 0.99  # of clip_norm: a norm of float32 is not exact
 class LargeTables:
     """See the module docstring. Without a large table, it is models.training.update alone.
 
-    modules  the large embeddings of `network`; none on a GPU, over several processes, which add up
-             dense gradients, and with the loss "contrastive": the gradients of its two passes are
-             rounded before they are added up
+    modules  the embeddings of `network` of at least `smallest` (LARGE) numbers; none on a GPU, over
+             several processes, which add up dense gradients, and with the loss "contrastive": the
+             gradients of its two passes are rounded before they are added up
     """
 
-    def __init__(self, network: nn.Module, cfg: FitSettings) -> None:
+    def __init__(self, network: nn.Module, cfg: FitSettings, smallest: int | None = None) -> None:
+        smallest = LARGE if smallest is None else smallest
         with_l2 = {id(table) for table in network.embedding_tables()}
         self.modules = [
             module
             for module in network.modules()
             if isinstance(module, nn.Embedding)
             and id(module.weight) in with_l2
-            and module.weight.numel() >= LARGE
+            and module.weight.numel() >= smallest
             and module.weight.device.type == "cpu"
             and distributed.size() == 1
             and cfg.loss != "contrastive"
@@ -100,7 +101,8 @@ class LargeTables:
                 dense.zero_()
             return
         large = [table for table, *_ in read]
-        add_embedding_l2(without(network.embedding_tables(), large), cfg.embedding_l2)
+        if small := without(network.embedding_tables(), large):
+            add_embedding_l2(small, cfg.embedding_l2)
         with only(optimiser, without(optimiser.param_groups[0]["params"], large), 0.0):
             optimiser.step()
         with only(optimiser, large, cfg.embedding_l2):

@@ -34,13 +34,16 @@ SCORES = (0.6, 0.5, 0.4, 0.7)  # of the epochs
 TRAIN, HELD = rows(234, seed=1), rows(50, seed=2)
 
 
-def run(cfg, state=None, save=lambda state: None):
+def run(cfg, state=None, save=lambda state: None, numeric=True):
     """A network with two tables, of 486 and 243 numbers, after its fit."""
     torch.manual_seed(0)
     settings = FieldSettings(
         explicit="fm", deep="mlp", first_order=True, embedding_dim=2, mlp=MlpSettings(hidden=(8,))
     )
-    net, epoch = FieldNetwork(settings, SIZES, 2), len(state["report"]["epochs"]) if state else 0
+    net, epoch = (
+        FieldNetwork(settings, SIZES, 2 * numeric),
+        len(state["report"]["epochs"]) if state else 0,
+    )
     scores = iter(SCORES[epoch:])
     report = fit(
         net,
@@ -102,6 +105,12 @@ def test_a_fit_ends_with_the_same_bytes(changed, whole, smallest, updates, monke
     assert set(updates) == whole
     assert len(updates) == 60
     assert_equal_bytes(got, dense(lambda: run(cfg)))
+
+
+def test_a_network_whose_tables_are_all_large_ends_with_the_same_bytes(updates):
+    got = run(CFG, numeric=False)
+    assert False in updates
+    assert_equal_bytes(got, dense(lambda: run(CFG, numeric=False)))
 
 
 def test_networks_with_histories_end_with_the_same_bytes(updates):
