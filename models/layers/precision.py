@@ -136,6 +136,7 @@ class _OneDnnLinear(Function):
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
         (x, weight), grad = ctx.saved_tensors, grad.contiguous()
         to_x = onednn.product(grad, weight.T) if ctx.needs_input_grad[0] else None
+        grad, x = grad.flatten(0, -2), x.flatten(0, -2)  # (B, H), (B, X): rows of all batches
         to_weight = onednn.product(grad.T, x.T)
         return to_x, to_weight, grad.sum(0) if ctx.has_bias else None
 

@@ -49,13 +49,17 @@ def test_dual_differs_from_final_with_two_blocks_by_distillation_alone():
     assert dual == dataclasses.replace(two, final=without)
 
 
+@pytest.mark.parametrize("data", ["frappe_x1", "criteo_x1"])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_every_network_trains_a_step_from_its_settings(name):
-    """A step at the published sizes on 8 rows."""
-    s = network_settings(name, OF, 1)
+def test_every_network_trains_a_step_from_its_settings(name, data):
+    """A step of the published layers on 8 rows; Criteo_x1 has numeric fields, too."""
+    of = data_set(data)
+    s, sizes, n_numeric = network_settings(name, of, 1), of.data.sizes, len(of.data.numeric)
+    sizes = [min(size, 100) for size in sizes]
     torch.manual_seed(0)
-    network = FieldNetwork(s, SIZES)
-    rows = FieldRows(torch.stack([torch.randint(1, n, (8,)) for n in SIZES], dim=1))
+    network = FieldNetwork(s, sizes, n_numeric)
+    columns = torch.stack([torch.randint(1, n, (8,)) for n in sizes], dim=1)
+    rows = FieldRows(columns, torch.rand(8, n_numeric) if n_numeric else None)
     label = torch.tensor([0.0, 1.0] * 4)
     report = fit(network, rows, label, rows, label, s.fit, seed=0, score=auc)
     assert torch.isfinite(report.held_logits).all()

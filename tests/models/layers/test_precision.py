@@ -77,11 +77,12 @@ def test_attention_scores_are_never_rounded():
     assert torch.equal(got, layer(target, of_items, seen))
 
 
-def test_wide_float32_products_are_onednn_s_and_equal_but_for_rounding():
+@pytest.mark.parametrize("rows", [(70,), (10, 7), (2, 5, 7)])
+def test_wide_float32_products_are_onednn_s_and_equal_but_for_rounding(rows):
     torch.manual_seed(0)
-    x, bank = torch.randn(70, 300, requires_grad=True), torch.randn(260, 1200, requires_grad=True)
-    bias = torch.randn(260, requires_grad=True)
-    weight, toward = bank.chunk(4, dim=1)[2], torch.randn(260, 70).T
+    x = torch.randn(*rows, 300, requires_grad=True)
+    bank, bias = torch.randn(260, 1200, requires_grad=True), torch.randn(260, requires_grad=True)
+    weight, toward = bank.chunk(4, dim=1)[2], torch.randn(260, 70).T.unflatten(0, rows)
 
     def results(product) -> list[torch.Tensor]:
         x.grad = bank.grad = bias.grad = None
