@@ -5,7 +5,7 @@ import hashlib
 import inspect
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,7 @@ from pipeline.config.tables import flat
 from pipeline.training.checkpointing import FitCheckpointer
 
 SAVE_EVERY = 60.0  # seconds, or longer, between two states from which a fit resumes
+SECONDS_BETWEEN_LINES = 60.0  # within an epoch
 LOGITS = "test_logits.npy"  # (N,) float32, in the order of the file
 CODE = (  # of every network
     field_network, rows, table, losses, precision, fit, update, large_tables, initialise,
@@ -104,14 +105,16 @@ def train(
 ) -> tuple[dict, Tensor]:
     """The report of one fit (scores, learning curve, parameters) and its logits of test (N,).
 
-    Prints one line per epoch. It resumes from `state`; `save` is called after every epoch.
+    Prints one line per epoch, and one a minute within longer ones. It resumes from `state`;
+    `save` is called after every epoch.
     """
     torch.manual_seed(seed)
     network = FieldNetwork(cfg, data.sizes, data.n_numeric)
     rows, label = data.rows, data.label
     report = fit.fit(
         network, rows["train"], label["train"], rows["valid"], label["valid"], cfg.fit,
-        seed=seed, score=_printing_score(name, len(rows["train"]), state), state=state, save=save,
+        seed=seed, score=_printing_score(name, len(rows["train"]), state),
+        progress=_reported(name), state=state, save=save,
     )  # fmt: skip
     test = fit.predict(network, rows["test"])
     if not torch.isfinite(test).all():
@@ -126,6 +129,22 @@ def train(
         "parameters": sum(p.numel() for p in network.parameters()),
     }
     return scored, test
+
+
+def _reported(name: str) -> fit.BatchProgress:
+    """A hook of a fit that prints, in epochs of minutes, how far each is."""
+
+    def batches(plan: Sequence[Tensor], epoch: str) -> Iterator[Tensor]:
+        last, rows, started = time.perf_counter(), 0, time.perf_counter()
+        for done, batch in enumerate(plan):
+            if time.perf_counter() - last >= SECONDS_BETWEEN_LINES:
+                last = time.perf_counter()
+                speed = f"{rows / (last - started):,.0f} rows/s"
+                print(f"{name} {epoch}: {done / len(plan):.0%}, {speed}", flush=True)
+            rows += len(batch)
+            yield batch
+
+    return batches
 
 
 def _printing_score(

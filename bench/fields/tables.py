@@ -9,7 +9,7 @@ import numpy as np
 from bench.fields.settings import Published
 from bench.output import mean_and_sd
 from pipeline.reporting.blocks import Note, Section, Table
-from pipeline.reporting.formatting import enumeration
+from pipeline.reporting.formatting import duration, enumeration
 
 WITHIN = 0.001  # AUC of the benchmark's run: nearer is equal to it
 WIDER = {"lr": 0.002, "fm": 0.002, "afm": 0.002, "crossnet": 0.002}
@@ -63,7 +63,7 @@ def sections(scores: Mapping[str, Scores], figures: Mapping[str, Published]) -> 
             anchor="cost",
             title="Parameters and time",
             look_for="equal numbers of parameters, and fits of about as many epochs.",
-            finding=f"Fits take {_minutes(scores)} minutes each, the median.",
+            finding=f"A fit takes {_median_fit(scores)}, the median of the networks.",
             blocks=[
                 _table(COSTS, scores, figures),
                 *(Note(note) for note in _counted_twice(scores, figures)),
@@ -88,9 +88,9 @@ def _seconds(measured: Scores) -> list[float]:
     return [epoch["seconds"] for report in measured.reports for epoch in report["epochs"]]
 
 
-def _minutes(scores: Mapping[str, Scores]) -> str:
+def _median_fit(scores: Mapping[str, Scores]) -> str:
     fits = [sum(_seconds(measured)) / len(measured.reports) for measured in scores.values()]
-    return f"{statistics.median(fits) / 60:,.1f}"
+    return duration(statistics.median(fits))
 
 
 def cell(value: float, form: str) -> str:

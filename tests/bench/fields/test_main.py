@@ -160,6 +160,20 @@ def test_the_best_epoch_of_valid_scores_test(opened):
     assert torch.equal(fits.train(s, 3, frappe, "again")[1], logits)
 
 
+def test_epochs_of_minutes_say_how_far_they_are(opened, monkeypatch, capsys):
+    s = changed("lr", fit={"max_epochs": 2, "batch_size": 100})
+    fits.train(s, 1, open_fields(opened), "lr")
+    assert capsys.readouterr().out.count("\n") == 2
+    monkeypatch.setattr(fits, "SECONDS_BETWEEN_LINES", 0.0)
+    fits.train(s, 1, open_fields(opened), "lr")
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(",")[0] for line in lines[5:8]] == [
+        "lr epoch 2: 0%", "lr epoch 2: 25%", "lr epoch 2: 50%",
+    ]  # fmt: skip
+    assert lines[8].startswith("lr epoch 2: 75%, ")
+    assert lines[9].startswith("lr epoch 2: valid auc ")
+
+
 def test_a_stopped_fit_goes_on_after_its_last_epoch(opened, tmp_path, monkeypatch, capsys):
     s = changed("final_2b", final={"block1": [8], "block2": [6]}, fit={"max_epochs": 4})
     whole, parts = (fits.fit_spec(s, 1, opened, tmp_path / name) for name in ("whole", "parts"))

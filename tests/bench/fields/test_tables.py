@@ -50,6 +50,7 @@ def test_published_figures_stand_beside_measured_ones():
     ]
     assert rows(score)["dcn_final"][:3] == ["–", "0.9848", "0.920000 ± 0.014142"]
     assert rows(score)["dcn_v2_final"][:2] == ["–", "–"]
+    assert cost.finding == "A fit takes 2.0 s, the median of the networks."
     assert rows(cost)["final_2b"] == ["338,502", "12", "8", "2.0", "24", "1 (1), 1 (1)"]
 
 
