@@ -20,6 +20,7 @@ cache; and which operators the rest of a step's time goes to.
 import argparse
 import statistics
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import torch
@@ -140,15 +141,26 @@ def adam_ms(n_numbers: int, at_once: int, clock: Callable[[], float]) -> float:
     return 1e3 * min(seconds) / at_once
 
 
-def operators_ms(contestant: Contestant, batches: list[tuple[FieldRows, Tensor]]) -> dict:
-    """Milliseconds of a step within each of the OPERATORS slowest operators, then of all others."""
-    with profile(activities=[ProfilerActivity.CPU]) as profiled:
-        for batch in batches:
-            contestant.step(*batch)
-    found = {e.key: e.self_cpu_time_total / 1e3 / len(batches) for e in profiled.key_averages()}
-    names = sorted(found, key=found.get, reverse=True)
-    slowest = {name: found[name] for name in names[:OPERATORS]}
-    return slowest | {"others": sum(found.values()) - sum(slowest.values())}
+def operators_ms(
+    pair: tuple[Contestant, Contestant], batches: list[tuple[FieldRows, Tensor]]
+) -> list[dict]:
+    """A row for each of the OPERATORS slowest operators, and for all others together: median
+    milliseconds of a step within them, dense and ours, in turns."""
+    found: tuple[list[Counter], ...] = ([], [])
+    for batch in batches:
+        for contestant, steps in zip(pair, found, strict=True):
+            with profile(activities=[ProfilerActivity.CPU]) as profiled:
+                contestant.step(*batch)
+            events = profiled.key_averages()
+            steps.append(Counter({e.key: e.self_cpu_time_total / 1e3 for e in events}))
+    slowest = [name for name, _ in sum(found[0], Counter()).most_common(OPERATORS)]
+    rows = {name: [[step[name] for step in steps] for steps in found] for name in slowest}
+    rows["others"] = [[s.total() - sum(s[n] for n in slowest) for s in steps] for steps in found]
+    return [
+        {"operator": name}
+        | {w: f"{statistics.median(ms):.1f}" for w, ms in zip(("dense", "ours"), both, strict=True)}
+        for name, both in rows.items()
+    ]
 
 
 def figures(name: str, dense: Contestant, ours: Contestant) -> dict:
@@ -214,13 +226,8 @@ def run(a: argparse.Namespace) -> None:
     ])  # fmt: skip
     sizes = scaled(of.data.sizes, numbers[-1] // cfg.embedding_dim)
     batches = list(generated(sizes, len(of.data.numeric), cfg.fit.batch_size))
-    both = {"dense": operators_ms(dense, batches), "ours": operators_ms(ours, batches)}
     print(f"Operators of {names[-1]}, ms a step\n")
-    names = dict.fromkeys(operator for found in both.values() for operator in found)
-    table([
-        {"operator": name} | {way: f"{found.get(name, 0):.1f}" for way, found in both.items()}
-        for name in names
-    ])  # fmt: skip
+    table(operators_ms((dense, ours), batches))
 
 
 def _numbers(text: str) -> list[int]:
