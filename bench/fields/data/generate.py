@@ -1,4 +1,4 @@
-"""A data set with the fields, vocabularies and rows of a published one, and made-up values.
+"""A data set with the fields, vocabularies and rows of a published one, made up.
 
 writes  OUT/{train,valid,test}.<format>: label, the numeric fields, the
         categorical fields as whole numbers
