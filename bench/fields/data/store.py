@@ -4,7 +4,8 @@
     <split>/numbers.npy   (N, M) float32: the numeric fields, scaled; only where there are some
     <split>/label.npy     (N,) uint8
     vocabulary.parquet    field, value: in the order of their rows, from 1 on
-    fields.json           names, vocabulary sizes, scales, rows, md5 of the files' unpacked bytes
+    fields.json           names, vocabulary sizes, scales, rows
+    artifact.json         the record of the artifact; its report has the md5 of the unpacked files
 
 Rows stay in the order of their file. bench.fields.data.writing makes the folder.
 """
@@ -24,6 +25,7 @@ from bench.fields.data.schema import Schema
 from features.errors import InputError
 from features.store.schema import SPLITS
 from models.fields.rows import FieldRows
+from pipeline.artifacts.spec import record
 
 FACTS = "fields.json"
 VOCABULARY = "vocabulary.parquet"
@@ -52,7 +54,7 @@ class FieldData:
 
 def unpublished_splits(path: Path, schema: Schema) -> list[str]:
     """The splits of the store at `path` whose files are not the published ones, by their md5."""
-    published, md5 = dataclasses.asdict(schema.md5), _facts(path)["md5"]
+    published, md5 = dataclasses.asdict(schema.md5), record(path)["report"]["md5"]
     return [split for split in SPLITS if published[split] not in ("", md5[split])]
 
 

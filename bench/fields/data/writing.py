@@ -75,8 +75,8 @@ def _build(files: Mapping[str, Path], schema: Schema, spec: ArtifactSpec) -> Non
             "categorical": {name: v.size for name, v in vocabularies.items()},
             "numeric": scales,
             "rows": rows,
-            "md5": {split: file.md5 for split, file in opened.items()},
         }
+        out.report["md5"] = {split: file.md5 for split, file in opened.items()}
         (out / FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
         pl.concat(
             v.values.to_frame("value").select(pl.lit(name).alias("field"), "value")
