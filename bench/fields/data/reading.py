@@ -158,10 +158,13 @@ class FieldFile:
             self.refuse_value(row, name, found.values[int(found.index[row])], "0 or 1")
         return label
 
-    def numbers(self, batch: pa.RecordBatch, name: str) -> np.ndarray:
-        """The numeric column `name` (N,) float64 of the batch that was read last.
+    def numbers(
+        self, batch: pa.RecordBatch, name: str, shift: float = 0.0, divisor: float = 1.0
+    ) -> np.ndarray:
+        """The numeric column `name` of the batch that was read last, (N,) float64, less `shift`,
+        divided by `divisor`.
 
-        Raises InputError where a value is no finite number of float32.
+        Raises InputError where a value, or what it becomes, is no finite number of float32.
         """
         try:
             values = pl.Series(batch.column(name))
@@ -175,11 +178,15 @@ class FieldFile:
         except (*READ_ERRORS, pl.exceptions.PolarsError) as error:
             self._refuse(error)
         found = numbers.fill_null(0.0).to_numpy()
-        bad = wrong.fill_null(False).to_numpy() | ~(np.abs(found) <= np.finfo(np.float32).max)
+        with np.errstate(over="ignore"):
+            scaled = (found - shift) / divisor
+        most = np.maximum(np.abs(found), np.abs(scaled))  # nan where either is
+        bad = wrong.fill_null(False).to_numpy() | ~(most <= np.finfo(np.float32).max)
         if bad.any():
             row = int(bad.argmax())
-            self.refuse_value(row, name, values[row], "a finite number (float32), or nothing")
-        return found
+            expected = "a finite number (float32, also once it is scaled), or nothing"
+            self.refuse_value(row, name, values[row], expected)
+        return scaled
 
     def refuse_value(self, row: int, name: str, value: Any, expected: str) -> NoReturn:
         """Raise InputError about a value in `row` of the batch that was read last."""

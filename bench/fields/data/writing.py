@@ -138,8 +138,8 @@ def _encode(
             columns.append(encoded)
             if numbers is not None:
                 scaled = np.empty((len(batch), len(scales)), np.float32)
-                for i, (name, (shift, divisor)) in enumerate(scales.items()):
-                    scaled[:, i] = (file.numbers(batch, name) - shift) / divisor
+                for i, (name, scale) in enumerate(scales.items()):
+                    scaled[:, i] = file.numbers(batch, name, *scale)
                 numbers.append(scaled)
     if seen != {0, 1}:
         raise InputError(

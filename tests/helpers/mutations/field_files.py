@@ -65,6 +65,7 @@ CELLS += [
     "3.0.0",
     ".",
 ]
+LARGEST = float(np.finfo(np.float32).max)
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
@@ -138,8 +139,8 @@ def read_plainly(files: dict[str, bytes], schema: Schema) -> dict:
     for split, table in tables.items():
         codes = [[seen[n].get(v, len(seen[n]) + 1) for v in table[n]] for n in schema.categorical]
         numbers = [[(x - scale[n][0]) / scale[n][1] for x in table[n]] for n in schema.numeric]
-        with np.errstate(over="ignore"):
-            scaled = np.array(numbers, np.float64).T.astype(np.float32)
+        scaled = np.array(numbers, np.float64).T
+        require(bool((np.abs(scaled) <= LARGEST).all()), "float32 once scaled")
         contents[split] = (table[schema.label], list(map(list, zip(*codes, strict=True))), scaled)
     return contents
 
@@ -169,7 +170,7 @@ def _number(text: str) -> float:
         return 0.0
     require(NUMBER.fullmatch(text) is not None, f"a number: {text!r}")
     value = float(text)
-    require(abs(value) <= np.finfo(np.float32).max, f"a float32: {text!r}")
+    require(abs(value) <= LARGEST, f"a float32: {text!r}")
     return value
 
 

@@ -92,7 +92,7 @@ BAD = {
     "label": ("2,1,a", "row 3, label: got '2', expected 0 or 1"),
     "no label": (",1,a", "row 3, label: got '', expected 0 or 1"),
     "half a label": ("0.5,1,a", "row 3, label: got '0.5', expected 0 or 1"),
-    "text": ("1,NA,a", r"row 3, x: got 'NA', expected a finite number \(float32\), or nothing"),
+    "text": ("1,NA,a", r"row 3, x: got 'NA', expected a finite number \(float32, also"),
     "nan": ("1,nan,a", "row 3, x: got 'nan', expected a finite number"),
     "inf": ("1,-inf,a", "row 3, x: got '-inf', expected a finite number"),
     "too large": ("1,1e39,a", "row 3, x: got '1e39', expected a finite number"),

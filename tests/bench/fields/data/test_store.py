@@ -213,6 +213,18 @@ def test_what_is_refused_leaves_nothing(files, tmp_path, split, text, message):
     assert not (tmp_path / "out").exists() or list((tmp_path / "out").iterdir()) == []
 
 
+def test_a_number_that_is_none_once_it_is_scaled_is_named(tmp_path):
+    train = "label,price,city,id\n0,0,a,1\n1,1e-30,a,1\n"
+    files = write(
+        tmp_path / "data",
+        TEXTS | {"train": train, "valid": "label,price,city,id\n0,1,a,1\n1,3e38,a,1\n"},
+    )
+    with pytest.raises(
+        InputError, match=r"valid\.csv: row 2, price: got '3e38', expected a finite"
+    ):
+        stored(files, SCHEMA, tmp_path / "out")
+
+
 def test_a_full_disk_is_one_line_and_leaves_nothing(files, tmp_path, monkeypatch):
     def full(self, rows):
         raise OSError(atomic.errno.ENOSPC, "No space left on device")
