@@ -152,6 +152,15 @@ def test_the_second_call_finds_the_store_and_other_inputs_make_another(files, tm
     assert {*out.iterdir()} == paths
 
 
+def test_a_line_precedes_the_reading_of_large_files(files, tmp_path, capsys, monkeypatch):
+    size = sum(len(text.encode()) for text in TEXTS.values())
+    for limit in (size, size - 1):
+        monkeypatch.setattr(writing, "SAID_FROM", limit)
+        stored(files, SCHEMA, tmp_path / "out")
+        said = f"bench.fields.data reads {size:,} bytes" in capsys.readouterr().out
+        assert said == (limit < size)
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_files_that_are_not_the_published_ones_are_named(files, tmp_path, capsys, packed):
     md5 = {s: hashlib.md5(TEXTS[s].encode(), usedforsecurity=False).hexdigest() for s in SPLITS}
