@@ -7,9 +7,10 @@ The first order of a network is the same with vectors of one number, its weights
 
 As published (the benchmark's FuxiCTR), a numeric field is a linear map of its value without bias,
 and begins Xavier-normal; embeddings begin with a standard deviation of 1e-4. A field's vocabulary
-has a row for padding (0), one for each value seen in training (1, 2, ...) and, last, one for all
-other values, which is never trained. Version 1, which gave all published figures but FINAL's, had
-no row for padding: with `padding` False the table leaves it out.
+has a row for padding (0), one for each value of its own (1, 2, ...) and, last, one for all other
+values, which train holds only where values of few rows have no row of their own. Version 1, which
+gave all published figures but FINAL's, had no row for padding: with `padding` False the table
+leaves it out.
 """
 
 from collections.abc import Sequence

@@ -25,9 +25,14 @@ rows that a batch does not read cannot be put off at a gain.
 
 Tables stay up to date in every step, so nothing else knows about this: averages, checkpoints and
 predictions read what they always read.
+
+The bytes are equal for a table that one module holds and that a backward pass reaches by one
+lookup, as those of item ids, of users and of fields: a dense gradient is summed up for each lookup
+before the sums are added, a sparse one is not.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -48,19 +53,21 @@ ROUNDING = 0.99  # of clip_norm: a norm of float32 is not exact
 class LargeTables:
     """See the module docstring. Without a large table, it is models.training.update alone.
 
-    modules  the embeddings of `network` of at least `smallest` (LARGE) numbers; none on a GPU, over
-             several processes, which add up dense gradients, and with the loss "contrastive": the
-             gradients of its two passes are rounded before they are added up
+    modules  the embeddings of `network` of at least `smallest` (LARGE) numbers, without those that
+             share their weights; none on a GPU, over several processes, which add up dense
+             gradients, and with the loss "contrastive", whose two passes look tables up twice
     """
 
     def __init__(self, network: nn.Module, cfg: FitSettings, smallest: int | None = None) -> None:
         smallest = LARGE if smallest is None else smallest
         with_l2 = {id(table) for table in network.embedding_tables()}
+        embeddings = [module for module in network.modules() if isinstance(module, nn.Embedding)]
+        holders = Counter(id(module.weight) for module in embeddings)
         self.modules = [
             module
-            for module in network.modules()
-            if isinstance(module, nn.Embedding)
-            and id(module.weight) in with_l2
+            for module in embeddings
+            if id(module.weight) in with_l2
+            and holders[id(module.weight)] == 1
             and module.weight.numel() >= smallest
             and module.weight.device.type == "cpu"
             and distributed.size() == 1
@@ -87,7 +94,7 @@ class LargeTables:
         read = [
             (module.weight, zeros, *sums_by_row(module.weight.grad))
             for module, zeros in zip(self.modules, self.zeros, strict=True)
-            if module.weight.grad is not None and module.weight.grad.is_sparse
+            if module.weight.grad.is_sparse
         ]
         if not read:
             update(network, optimiser, cfg)

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -120,13 +121,45 @@ def test_networks_with_histories_end_with_the_same_bytes(updates):
     def trained():
         net = small.network(small.settings()).float()
         some = small.rows(n_rows=16)[0]
-        cfg = replace(CFG, batch_size=4)
+        cfg = replace(CFG, batch_size=4, clip_norm=1e4)
         fit(net, some, label, some, label, cfg, seed=0, score=lambda *_: 0.5)
         return net.state_dict()
 
     got = trained()
-    assert updates
+    assert set(updates) == {False}
     assert_equal_bytes(got, dense(trained))
+
+
+def test_tables_that_share_their_weights_stay_dense(updates):
+    net = small.network(small.settings()).float()
+    net.likes.weight = net.views.weight
+    large = LargeTables(net, CFG).modules
+    assert net.item.id in large
+    assert net.likes not in large
+    assert net.views not in large
+
+
+@pytest.mark.parametrize("interest", ["asta", "din", "mean"])
+def test_a_backward_pass_reaches_a_table_of_items_or_users_by_one_lookup(interest):
+    net = small.network(small.settings(interest=interest, user_id=True, item_codes=True))
+    counts = lookups(net, small.rows()[0])
+    assert counts["user"] == counts["item.id"] == 1
+    assert set(counts.values()) == {1}
+
+
+def test_a_backward_pass_reaches_a_table_of_fields_by_one_lookup():
+    settings = FieldSettings(explicit="fm", deep="none", first_order=True)
+    assert lookups(FieldNetwork(settings, SIZES, 2), HELD[0]) == {"embedding": 1, "first_order": 1}
+
+
+def lookups(net, rows):
+    """How often a forward pass calls each embedding that it calls."""
+    counts = Counter()
+    for name, module in net.named_modules():
+        if isinstance(module, torch.nn.Embedding):
+            module.register_forward_hook(lambda *_, name=name: counts.update([name]))
+    net(rows.batch(torch.arange(4)))
+    return counts
 
 
 def test_a_fit_resumes_with_the_same_bytes_also_where_the_tables_were_not_large(updates):
