@@ -6,7 +6,7 @@ writes  OUT/<data set>/store-<hash>/: the rows, encoded, which fits map;
         OUT/<data set>/<parts>-seed<s>-<hash>/ per fit: artifact.json with its
         scores and learning curve, and the logits of test;
         OUT/<data set>.md and .html: the tables
-run     python -m bench.fields frappe_x1 --data ../shared/data/frappe_x1
+run     python -m bench.fields frappe_x1 --data FOLDER
         python -m bench.fields --schema FILE.toml --data FOLDER
         [--seeds 2021,2022,2023] [--models final_1b,dcn,dcn_final,...]
         [--out artifacts/bench/fields] [--workers 2] [--max-epochs 5]
@@ -24,8 +24,6 @@ import os
 import sys
 from pathlib import Path
 
-import joblib
-
 from bench.fields.data.schema import find
 from bench.fields.data.store import open_fields, unpublished_splits
 from bench.fields.data.writing import stored
@@ -35,6 +33,8 @@ from bench.fields.settings import DATA_SETS, NETWORKS, chosen, network_settings,
 from features.errors import InputError
 from features.outputs import refuse_input
 from pipeline.runtime import cli, usage
+from pipeline.training.executors import local
+from pipeline.training.executors.base import Tasks
 
 
 def run_all(a: argparse.Namespace) -> None:
@@ -55,11 +55,14 @@ def run_all(a: argparse.Namespace) -> None:
     first = {spec.path: key for key, spec in reversed(specs.items())}  # names may share a fit
     todo = [key for key, spec in specs.items() if not spec.done and first[spec.path] == key]
     print(f"bench.fields {len(specs)} scores, {len(todo)} fits to do, {a.workers} at a time")
-    tasks = (
-        joblib.delayed(run)(settings[name], seed, data, specs[name, seed], f"{name} seed {seed}")
-        for name, seed in todo
-    )
-    joblib.Parallel(n_jobs=a.workers)(tasks)
+    tasks: Tasks = {}
+    for name, seed in todo:
+        shown = f"{name} seed {seed}"
+        tasks[shown] = (settings[name], seed, data, specs[name, seed], shown, os.getpid())
+    on_one = a.workers == 1
+    fits = local.run_serial(run, tasks) if on_one else local.run_loky(run, tasks, [""] * a.workers)
+    for _ in fits:
+        pass  # each has written its artifact
     measured = {name: scores([specs[name, seed].path for seed in seeds]) for name in names}
     others = unpublished_splits(data, of.data)
     notes = [f"{split} is not the published file, by its md5." for split in others]

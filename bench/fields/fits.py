@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import inspect
 import itertools
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from bench.fields.data.store import FieldData, open_fields
 from bench.fields.tables import Scores
 from cv.auc import auc
 from features.errors import InputError
+from models.batches import plan
 from models.fields import (
     attentional_fm,
     compressed_interaction,
@@ -33,17 +35,20 @@ from models.layers import cross, mlp, precision
 from models.layers.final import block, distillation, gate, paper, published
 from models.layers.final import network as final
 from models.network import initialise
-from models.training import fit, large_tables, losses, update
+from models.training import averaging, fit, large_tables, losses, update, warm_up
 from pipeline.artifacts import store
+from pipeline.artifacts.locks import locked
 from pipeline.artifacts.spec import ArtifactSpec, record
 from pipeline.config.tables import flat
+from pipeline.runtime import processes
 from pipeline.training.checkpointing import FitCheckpointer
 
 SAVE_EVERY = 60.0  # seconds, or longer, between two states from which a fit resumes
 SECONDS_BETWEEN_LINES = 60.0  # within an epoch
 LOGITS = "test_logits.npy"  # (N,) float32, in the order of the file
 CODE = (  # of every network
-    field_network, rows, table, losses, precision, fit, update, large_tables, initialise,
+    field_network, rows, table, plan, losses, precision, fit, update, large_tables, warm_up,
+    averaging, initialise,
 )  # fmt: skip
 CODE_OF_PART = {
     "fm": (factorization_machine,),
@@ -72,12 +77,23 @@ def fit_spec(cfg: FieldSettings, seed: int, data: Path, out: Path) -> ArtifactSp
     )
 
 
-def run(cfg: FieldSettings, seed: int, data: Path, spec: ArtifactSpec, name: str) -> None:
+def run(
+    cfg: FieldSettings, seed: int, data: Path, spec: ArtifactSpec, name: str, parent: int
+) -> None:
     """Train, score and write one fit, in one thread: results do not depend on the cores.
 
-    A fit that was stopped goes on after the last epoch that was saved.
+    A fit that was stopped goes on after the last epoch that was saved. Another command's fit of
+    the same name is waited for. A worker ends with process `parent`, which started it.
     """
+    if os.getpid() != parent:
+        processes.die_with_parent(parent)
     torch.set_num_threads(1)
+    with locked(spec.lock, name):
+        if not spec.done:
+            _write(cfg, seed, data, spec, name)
+
+
+def _write(cfg: FieldSettings, seed: int, data: Path, spec: ArtifactSpec, name: str) -> None:
     opened = open_fields(data)
     with store.write_artifact(spec) as out:
         checkpoint = FitCheckpointer(out, name, SAVE_EVERY, torch.device("cpu"))

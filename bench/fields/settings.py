@@ -140,7 +140,7 @@ def read_data_set(path: Path) -> DataSet:
 
 def networks(text: str) -> list[str]:
     """Names of NETWORKS, comma-separated. Raises InputError."""
-    names = list(dict.fromkeys(text.split(",")))
+    names = list(dict.fromkeys(name.strip() for name in text.split(",")))
     problems = [f"{n!r}{near(n, list(NETWORKS))}" for n in names if n not in NETWORKS]
     if problems:
         raise InputError(
@@ -164,7 +164,7 @@ def _table(name: str, of: DataSet) -> Table:
     """All that is set for a network, the last line of each key."""
     if name.endswith(BLOCK):
         backbone = _table(name.removesuffix(BLOCK), of)
-        table = merge(backbone, _block_for_mlp(_built(name, backbone)))
+        table = merge(backbone, _block_for_mlp(name, _built(name, backbone)))
     else:
         own = read_toml(FOLDER / "networks" / f"{name}.toml")
         if base := own.pop("extends", None):
@@ -177,9 +177,14 @@ def _table(name: str, of: DataSet) -> Table:
     return table
 
 
-def _block_for_mlp(cfg: FieldSettings) -> Table:
+def _block_for_mlp(name: str, cfg: FieldSettings) -> Table:
     """One FINAL block of as many layers, each as wide as those of the MLP of `cfg`, in its place:
-    the number of parameters stays."""
+    the number of parameters stays. Raises InputError for odd widths, which a block cannot have."""
+    if any(width % 2 for width in cfg.mlp.hidden):
+        raise InputError(
+            f"{name.removesuffix(BLOCK)}.mlp.hidden = {list(cfg.mlp.hidden)}: {name} has a FINAL"
+            f" block of these widths, which must be even; set even ones, or --models without {name}"
+        )
     return {
         "deep": "final",
         "final": {

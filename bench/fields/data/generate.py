@@ -23,10 +23,12 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
+from bench.fields.data.schema import ENDINGS
 from bench.fields.settings import DATA_SETS, Data, Rows, data_set
 from features.errors import InputError
 from features.store.atomic import atomic_file
 from features.store.schema import SPLITS
+from pipeline.config.nearest import near
 from pipeline.runtime import cli, usage
 
 FORMATS = ("csv", "csv.gz", "parquet")
@@ -87,7 +89,16 @@ class World:
 
 
 def generate(data: Data, out: Path, kind: str = "csv", seed: int = 0) -> dict[str, Path]:
-    """Write the three files of a data set like `data`, whose rows and sizes are known."""
+    """Write the three files of a data set like `data`, whose rows and sizes are known.
+
+    Raises InputError where `out` has a file of a split already, in any format: it may be real.
+    """
+    paths = (out / f"{split}{ending}" for split in SPLITS for ending in ENDINGS)
+    if there := [str(path) for path in paths if path.exists() or path.is_symlink()]:
+        raise InputError(
+            f"got {', '.join(there)}; expected a folder without files of a split: choose another"
+            " --out, or remove them"
+        )
     world, files = World(data, seed), {}
     for number, split in enumerate(SPLITS):
         files[split] = out / f"{split}.{kind}"
@@ -129,6 +140,13 @@ def with_rows_of_train(data: Data, n: int) -> Data:
 
 def run(a: argparse.Namespace) -> None:
     """Check the options and write the files."""
+    if a.data_set not in DATA_SETS:
+        names = ", ".join(DATA_SETS)
+        raise InputError(
+            f"got the data set {a.data_set!r}{near(a.data_set, DATA_SETS)}; there are {names}"
+        )
+    if not 0 <= a.seed < 2**63:
+        raise InputError(f"--seed {a.seed}: expected 0 or more, below 2^63")
     data = data_set(a.data_set).data
     if a.rows_of_train is not None:
         if not FEWEST_ROWS <= a.rows_of_train < 2**31:

@@ -23,6 +23,7 @@ from torch import Tensor
 from bench.fields.data.reading import listed
 from bench.fields.data.schema import Schema
 from features.errors import InputError
+from features.store.parquet import reason
 from features.store.schema import SPLITS
 from models.fields.rows import FieldRows
 from pipeline.artifacts.spec import record
@@ -69,7 +70,7 @@ def require_columns(path: Path, schema: Schema) -> None:
 
 
 def open_fields(path: Path) -> FieldData:
-    """Open what `stored` returned."""
+    """Open what `stored` returned. Raises InputError, which names a file that is damaged."""
     facts = _facts(path)
     rows = {
         split: FieldRows(
@@ -83,9 +84,23 @@ def open_fields(path: Path) -> FieldData:
 
 
 def _facts(path: Path) -> dict[str, Any]:
-    return json.loads((path / FACTS).read_text(encoding="utf-8"))
+    """What fields.json holds; its keys are checked, since a damaged one may be any JSON."""
+    try:
+        facts = json.loads((path / FACTS).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _damaged(path / FACTS, reason(error)) from None
+    if not isinstance(facts, dict) or not {"label", "categorical", "numeric"} <= facts.keys():
+        raise _damaged(path / FACTS, "a key is missing")
+    return facts
 
 
 def _mapped(path: Path) -> Tensor:
     """An array on disk as a tensor; mapped privately, since torch warns of what is read-only."""
-    return torch.from_numpy(np.load(path, mmap_mode="c", allow_pickle=False))
+    try:
+        return torch.from_numpy(np.load(path, mmap_mode="c", allow_pickle=False))
+    except (OSError, ValueError, EOFError, TypeError) as error:
+        raise _damaged(path, reason(error)) from None
+
+
+def _damaged(path: Path, why: str) -> InputError:
+    return InputError(f"{path}: damaged ({why}); remove the store, so that it is made again")

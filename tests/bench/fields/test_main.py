@@ -4,6 +4,7 @@ import dataclasses
 import gzip
 import hashlib
 import math
+import os
 import random
 import shutil
 from pathlib import Path
@@ -22,7 +23,9 @@ from bench.fields.data.writing import stored
 from bench.fields.settings import data_set, network_settings
 from cv.auc import auc
 from features.errors import InputError
+from models.batches import plan
 from models.fields.settings import Deep, Explicit
+from models.training import averaging, warm_up
 from pipeline.config.paths import REPOSITORY
 from pipeline.config.tables import merge
 
@@ -177,7 +180,7 @@ def test_epochs_of_minutes_say_how_far_they_are(opened, monkeypatch, capsys):
 def test_a_stopped_fit_goes_on_after_its_last_epoch(opened, tmp_path, monkeypatch, capsys):
     s = changed("final_2b", final={"block1": [8], "block2": [6]}, fit={"max_epochs": 4})
     whole, parts = (fits.fit_spec(s, 1, opened, tmp_path / name) for name in ("whole", "parts"))
-    fits.run(s, 1, opened, whole, "whole")
+    fits.run(s, 1, opened, whole, "whole", os.getpid())
     monkeypatch.setattr(fits, "SAVE_EVERY", 0.0)
     log_loss, epochs = fits.log_loss, iter(range(2))
 
@@ -187,10 +190,10 @@ def test_a_stopped_fit_goes_on_after_its_last_epoch(opened, tmp_path, monkeypatc
 
     monkeypatch.setattr(fits, "log_loss", stop_in_the_third)
     with pytest.raises(StopIteration):
-        fits.run(s, 1, opened, parts, "parts")
+        fits.run(s, 1, opened, parts, "parts", os.getpid())
     monkeypatch.setattr(fits, "log_loss", log_loss)
     capsys.readouterr()
-    fits.run(s, 1, opened, parts, "parts")
+    fits.run(s, 1, opened, parts, "parts", os.getpid())
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "parts resumes after epoch 2"
     assert lines[1].startswith("parts epoch 3: valid auc 0.")
@@ -212,6 +215,8 @@ def test_the_fits_of_a_network_depend_on_the_code_of_its_own_parts(opened, tmp_p
         return {n: fits.fit_spec(network_settings(n, OF), 1, opened, tmp_path).path.name for n in
                 ("afm", "dcn", "dcn_final", "final_1b", "lr")}  # fmt: skip
 
+    for module in (warm_up, averaging, plan):  # the batches' order among them
+        assert module in fits.CODE
     before = names()
     monkeypatch.setitem(fits.CODE_OF_PART, "final", ())
     changed = {n for n, name in names().items() if name != before[n]}
@@ -278,7 +283,7 @@ def test_a_fit_that_diverges_is_named_and_leaves_nothing(opened, tmp_path):
     s = changed("dcn", fit={"learning_rate": 1e30, "batch_size": 64, "max_epochs": 2})
     spec = fits.fit_spec(s, 1, opened, tmp_path / "out")
     with pytest.raises(InputError, match=r"dcn seed 1: epoch 1: .* lower fit\.learning_rate"):
-        fits.run(s, 1, opened, spec, "dcn seed 1")
+        fits.run(s, 1, opened, spec, "dcn seed 1", os.getpid())
     assert list((tmp_path / "out").iterdir()) == []
 
 

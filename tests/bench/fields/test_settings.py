@@ -112,6 +112,10 @@ REFUSED = {
     "a block's": (f"{FINAL}dropout2 = 0.3", r"final_1b\.final\.dropout2 is read by no part"),
     "two dropouts": ("[final_2b]\nfinal.dropout2 = [0.1, 0.2]", "must hold one number at most"),
     "of items": ("[dcn]\nfit.prefixes = 3", "fields have none: leave it 0"),
+    "an odd width": (
+        "[dcn]\nmlp.hidden = [33, 32]",
+        r"dcn\.mlp\.hidden = \[33, 32\]: dcn_final has .* or --models without dcn_final",
+    ),
     "no TOML": ("[dcn", "not TOML"),
 }
 

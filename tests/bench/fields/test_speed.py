@@ -107,3 +107,22 @@ def test_a_store_of_other_columns_is_refused(store, tmp_path, capsys):
     assert run(tmp_path, "--store", str(store)) == 2
     message = "a store of clicked, price, user, item; expected clicked, price, user"
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [("train/columns.npy", "cut"), ("test/label.npy", b""), ("fields.json", b"{"),
+     ("valid/numbers.npy", None), ("fields.json", b"[]")],
+)  # fmt: skip
+def test_a_damaged_store_is_one_line_that_names_the_file(store, here, tmp_path, capsys, name, data):
+    path = store / name
+    if data is None:
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:100] if data == "cut" else data)
+    capsys.readouterr()
+    assert run(tmp_path, "--store", str(store), "--models", "lr", "--rounds", "1") == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {path}: damaged (")
+    assert error.endswith("); remove the store, so that it is made again\n")
+    assert error.count("\n") == 1

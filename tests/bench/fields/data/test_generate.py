@@ -65,3 +65,29 @@ def test_the_command_writes_a_data_set(tmp_path, capsys):
     assert header == ["label", *data_set("frappe_x1").data.categorical]
     assert main([*arguments[:-1], "5"]) == 2
     assert capsys.readouterr().err.startswith("error: --rows-of-train 5: expected 100 or more")
+
+
+@pytest.mark.parametrize("name", ["train.csv", "valid.csv.gz", "test.parquet"])
+def test_files_that_are_there_stay_and_nothing_is_written(tmp_path, capsys, name):
+    (tmp_path / name).write_text("real", encoding="utf-8")
+    assert main(["frappe_x1", "--out", str(tmp_path), "--rows-of-train", "100"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: got {tmp_path / name}; expected a folder without files of")
+    assert error.count("\n") == 1
+    assert [(p.name, p.read_text("utf-8")) for p in tmp_path.iterdir()] == [(name, "real")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["frappe_x1", "--seed", "-1"], "error: --seed -1: expected 0 or more, below 2^63\n"),
+        (["criteo_x2"], "error: got the data set 'criteo_x2', did you mean 'criteo_x1'?"),
+    ],
+)
+def test_bad_options_are_one_line(tmp_path, capsys, arguments, message):
+    assert main([*arguments, "--out", str(tmp_path / "f")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(message)
+    assert "--schema" not in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "f").exists()
