@@ -65,7 +65,9 @@ def run_all(a: argparse.Namespace) -> None:
         pass  # each has written its artifact
     measured = {name: scores([specs[name, seed].path for seed in seeds]) for name in names}
     others = unpublished_splits(data, of.data)
-    notes = [f"{split} is not the published file, by its md5." for split in others]
+    notes = [
+        f"{split} is not known to be the published file: {why}." for split, why in others.items()
+    ]
     if a.max_epochs is not None:
         notes.append(f"Fits stopped after at most {a.max_epochs} epochs.")
     figures = {} if "test" in others else of.published

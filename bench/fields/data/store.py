@@ -53,10 +53,14 @@ class FieldData:
         return 0 if numbers is None else numbers.shape[1]
 
 
-def unpublished_splits(path: Path, schema: Schema) -> list[str]:
-    """The splits of the store at `path` whose files are not the published ones, by their md5."""
+def unpublished_splits(path: Path, schema: Schema) -> dict[str, str]:
+    """The splits of the store at `path` that are not known to be the published files, and why."""
     published, md5 = dataclasses.asdict(schema.md5), record(path)["report"]["md5"]
-    return [split for split in SPLITS if published[split] not in ("", md5[split])]
+    return {
+        split: "its md5 differs" if md5[split] else "parquet has not the md5 of a csv"
+        for split in SPLITS
+        if published[split] not in ("", md5[split])
+    }
 
 
 def require_columns(path: Path, schema: Schema) -> None:

@@ -86,7 +86,8 @@ def _build(files: Mapping[str, Path], schema: Schema, spec: ArtifactSpec) -> Non
             for name, v in vocabularies.items()
         ).write_parquet(out / VOCABULARY)
     if others := unpublished_splits(spec.path, schema):
-        print(f"not the published files, by their md5: {', '.join(str(files[s]) for s in others)}")
+        named = ", ".join(f"{files[split]} ({why})" for split, why in others.items())
+        print(f"not known to be the published files: {named}")
     size = sum(path.stat().st_size for path in spec.path.rglob("*") if path.is_file())
     print(
         f"{STAGE} {spec.path}: {', '.join(f'{n:,} rows of {s}' for s, n in rows.items())},"

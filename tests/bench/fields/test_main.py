@@ -89,7 +89,7 @@ def test_a_run_trains_and_scores_once(data, tmp_path, capfd):
     assert "bench.fields 4 scores, 4 fits to do" in first
     assert "final_1b seed 1 epoch 1: valid auc 0." in first
     assert "Fits stopped after at most 1 epochs." in first
-    assert "test is not the published file" in first
+    assert "test is not known to be the published file" in first
     assert "Published figures are left out" in first
     assert "| MLP | " in first
     text = (tmp_path / "out/frappe_x1.md").read_text(encoding="utf-8")
@@ -127,7 +127,7 @@ def test_published_figures_are_shown_beside_scores_of_the_published_test(data, t
     out = ["--data", str(data), "--out", str(tmp_path / "out")]
     assert main(["--schema", str(path), *out, *arguments]) == 0
     shown = capfd.readouterr().out
-    assert "train is not the published file, by its md5." in shown
+    assert "train is not known to be the published file: its md5 differs." in shown
     assert "test is not" not in shown
     assert "| lr | 0.750000 | – | " in (tmp_path / "out/own_x1.md").read_text(encoding="utf-8")
     assert "lr seed 1 epoch 1: valid auc" in shown

@@ -169,12 +169,22 @@ def test_files_that_are_not_the_published_ones_are_named(files, tmp_path, capsys
         path.unlink()
     schema = dataclasses.replace(SCHEMA, md5=Md5(**(md5 | {"valid": "0" * 32})))
     path = stored(find(tmp_path / "data"), schema, tmp_path / "out")
-    assert unpublished_splits(path, schema) == ["valid"]
-    assert unpublished_splits(path, SCHEMA) == []
+    assert unpublished_splits(path, schema) == {"valid": "its md5 differs"}
+    assert unpublished_splits(path, SCHEMA) == {}
     lines = [line for line in capsys.readouterr().out.splitlines() if "published" in line]
     assert len(lines) == 1
-    assert lines[0].startswith("not the published files, by their md5: ")
-    assert lines[0].endswith(f"data/valid.csv{'.gz' * packed}")
+    assert lines[0].startswith("not known to be the published files: ")
+    assert lines[0].endswith(f"data/valid.csv{'.gz' * packed} (its md5 differs)")
+
+
+def test_parquet_is_not_compared_with_a_csv(files, tmp_path, capsys):
+    for path in files.values():
+        pl.read_csv(path).write_parquet(path.with_suffix(".parquet"))
+        path.unlink()
+    schema = dataclasses.replace(SCHEMA, md5=Md5(test="0" * 32))
+    path = stored(find(tmp_path / "data"), schema, tmp_path / "out")
+    assert unpublished_splits(path, schema) == {"test": "parquet has not the md5 of a csv"}
+    assert "test.parquet (parquet has not the md5 of a csv)" in capsys.readouterr().out
 
 
 def test_columns_that_the_schema_does_not_name_are_told(tmp_path, capsys):
