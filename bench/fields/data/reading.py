@@ -82,9 +82,11 @@ class FieldFile:
         counts = Counter(header)
         wrong = [name for name in self.wanted if counts[name] != 1]
         if wrong:
+            one = len(header) == 1 and any(separator in header[0] for separator in ";\t|")
+            hint = ", and commas between values" if one and not self.is_parquet else ""
             raise InputError(
                 f"{self.path}: got the columns {listed(header)}; expected {listed(wrong)} among"
-                " them, once"
+                f" them, once{hint}"
             )
 
     def _require_types(self, schema: pa.Schema) -> None:

@@ -148,6 +148,7 @@ def _encode(
     if seen != {0, 1}:
         raise InputError(
             f"{file.path}: expected rows of both labels, 0 and 1; got {file.rows:,} rows"
+            + "".join(f", all with label {label}" for label in seen)
         )
     return file.rows
 

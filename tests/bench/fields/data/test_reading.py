@@ -117,6 +117,10 @@ def test_a_bad_line_is_named(tmp_path, packed, line, message):
 
 HEADERS = {
     "empty": (b"", "got the columns ; expected label, x, a among them, once"),
+    "semicolons": (
+        "label;x;a\n",
+        "got the columns label;x;a; expected label, x, a among them, once, and commas",
+    ),
     "another name": ("y,x,a\n", "got the columns y, x, a; expected label among them, once"),
     "twice": ("label,x,a,a\n", "got the columns label, x, a, a; expected a among them, once"),
     "several": ("id\n", "got the columns id; expected label, x, a among them, once"),

@@ -211,7 +211,7 @@ def test_columns_that_the_schema_does_not_name_are_told(tmp_path, capsys):
         (
             "valid",
             "label,price,city,id\n1,1,a,1\n",
-            "expected rows of both labels, 0 and 1; got 1 rows",
+            "expected rows of both labels, 0 and 1; got 1 rows, all with label 1",
         ),
         (
             "test",
