@@ -23,33 +23,26 @@ def gains(
 
     Shapes: label (N,) of test
     """
-    blocks = _gains(BACKBONES, BLOCK, scores, label, figures)
-    layers = _gains(LAYERS, "_paper", scores, label, figures)
-    sections = []
-    if blocks is not None:
-        table, finding = blocks
-        sections.append(
-            Section(
-                anchor="blocks",
-                title="With FINAL's block minus with the MLP",
-                look_for="intervals that lie above 0: the block is better than the MLP that it"
-                " replaces, all else equal.",
-                finding=finding,
-                blocks=[table],
-            )
-        )
-    if layers is not None:
-        table, finding = layers
-        sections.append(
-            Section(
-                anchor="layers",
-                title="With the paper's layer minus with the published one",
-                look_for="intervals without 0: they say which of FINAL's two layers is better.",
-                finding=finding,
-                blocks=[table],
-            )
-        )
-    return sections
+    comparisons = (
+        (
+            _gains(BACKBONES, BLOCK, scores, label, figures),
+            "blocks",
+            "With FINAL's block minus with the MLP",
+            "intervals that lie above 0: the block is better than the MLP that it replaces, all"
+            " else equal.",
+        ),
+        (
+            _gains(LAYERS, "_paper", scores, label, figures),
+            "layers",
+            "With the paper's layer minus with the published one",
+            "intervals without 0: they say which of FINAL's two layers is better.",
+        ),
+    )
+    return [
+        Section(anchor=anchor, title=title, look_for=look_for, finding=found[1], blocks=[found[0]])
+        for found, anchor, title, look_for in comparisons
+        if found is not None
+    ]
 
 
 def _gains(

@@ -13,6 +13,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from bench.fields.data.schema import Schema
+from bench.fields.data.store import FieldData
 from tests.helpers.mutations.damage import damaged
 from tests.helpers.mutations.plain_store import require
 
@@ -192,3 +193,13 @@ def _scale(values: list[float], how: str) -> tuple[float, float]:
 
 def packed(data: bytes) -> bytes:
     return gzip.compress(data, mtime=0)
+
+
+def assert_holds(data: FieldData, plain: dict) -> None:
+    """Fail unless the opened store holds what `read_plainly` found."""
+    assert data.sizes == plain["sizes"]
+    for split in SPLITS:
+        label, codes, numbers = plain[split]
+        assert data.label[split].tolist() == label
+        assert data.rows[split].columns.tolist() == codes
+        np.testing.assert_allclose(data.rows[split].numbers.numpy(), numbers, rtol=1e-6, atol=1e-7)

@@ -4,7 +4,6 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +11,13 @@ from bench.fields.data.schema import find
 from bench.fields.data.store import open_fields
 from bench.fields.data.writing import stored
 from tests.helpers.mutations import trials
-from tests.helpers.mutations.field_files import SCHEMA, SPLITS, field_files, packed, read_plainly
+from tests.helpers.mutations.field_files import (
+    SCHEMA,
+    assert_holds,
+    field_files,
+    packed,
+    read_plainly,
+)
 from tests.helpers.mutations.plain_store import InvalidFiles
 
 
@@ -28,12 +33,7 @@ def assert_as_plain_reader(store: Path | None, files: dict[str, bytes], tally: C
     if store is None or plain is None:
         return
     data = open_fields(store)
-    assert data.sizes == plain["sizes"]
-    for split in SPLITS:
-        label, codes, numbers = plain[split]
-        assert data.label[split].tolist() == label
-        assert data.rows[split].columns.tolist() == codes
-        np.testing.assert_allclose(data.rows[split].numbers.numpy(), numbers, rtol=1e-6, atol=1e-7)
+    assert_holds(data, plain)
 
 
 @trials.QUICK_AND_LONG

@@ -21,7 +21,7 @@ from bench.fields.data.writing import stored
 from features.errors import InputError
 from features.store import atomic
 from models.fields.network import FieldNetwork
-from tests.helpers.mutations.field_files import SCHEMA, SPLITS, read_plainly
+from tests.helpers.mutations.field_files import SCHEMA, SPLITS, assert_holds, read_plainly
 from tests.models.fields.test_network import settings
 
 TEXTS = {
@@ -85,12 +85,7 @@ def test_a_store_as_loops_over_pythons_csv_make_it(tmp_path, monkeypatch, scale,
     monkeypatch.setattr(vocabulary, "MERGED_AT_ONCE", 4)
     data = open_fields(stored(write(tmp_path / "data", texts), schema, tmp_path / "out"))
     plain = read_plainly({split: text.encode() for split, text in texts.items()}, schema)
-    assert data.sizes == plain["sizes"]
-    for split in SPLITS:
-        label, codes, numbers = plain[split]
-        assert data.label[split].tolist() == label
-        assert data.rows[split].columns.tolist() == codes
-        np.testing.assert_allclose(data.rows[split].numbers.numpy(), numbers, rtol=1e-6, atol=1e-7)
+    assert_holds(data, plain)
 
 
 def test_nothing_of_valid_and_test_enters_vocabularies_and_scales(files, tmp_path):
