@@ -40,6 +40,7 @@ from models.training.large_tables import LargeTables
 from models.training.update import Update, update
 from pipeline.runtime import usage
 from pipeline.runtime.cli import exit_code
+from pipeline.runtime.compute import prepare_training
 
 BATCHES = 8  # different ones, which take turns
 WARM_UP = 2  # steps that are not counted
@@ -209,7 +210,7 @@ def run(a: argparse.Namespace) -> None:
         if value < 1:
             raise InputError(f"{option} = {value} must be at least 1")
     of, clock, numbers = data_set(a.data_set), CLOCKS[a.clock], _numbers(a.numbers)
-    torch.set_num_threads(a.threads)
+    prepare_training(a.threads)
     print(machine_line(describe_machine()))
     print(f"{a.data_set}, {a.threads} threads, {a.steps} steps, {a.clock} clock\n", flush=True)
     rows, names = [], networks(a.models)

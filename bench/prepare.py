@@ -26,8 +26,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import torch
-
 from bench import output, steps
 from bench.challenge_like import ROWS_PER_USER
 from bench.subprocess_call import call_in_subprocess
@@ -40,6 +38,7 @@ from pipeline.config import load as load_config
 from pipeline.config import paths
 from pipeline.config.settings import Settings
 from pipeline.runtime import cli, usage
+from pipeline.runtime.compute import prepare_training
 from pipeline.training.context import TrainingContext
 
 PROFILE = """\
@@ -165,7 +164,7 @@ def store_size(s: Settings) -> dict[str, float]:
 
 def train(s: Settings, model: str, n_steps: int) -> dict:
     """Training steps on the rows outside fold 0, as in 50_train; see bench.steps.measure."""
-    torch.set_num_threads(s.train.threads)
+    prepare_training(s.train.threads)
     libraries, cfg = steps.resident_mib(), s.networks[model]
     context = TrainingContext.of_run(s)
     network, opened = context.network(model, 0), steps.resident_mib()

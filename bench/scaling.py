@@ -37,6 +37,7 @@ from models.settings import NetworkSettings
 from pipeline.config import load as load_config
 from pipeline.config.settings import Settings
 from pipeline.runtime import cli, devices, usage
+from pipeline.runtime.compute import prepare_training
 
 MAX_HELD_ROWS = 8192  # that inference scores
 SWEEP = {  # the base first
@@ -137,7 +138,7 @@ def _numbers(quantity: str, text: str) -> list[int]:
 
 def measure(s: Settings, model: str, point: SweepPoint, n_steps: int, clock: str) -> dict:
     """The figures of one point; the peak memory is that of the process that calls this."""
-    torch.set_num_threads(s.train.threads)
+    prepare_training(s.train.threads)
     libraries, device = steps.resident_mib(), devices.pick_device(s.train.device)
     cfg = s.networks[model]
     rows, label = challenge_like.rows(point.rows, cfg.max_len, point.items, point.history)

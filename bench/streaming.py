@@ -41,6 +41,7 @@ from pipeline.artifacts import provenance
 from pipeline.config import load as load_config
 from pipeline.config.settings import Settings
 from pipeline.runtime import cli, usage
+from pipeline.runtime.compute import prepare_training
 from pipeline.training import row_placement
 
 OVERRIDES = [
@@ -144,7 +145,7 @@ def map_arrays(folder: Path) -> SimpleNamespace:
 
 def measure(s: Settings, folder: Path, home: str, n_items: int, clock: str) -> dict:
     """The figures of one line, in the order of its cells."""
-    torch.set_num_threads(s.train.threads)
+    prepare_training(s.train.threads)
     libraries, split, (cfg,) = steps.resident_mib(), map_arrays(folder), s.networks.values()
     arguments = split, split.values, split.offsets, n_items, cfg.max_len
     if home == "stream":

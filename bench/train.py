@@ -3,7 +3,7 @@ run.
 
     padded    every history padded to max_len, every position embedded, mapped
               and projected, rows collated by a DataLoader (bench/padded.py);
-              float32
+              float32; memory as torch takes it
     exact     ours, with the published arithmetic in float32
     default   ours, with models/<model>.toml and overrides such as
               qnn.bank=collapsed
@@ -51,6 +51,7 @@ from pipeline.config.paths import MODELS
 from pipeline.config.tables import read_override
 from pipeline.runtime import usage
 from pipeline.runtime.cli import exit_code
+from pipeline.runtime.compute import prepare_training
 
 VARIANTS = ("padded", "exact", "default")
 PHASES = ("batch", "forward", "backward", "update")
@@ -86,7 +87,8 @@ def network_settings(config: VariantConfig) -> NetworkSettings:
 
 def measure(config: VariantConfig) -> dict:
     """Rows per second in training and inference, and the peak memory, of one variant."""
-    torch.set_num_threads(os.cpu_count() or 1)
+    set_up = torch.set_num_threads if config.variant == "padded" else prepare_training
+    set_up(os.cpu_count() or 1)
     torch.manual_seed(0)
     device, cfg = torch.device(config.device), network_settings(config)
     rows, label = challenge_like.rows(config.rows, cfg.max_len, config.items)

@@ -41,6 +41,7 @@ from pipeline.artifacts.locks import locked
 from pipeline.artifacts.spec import ArtifactSpec, record
 from pipeline.config.tables import flat
 from pipeline.runtime import processes
+from pipeline.runtime.compute import prepare_training
 from pipeline.training.checkpointing import FitCheckpointer
 
 SAVE_EVERY = 60.0  # seconds, or longer, between two states from which a fit resumes
@@ -87,7 +88,7 @@ def run(
     """
     if os.getpid() != parent:
         processes.die_with_parent(parent)
-    torch.set_num_threads(1)
+    prepare_training(1)
     with locked(spec.lock, name):
         if not spec.done:
             _write(cfg, seed, data, spec, name)

@@ -38,6 +38,7 @@ from models.fields.settings import FieldSettings
 from models.training.fit import fit
 from pipeline.artifacts import provenance
 from pipeline.runtime import cli, usage
+from pipeline.runtime.compute import prepare_training
 
 MODELS = "dcn,deepfm,final_2b"
 MAX_HELD_ROWS = 8192  # scored after each round, outside the time
@@ -73,7 +74,7 @@ def measure_all(a: argparse.Namespace) -> None:
 
 def measure(cfg: FieldSettings, store: Path, n_steps: int, rounds: int, threads: int) -> dict:
     """Rows a second of each round, the number of parameters and the peak memory."""
-    torch.set_num_threads(threads)
+    prepare_training(threads)
     data = open_fields(store)
     rows, label = data.rows["train"], data.label["train"]
     held = torch.arange(min(len(data.rows["valid"]), MAX_HELD_ROWS))

@@ -23,8 +23,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
-
 from bench.output import describe_machine, machine_line, table_header, table_row
 from bench.worlds import stages
 from features.store.atomic import atomic_file
@@ -34,6 +32,7 @@ from pipeline.config.load import load
 from pipeline.config.settings import Settings
 from pipeline.graph import FitKey
 from pipeline.runtime import cli, usage
+from pipeline.runtime.compute import prepare_training
 from pipeline.training import health
 from pipeline.training.context import TrainingContext
 
@@ -54,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(arguments: argparse.Namespace) -> None:
     """Train every world's fits, then print the table."""
-    torch.set_num_threads(1)
+    prepare_training(1)
     print(machine_line(describe_machine()), flush=True)
     worlds: list[tuple[Fits, Fits]] = []
     for seed in range(arguments.seeds):

@@ -23,7 +23,6 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-import torch
 
 from bench.output import table_header, table_row
 from bench.worlds import stages
@@ -33,6 +32,7 @@ from pipeline import graph
 from pipeline.artifacts import spec
 from pipeline.config import load as load_config
 from pipeline.runtime import cli, usage
+from pipeline.runtime.compute import prepare_training
 
 SMALL = (
     "models=din,qin", "folds.n=3", "network.embedding_dim=8", "network.content_dim=16",
@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(arguments: argparse.Namespace) -> None:
     """Evaluate every world with every share, then print the table."""
-    torch.set_num_threads(1)
+    prepare_training(1)
     shares = arguments.stop_users.split(",")
     cvs: dict[str, list[dict[str, float]]] = {share: [] for share in shares}
     for seed in range(arguments.worlds):

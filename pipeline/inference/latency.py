@@ -30,7 +30,7 @@ from pipeline.config.paths import REPOSITORY
 from pipeline.config.schema import build
 from pipeline.inference import export, score_rows
 from pipeline.inference.arguments import PUBLISHED, ScoreArgs
-from pipeline.runtime.threads import one_thread
+from pipeline.runtime.compute import one_thread
 
 ITEMS, TAGS, CONTENT = 91_718, 11_740, 128  # rows of MicroLens-1M's tables, padding included
 CANDIDATES = (1, 100, 1000)

@@ -23,6 +23,7 @@ from pipeline.config.settings import Settings
 from pipeline.graph import OFFICIAL, FitKey
 from pipeline.runtime import devices, processes
 from pipeline.runtime.build import build
+from pipeline.runtime.compute import prepare_training
 from pipeline.runtime.devices import pick_device
 from pipeline.runtime.live import events
 from pipeline.runtime.out_of_memory import enough_memory
@@ -103,7 +104,7 @@ def _run_distributed(fits: list[Fit]) -> None:
     print(f"50_train {len(fits)} fits, each in {distributed.size()} processes", flush=True)
     for done, fit in enumerate(fits):
         events.total("fits", done, len(fits))
-        torch.set_num_threads(fit.settings.train.threads)
+        prepare_training(fit.settings.train.threads)
         with _enough_memory(fit), _live_line(fit) as line:
             context = TrainingContext.open(fit.settings, fit.inputs)
             if distributed.rank() == 0:
@@ -116,7 +117,7 @@ def _run_fit(fit: Fit, force: bool, parent: int | None) -> None:
     """One fit; in a process of its own where `parent` is the process that started it."""
     if parent is not None:
         processes.die_with_parent(parent)
-    torch.set_num_threads(fit.settings.train.threads)
+    prepare_training(fit.settings.train.threads)
 
     def fill(out: ArtifactWriter) -> dict:
         if force:

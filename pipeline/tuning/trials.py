@@ -27,6 +27,7 @@ from pipeline.config.search_space import Categorical, Float, Parameter
 from pipeline.config.settings import Settings
 from pipeline.graph import FitKey
 from pipeline.runtime import devices
+from pipeline.runtime.compute import prepare_training
 from pipeline.runtime.live import events
 from pipeline.runtime.out_of_memory import enough_memory
 from pipeline.training.context import TrainingContext
@@ -176,7 +177,7 @@ def _fit_folds(search: Search, network: NetworkSettings, number: int) -> list[Fo
 def _fit_fold_in_process(
     settings: Settings, inputs: dict[str, Path], key: FitKey, name: str, runs: TrialRuns
 ) -> FoldResult:
-    torch.set_num_threads(settings.train.threads)
+    prepare_training(settings.train.threads)
     line = FitLine(name, settings.networks[key[0]].fit)
     context = TrainingContext.open(settings, inputs)
     context = context.of_users(settings.tune.users, settings.tune.seed)

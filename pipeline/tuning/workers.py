@@ -9,7 +9,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from optuna.study import Study
 from optuna.trial import TrialState
 
@@ -18,6 +17,7 @@ from pipeline import graph
 from pipeline.artifacts.spec import require
 from pipeline.config.settings import Settings
 from pipeline.runtime import cli, devices, processes
+from pipeline.runtime.compute import prepare_training
 from pipeline.runtime.live import events
 from pipeline.training.context import TrainingContext
 from pipeline.training.fit_line import starting
@@ -131,7 +131,7 @@ def work(search: Search, worker: int) -> None:
     device = "cpu" if settings.train.backend == "dask" else settings.train.device  # fits are there
     train_cfg = replace(settings.train, device=device, settings="given")
     settings = replace(settings, train=train_cfg)
-    torch.set_num_threads(train_cfg.threads)
+    prepare_training(train_cfg.threads)
     inputs = graph.training_inputs(settings, [graph.widest(settings, search.model)])
     folders = {name: require(spec) for name, spec in inputs.items()}
     context = TrainingContext.open(settings, folders)

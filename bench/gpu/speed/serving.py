@@ -21,7 +21,7 @@ from bench.gpu.scale import NETWORKS, Scale
 from models.network import N_LEVELS, Network
 from models.serving.network import ServingNetwork
 from models.serving.request import Request
-from pipeline.runtime.threads import one_thread
+from pipeline.runtime.compute import one_thread
 
 CANDIDATES = (1, 10, 100, 1000, 8192)
 TOY_CANDIDATES = (1, 300)
