@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from models.fields.settings import AfmSettings
 from models.layers.precision import Linear
 
+CHUNK = 128  # rows whose pairs stay in a processor's cache
+
 
 class AttentionalPairs(nn.Module):
     """The pairs' part of the logit. Shapes: fields (B, F, E) float32, F > 1 -> logit (B, 1)."""
@@ -32,6 +34,10 @@ class AttentionalPairs(nn.Module):
         self.pooled_dropout = nn.Dropout(cfg.pooled_dropout)
 
     def forward(self, fields: Tensor) -> Tensor:
+        rows = CHUNK if fields.device.type == "cpu" else len(fields)
+        return torch.cat([self._logit(chunk) for chunk in fields.split(rows)])
+
+    def _logit(self, fields: Tensor) -> Tensor:
         pairs = fields.index_select(1, self.left) * fields.index_select(1, self.right)  # (B, P, E)
         weight = self.score(self.attention(pairs).relu()).softmax(1)  # (B, P, 1)
         pooled = (self.dropout(weight) * pairs).sum(1)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.fields.attentional_fm import AttentionalPairs
+from models.fields.attentional_fm import CHUNK, AttentionalPairs
 from models.fields.compressed_interaction import CompressedInteraction
 from models.fields.cross_network import FirstCrossNetwork, SecondCrossNetwork
 from models.fields.factorization_machine import PairwiseInteraction
@@ -207,3 +207,11 @@ def test_dropout_is_where_it_is_published_and_in_training_alone(make, shapes):
     share = torch.cat([(out[x != 0] == 0).double() for x, out in seen]).mean()
     assert 0.3 < share < 0.7
     assert torch.equal(part.eval()(fields), part(fields))
+
+
+def test_afm_takes_chunks_of_rows_and_leaves_none_out():
+    part = built(lambda: AttentionalPairs(F, E, AfmSettings(width=5)))
+    fields = torch.randn(2 * CHUNK + 3, F, E, dtype=torch.float64)
+    expected = torch.stack([afm(part, row).reshape(1) for row in fields])
+    torch.testing.assert_close(part(fields), expected)
+    assert part(fields[:0]).shape == (0, 1)
