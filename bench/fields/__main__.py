@@ -34,7 +34,7 @@ from features.errors import InputError
 from features.outputs import refuse_input
 from pipeline.runtime import cli, usage
 from pipeline.training.executors import local
-from pipeline.training.executors.base import Tasks
+from pipeline.training.executors.base import Results, Tasks
 
 
 def run_all(a: argparse.Namespace) -> None:
@@ -58,10 +58,9 @@ def run_all(a: argparse.Namespace) -> None:
     tasks: Tasks = {}
     for name, seed in todo:
         shown = f"{name} seed {seed}"
-        tasks[shown] = (settings[name], seed, data, specs[name, seed], shown, os.getpid())
-    on_one = a.workers == 1
-    fits = local.run_serial(run, tasks) if on_one else local.run_loky(run, tasks, [""] * a.workers)
-    for _ in fits:
+        section = f"[{name}] of {of.path}"
+        tasks[shown] = (settings[name], seed, data, specs[name, seed], shown, section, os.getpid())
+    for _ in _run(tasks, a.workers, of.path):
         pass  # each has written its artifact
     measured = {name: scores([specs[name, seed].path for seed in seeds]) for name in names}
     others = unpublished_splits(data, of.data)
@@ -70,12 +69,20 @@ def run_all(a: argparse.Namespace) -> None:
     ]
     if a.max_epochs is not None:
         notes.append(f"Fits stopped after at most {a.max_epochs} epochs.")
-    figures = {} if "test" in others else of.published
+    figures = of.published if of.data.md5.test and "test" not in others else {}
     if of.published and not figures:
-        notes.append("Published figures are left out: they are of the published test.")
+        why = "" if of.data.md5.test else f", whose md5 {of.path.name} does not say (data.md5.test)"
+        notes.append(f"Published figures are left out: they are of the published test{why}.")
     title = f"{of.name}: networks over fields, seeds {', '.join(map(str, seeds))}"
     text = write_tables(out, title, notes, measured, label, figures)
     print("", text, f"tables: {out}.md and .html", sep="\n", flush=True)
+
+
+def _run(tasks: Tasks, workers: int, file: Path) -> Results:
+    if workers == 1:
+        return local.run_serial(run, tasks)
+    advice = f"lower fit.batch_size in the network's section of {file}"
+    return local.run_loky(run, tasks, [""] * workers, advice)
 
 
 def _seeds(text: str) -> list[int]:

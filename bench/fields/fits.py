@@ -79,22 +79,31 @@ def fit_spec(cfg: FieldSettings, seed: int, data: Path, out: Path) -> ArtifactSp
 
 
 def run(
-    cfg: FieldSettings, seed: int, data: Path, spec: ArtifactSpec, name: str, parent: int
+    cfg: FieldSettings,
+    seed: int,
+    data: Path,
+    spec: ArtifactSpec,
+    name: str,
+    section: str,
+    parent: int,
 ) -> None:
     """Train, score and write one fit, in one thread: results do not depend on the cores.
 
     A fit that was stopped goes on after the last epoch that was saved. Another command's fit of
-    the same name is waited for. A worker ends with process `parent`, which started it.
+    the same name is waited for. A worker ends with process `parent`, which started it. `section` of
+    a TOML is where the settings can be changed.
     """
     if os.getpid() != parent:
         processes.die_with_parent(parent)
     prepare_training(1)
     with locked(spec.lock, name):
         if not spec.done:
-            _write(cfg, seed, data, spec, name)
+            _write(cfg, seed, data, spec, name, section)
 
 
-def _write(cfg: FieldSettings, seed: int, data: Path, spec: ArtifactSpec, name: str) -> None:
+def _write(
+    cfg: FieldSettings, seed: int, data: Path, spec: ArtifactSpec, name: str, section: str
+) -> None:
     opened = open_fields(data)
     with store.write_artifact(spec) as out:
         checkpoint = FitCheckpointer(out, name, SAVE_EVERY, torch.device("cpu"))
@@ -103,7 +112,7 @@ def _write(cfg: FieldSettings, seed: int, data: Path, spec: ArtifactSpec, name: 
             out.report, logits = train(cfg, seed, opened, name, state, checkpoint.save)
             np.save(out / LOGITS, logits.numpy(), allow_pickle=False)
         except FloatingPointError as error:
-            raise InputError(f"{name}: {error}; lower fit.learning_rate in its TOML") from None
+            raise InputError(f"{name}: {error}; lower fit.learning_rate in {section}") from None
 
 
 def scores(paths: Sequence[Path]) -> Scores:

@@ -11,21 +11,22 @@ MLP. A data set of one's own is such a TOML: [data] is all that it needs.
 """
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from bench.fields.data.schema import Schema
 from features.errors import InputError
 from models.fields.settings import FieldSettings
 from pipeline.config.nearest import near, without_repeats
 from pipeline.config.paths import REPOSITORY
-from pipeline.config.schema import build, values_of
-from pipeline.config.tables import Table, flat, merge, read_toml
+from pipeline.config.redact import one_line
+from pipeline.config.schema import assemble, build, values_of
+from pipeline.config.tables import Table, flat, merge, nested, read_toml
 
 FOLDER = REPOSITORY / "bench" / "fields"
 DATA_SETS = tuple(sorted(path.stem for path in (FOLDER / "data_sets").glob("*.toml")))
+MAX_NAMES = 3  # networks that a message lists
 BLOCK = "_final"  # <network>_final is the network with a FINAL block in place of its MLP
 BACKBONES = {
     "mlp": "MLP",
@@ -83,11 +84,15 @@ class Published:
 class DataSet:
     """A data set: its columns, the settings of its networks as raw tables, published figures."""
 
-    name: str
+    path: Path
     data: Data
     shared: Table
     sections: dict[str, Table]
     published: dict[str, Published]
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
 
 
 def chosen(name: str | None, schema: Path | None) -> DataSet:
@@ -111,31 +116,76 @@ def data_set(name: str) -> DataSet:
 
 
 def read_data_set(path: Path) -> DataSet:
-    """The data set of a TOML. Raises InputError with everything that is wrong in it."""
+    """The data set of a TOML. Raises InputError with everything that is wrong in it, also in
+    sections of networks that are not trained."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected a TOML whose [data] names the columns")
     table, problems = read_toml(path), []
+    known = ("data", "shared", *NETWORKS)
     for key, value in table.items():
-        known = ("data", "shared", *NETWORKS)
         if key not in known:
             problems.append(f"unknown section {key!r}{near(key, known)}")
         elif not isinstance(value, dict):
-            problems.append(f"{key} = {value!r} must be a section")
-    sections = {key: table[key] for key in NETWORKS if isinstance(table.get(key), dict)}
+            problems.append(f"{key} = {one_line(repr(value))} must be a section")
+    sections = {key: table[key] for key in known if isinstance(table.get(key), dict)}
+    data = sections.pop("data", None if "data" in table else {})
+    columns = None if data is None else _columns(data, problems)
     published = {
-        name: build(Published, section.pop("published"), f"{name}.published", problems)
+        name: _published(name, section, problems)
         for name, section in sections.items()
-        if isinstance(section.get("published"), dict)
+        if name != "shared"
     }
-    shared = table.get("shared", {})
-    for name, section in {"shared": shared, **sections}.items():
-        if isinstance(section, dict):
-            values_of(FieldSettings, section, name, problems)
-    data = table.get("data", {})
-    data = build(Data, data, "data", problems) if isinstance(data, dict) else None
-    if problems or data is None:
+    good = {
+        name: nested(values_of(FieldSettings, section, name, problems))
+        for name, section in sections.items()
+    }
+    of = DataSet(
+        path,
+        columns or Data(label="", categorical=()),  # which `problems` say
+        good.pop("shared", {}),
+        good,
+        {name: figures for name, figures in published.items() if figures is not None},
+    )
+    problems += _broken_rules(of)
+    if problems:
         raise InputError(f"{path}: {'; '.join(without_repeats(problems))}")
-    return DataSet(path.stem, data, shared, sections, published)
+    return of
+
+
+def _published(name: str, section: Table, problems: list[str]) -> Published | None:
+    """The figures in a network's section, which are taken out of it."""
+    figures = section.pop("published", None)
+    if not isinstance(figures, dict):
+        if figures is not None:
+            shown = one_line(repr(figures))
+            problems.append(f"{name}.published = {shown} must be a section of figures")
+        return None
+    return build(Published, figures, f"{name}.published", problems)
+
+
+def _columns(section: Table, problems: list[str]) -> Data | None:
+    """The columns; a name that is wrong in itself does not hide that another stands twice."""
+    values = values_of(Data, section, "data", problems)
+    wrong: Table = {"label": "", "categorical": ()}
+    wrong = {key: value for key, value in wrong.items() if key in section}
+    return assemble(Data, wrong | values, "data", problems)
+
+
+def _broken_rules(of: DataSet) -> list[str]:
+    """What no network may have, or does not read, each with the networks that have it."""
+    found: dict[str, list[str]] = {}
+    for name in NETWORKS:
+        if name in of.sections or not name.endswith(BLOCK):
+            problems: list[str] = []
+            _settings(name, of, problems)
+            for problem in problems:
+                found.setdefault(problem, []).append(name)
+    return [f"{_shortened(names)}: {problem}" for problem, names in found.items()]
+
+
+def _shortened(names: list[str]) -> str:
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return f"{', '.join(names[:MAX_NAMES])}{more}"
 
 
 def networks(text: str) -> list[str]:
@@ -154,37 +204,55 @@ def network_settings(name: str, of: DataSet, max_epochs: int | None = None) -> F
 
     Raises InputError that lists every problem, also settings that no part of the network reads.
     """
-    cfg = _built(name, _table(name, of))
+    problems: list[str] = []
+    cfg = _settings(name, of, problems)
+    if cfg is None or problems:
+        raise InputError(f"{of.path}: {name}: {'; '.join(without_repeats(problems))}")
     if max_epochs is None:
         return cfg
     return dataclasses.replace(cfg, fit=dataclasses.replace(cfg.fit, max_epochs=max_epochs))
 
 
-def _table(name: str, of: DataSet) -> Table:
+def _settings(name: str, of: DataSet, problems: list[str]) -> FieldSettings | None:
+    """The settings of a network, or None; `problems` are extended by what is wrong with them."""
+    table = _table(name, of, problems)
+    cfg = None if table is None else build(FieldSettings, table, "", problems)
+    if cfg is not None:
+        section = of.sections.get(name, {})
+        unread = sorted(cfg.unread & {*section, *flat(section)})
+        problems += [f"{key} is read by no part that this network has" for key in unread]
+    return cfg
+
+
+def _table(name: str, of: DataSet, problems: list[str]) -> Table | None:
     """All that is set for a network, the last line of each key."""
     if name.endswith(BLOCK):
-        backbone = _table(name.removesuffix(BLOCK), of)
-        table = merge(backbone, _block_for_mlp(name, _built(name, backbone)))
+        backbone = _table(name.removesuffix(BLOCK), of, problems)
+        block = _block_for_mlp(name, backbone, problems) if backbone else None
+        table = merge(backbone, block) if backbone and block else None
     else:
         own = read_toml(FOLDER / "networks" / f"{name}.toml")
         if base := own.pop("extends", None):
-            table = merge(_table(base, of), own)
+            below = _table(base, of, problems)
+            table = None if below is None else merge(below, own)
         else:
             table = merge(merge(read_toml(FOLDER / "shared.toml"), own), of.shared)
-    section = of.sections.get(name, {})
-    table = merge(table, section)
-    _refuse_unread(name, of, _built(name, table), section)
-    return table
+    return None if table is None else merge(table, of.sections.get(name, {}))
 
 
-def _block_for_mlp(name: str, cfg: FieldSettings) -> Table:
+def _block_for_mlp(name: str, table: Table, problems: list[str]) -> Table | None:
     """One FINAL block of as many layers, each as wide as those of the MLP of `cfg`, in its place:
-    the number of parameters stays. Raises InputError for odd widths, which a block cannot have."""
+    the number of parameters stays. None for odd widths, which a block cannot have."""
+    cfg = build(FieldSettings, table, "", problems)
+    if cfg is None:
+        return None
     if any(width % 2 for width in cfg.mlp.hidden):
-        raise InputError(
+        problems.append(
             f"{name.removesuffix(BLOCK)}.mlp.hidden = {list(cfg.mlp.hidden)}: {name} has a FINAL"
-            f" block of these widths, which must be even; set even ones, or --models without {name}"
+            f" block of these widths, which must be even; set even ones, or leave {name} out, of"
+            " --models and of the file"
         )
+        return None
     return {
         "deep": "final",
         "final": {
@@ -197,20 +265,3 @@ def _block_for_mlp(name: str, cfg: FieldSettings) -> Table:
             "batch_norm": cfg.mlp.batch_norm,
         },
     }
-
-
-def _built(name: str, table: Mapping[str, Any]) -> FieldSettings:
-    problems: list[str] = []
-    cfg = build(FieldSettings, table, "", problems)
-    if cfg is None:
-        raise InputError(f"{name}: {'; '.join(without_repeats(problems))}")
-    return cfg
-
-
-def _refuse_unread(name: str, of: DataSet, cfg: FieldSettings, section: Table) -> None:
-    unread = sorted(cfg.unread & {*section, *flat(section)})
-    if unread:
-        raise InputError(
-            f"{of.name}: "
-            + "; ".join(f"{name}.{key} is read by no part that this network has" for key in unread)
-        )

@@ -3,19 +3,17 @@
 A categorical value is text, as it stands in the file, except that a whole number written with
 zeros behind its point is that number (3.0, as pandas writes whole numbers where some are missing,
 is 3). No value is an empty text, a category like others. A numeric value is a number, or 0 where
-there is none. Labels are 0 and 1.
+there is none. Labels are 0 and 1. `true` and `false`, in any case, are 1 and 0 in both.
 """
 
 import csv
-import gzip
 import hashlib
-import io
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import polars as pl
@@ -24,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from bench.fields.data import csv_lines
 from features.errors import InputError
 from features.store.parquet import MAX_NAMES, READ_ERRORS, reason, shown
 
@@ -32,9 +31,10 @@ BATCH_ROWS = 1 << 17  # of a parquet file
 DISTINCT = pa.dictionary(pa.int32(), pa.string())
 HOLD_NUMBERS = (
     pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean,
-    pa.types.is_string, pa.types.is_large_string, pa.types.is_null,
+    pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null,
 )  # fmt: skip
 UNREADABLE = (*READ_ERRORS, EOFError, zlib.error, csv.Error)
+TRUTH = {"false": 0, "true": 1}
 WHOLE_FLOAT = r"^(-?[0-9]+)\.0+$"
 
 
@@ -70,7 +70,7 @@ class FieldFile:
                 header = self.parquet.schema_arrow.names
             else:
                 self.bytes = _Bytes(path)
-                header = _header(path)
+                header = csv_lines.header(path)
         except UNREADABLE as error:
             self._refuse(error)
         self._require_once(header)
@@ -82,23 +82,25 @@ class FieldFile:
         counts = Counter(header)
         wrong = [name for name in self.wanted if counts[name] != 1]
         if wrong:
-            one = len(header) == 1 and any(separator in header[0] for separator in ";\t|")
-            hint = ", and commas between values" if one and not self.is_parquet else ""
+            hint = "" if self.is_parquet else csv_lines.header_hint(header)
             raise InputError(
-                f"{self.path}: got the columns {listed(header)}; expected {listed(wrong)} among"
-                f" them, once{hint}"
+                f"{self.path}: "
+                + (hint or f"got the columns {listed(header)}")
+                + f"; expected {listed(wrong)} among the columns, once"
             )
 
     def _require_types(self, schema: pa.Schema) -> None:
         """Raise InputError for a nested column, and for a numeric one without numbers."""
         for name in self.wanted:
             dtype = schema.field(name).type
+            dtype = dtype.value_type if pa.types.is_dictionary(dtype) else dtype
             expected = "one value a row" if pa.types.is_nested(dtype) else ""
             if name in self.numeric and not any(is_kind(dtype) for is_kind in HOLD_NUMBERS):
                 expected = "numbers"
             if expected:
+                got = shown(str(dtype))
                 raise InputError(
-                    f"{self.path}: {shown(name)}: got {shown(str(dtype))}, expected {expected}"
+                    f"{self.path}: {shown(repr(name))}: got {got}, expected {expected}"
                 )
 
     def batches(self) -> Iterator[pa.RecordBatch]:
@@ -111,6 +113,8 @@ class FieldFile:
                 if len(batch):
                     yield batch
             self.rows = done
+            if not self.is_parquet and self.bytes.n_quotes % 2:
+                csv_lines.first_fault(self.path, ())  # raises where the last quote is open
         except UNREADABLE as error:
             self._refuse(error)
 
@@ -152,12 +156,15 @@ class FieldFile:
     def label(self, batch: pa.RecordBatch, name: str) -> np.ndarray:
         """The labels (N,) uint8 of the batch that was read last. Raises InputError."""
         found = self.column(batch, name)
-        codes = found.values.replace_strict({"0": 0, "1": 1}, default=2, return_dtype=pl.UInt8)
+        texts = found.values.str.to_lowercase()
+        codes = texts.replace_strict({"0": 0, "1": 1} | TRUTH, default=2, return_dtype=pl.UInt8)
         label = codes.to_numpy()[found.index]
         wrong = label > 1
         if wrong.any():
             row = int(wrong.argmax())
-            self.refuse_value(row, name, found.values[int(found.index[row])], "0 or 1")
+            self.refuse_value(
+                row, name, found.values[int(found.index[row])], "0 or 1, false or true"
+            )
         return label
 
     def numbers(
@@ -169,11 +176,19 @@ class FieldFile:
         Raises InputError where a value, or what it becomes, is no finite number of float32.
         """
         try:
-            values = pl.Series(batch.column(name))
+            column = batch.column(name)
+            is_coded = pa.types.is_dictionary(column.type)
+            values = pl.Series(column.dictionary_decode() if is_coded else column)
             if values.dtype == pl.String:
                 text = values.str.strip_chars()
                 numbers = text.cast(pl.Float64, strict=False)
                 wrong = numbers.is_null() & (text != "")
+                if wrong.any():
+                    truth = text.str.to_lowercase().replace_strict(
+                        TRUTH, default=None, return_dtype=pl.Float64
+                    )
+                    numbers = numbers.zip_with(~wrong, truth)
+                    wrong = numbers.is_null() & (text != "")
             else:
                 numbers = values.cast(pl.Float64, strict=False)
                 wrong = numbers.is_null() & values.is_not_null()
@@ -192,26 +207,42 @@ class FieldFile:
 
     def refuse_value(self, row: int, name: str, value: Any, expected: str) -> NoReturn:
         """Raise InputError about a value in `row` of the batch that was read last."""
+        row += self.rows
+        try:
+            line = None if self.is_parquet else csv_lines.line_of(self.path, row)
+        except UNREADABLE as error:
+            self._refuse(error)
+        place = f"row {row + 1:,}" if line is None else f"line {line:,}"
         raise InputError(
-            f"{self.path}: row {self.rows + row + 1:,}, {shown(name)}: got"
-            f" {shown(repr(value))}, expected {expected}"
+            f"{self.path}: {place}, {shown(repr(name))}: got {shown(repr(value))}, expected"
+            f" {expected}"
         )
 
     def _refuse(self, error: Exception) -> NoReturn:
-        kind = "parquet file" if self.is_parquet else "csv table in UTF-8"
-        raise InputError(f"{self.path}: not a {kind}: {reason(error)}") from None
+        kind, why = "parquet file" if self.is_parquet else "csv table in UTF-8", reason(error)
+        if not self.is_parquet and isinstance(error, pa.ArrowException):
+            try:
+                why = csv_lines.first_fault(self.path, self.wanted) or why
+            except UNREADABLE as damage:
+                why = reason(damage)
+        raise InputError(f"{self.path}: not a {kind}: {why}") from None
 
 
 class _Bytes:
-    """The unpacked bytes of a file, as pyarrow reads them: a block at a time, many ahead."""
+    """The unpacked bytes of a file, as pyarrow reads them: a block at a time, many ahead.
+
+    n_quotes  in the blocks so far: an odd number where one is not closed, to which pyarrow objects
+              only where another column follows
+    """
 
     closed = False
 
     def __init__(self, path: Path) -> None:
         self.raw = path.open("rb")
-        self.stream = _unpacked(self.raw, path)
+        self.stream = csv_lines.unpacked(self.raw, path)
         self.size = path.stat().st_size
         self.digest = hashlib.md5(usedforsecurity=False)
+        self.n_quotes = 0
         self.ends: list[int] = []  # of each block in the packed file
 
     def __enter__(self) -> "_Bytes":
@@ -223,6 +254,7 @@ class _Bytes:
     def read(self, n: int = -1) -> bytes:
         block = self.stream.read(n)
         self.digest.update(block)
+        self.n_quotes += block.count(b'"')
         self.ends.append(self.raw.tell())
         return block
 
@@ -235,21 +267,10 @@ class _Bytes:
         self.raw.close()
 
 
-def _unpacked(raw: BinaryIO, path: Path) -> BinaryIO | gzip.GzipFile:
-    return gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
-
-
-def _header(path: Path) -> list[str]:
-    """The names in the first line that is not empty; bytes that are no UTF-8 are surrogates."""
-    with path.open("rb") as raw, _unpacked(raw, path) as stream:
-        text = io.TextIOWrapper(stream, "utf-8-sig", "surrogateescape", newline="")
-        return next(filter(None, csv.reader(text)), [])
-
-
 def listed(names: Sequence[str]) -> str:
-    """Names of columns from a file, for a message."""
+    """Quoted names of columns, for a message."""
     more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
-    return f"{', '.join(map(shown, names[:MAX_NAMES]))}{more}"
+    return f"{', '.join(shown(repr(name)) for name in names[:MAX_NAMES])}{more}"
 
 
 def _distinct(column: pa.Array) -> Column:

@@ -40,7 +40,8 @@ class Schema:
         names = self.columns
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
-            raise ValueError(f"{', '.join(repeated)}: named twice; a column has one use")
+            shown = ", ".join(map(repr, repeated))
+            raise ValueError(f"{shown}: named twice; a column has one use")
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -49,20 +50,24 @@ class Schema:
 
 
 def find(folder: Path) -> dict[str, Path]:
-    """The file of each split in `folder`: SPLIT.csv, else SPLIT.csv.gz, else SPLIT.parquet.
+    """The file of each split in `folder`: SPLIT.csv, SPLIT.csv.gz or SPLIT.parquet.
 
-    Raises InputError, which names the splits that have none.
+    Raises InputError, which names the splits that have none, and those that have several.
     """
-    files = {}
-    for split in SPLITS:
-        paths = (folder / f"{split}{ending}" for ending in ENDINGS)
-        path = next(filter(Path.is_file, paths), None)
-        if path is not None:
-            files[split] = path
-    missing = [split for split in SPLITS if split not in files]
+    found = {
+        split: [path for end in ENDINGS if (path := folder / f"{split}{end}").is_file()]
+        for split in SPLITS
+    }
+    missing = [split for split, paths in found.items() if not paths]
     if missing:
         raise InputError(
             f"{folder}: holds no file of {', '.join(missing)}; --data must be a folder with"
             f" {', '.join(SPLITS)}, each {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
         )
-    return files
+    several = [path.name for paths in found.values() if len(paths) > 1 for path in paths]
+    if several:
+        raise InputError(
+            f"{folder}: holds {', '.join(several)}; expected one file of each split, since their"
+            " rows may differ: keep those that are meant"
+        )
+    return {split: path for split, (path,) in found.items()}

@@ -26,8 +26,13 @@ def run_serial(work: Work, tasks: Tasks) -> Results:
     return (call_named(name, work, arguments) for name, arguments in tasks.items())
 
 
-def run_loky(work: Work, tasks: Tasks, slots: Sequence[str]) -> Results:
-    """See pipeline.training.executors.dispatch.run_tasks."""
+def run_loky(
+    work: Work,
+    tasks: Tasks,
+    slots: Sequence[str],
+    advice: str = "lower fit.batch_size or data",
+) -> Results:
+    """See pipeline.training.executors.dispatch.run_tasks. `advice`: what makes a task smaller."""
     unfinished = dict(tasks)
     with tempfile.TemporaryDirectory() as locks:
         if any(slots):
@@ -50,8 +55,8 @@ def run_loky(work: Work, tasks: Tasks, slots: Sequence[str]) -> Results:
             except BrokenProcessPool:
                 raise InputError(
                     f"{name}: its process is killed every time, even with no other beside it; check"
-                    " that this machine has memory for it, lower fit.batch_size or data, and run"
-                    " the same command again: finished fits are kept"
+                    f" that this machine has memory for it, {advice}, and run the same command"
+                    " again: finished fits are kept"
                 ) from None
 
 

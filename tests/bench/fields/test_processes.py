@@ -88,11 +88,11 @@ def test_a_fit_is_locked_while_it_trains_and_never_trained_twice(tmp_path, monke
         return log_loss(label, logits)
 
     monkeypatch.setattr(fits, "log_loss", tried)
-    fits.run(cfg, 1, data, spec, "lr", os.getpid())
+    fits.run(cfg, 1, data, spec, "lr", "", os.getpid())
     assert {*ours} == {False}
     before = spec.path.stat().st_ino
     ours.clear()
-    fits.run(cfg, 1, data, spec, "lr", os.getpid())
+    fits.run(cfg, 1, data, spec, "lr", "", os.getpid())
     assert ours == []
     assert spec.path.stat().st_ino == before
     assert np.load(spec.path / fits.LOGITS).shape == (60,)

@@ -103,18 +103,28 @@ REFUSED = {
     "a shared key": ("[shared]\nfit.lr = 1", r"unknown key 'shared\.fit\.lr', did you mean 'sha"),
     "a value": ("[dcn]\nfit.patience = 0", r"dcn\.fit\.patience = 0 must be a whole number in \[1"),
     "a figure": ("[dcn]\npublished.auc = 98", r"dcn\.published\.auc = 98\.0 must be a number in"),
+    "no figures": ("[dcn]\npublished = 0.9", r"dcn\.published = 0\.9 must be a section of figures"),
+    "shared figures": ("[shared]\npublished.auc = 0.9", r"unknown key 'shared\.published'"),
+    "a shared rule": (
+        "[shared]\nfit.prefixes = 3\n[lr]\nfit.prefixes = 3",
+        r"own\.toml: lr, fm, afm and 16 more: fit\.prefixes is about [^;]*: leave it 0$",
+    ),
+    "a base's": (
+        "[final_2b]\nfinal.dropout2 = [0.1, 0.2]\n[lr]\nmlp.hidden = [3]",
+        r"own\.toml: lr: mlp is read by no [^;]*; final_dual, final_2b, final_2b_paper: final: ",
+    ),
     "a figure's name": (
         "[dcn]\npublished.acc = 0.9",
         r"unknown key 'dcn\.published\.acc', did you",
     ),
-    "another part's": ("[lr]\ncin.maps = [2]", r"lr\.cin is read by no part that this network"),
-    "another layer's": (f"{FINAL}steps = 3", r"final_1b\.final\.steps is read by no part"),
-    "a block's": (f"{FINAL}dropout2 = 0.3", r"final_1b\.final\.dropout2 is read by no part"),
+    "another part's": ("[lr]\ncin.maps = [2]", "lr: cin is read by no part that this network"),
+    "another layer's": (f"{FINAL}steps = 3", r"final_1b: final\.steps is read by no part"),
+    "a block's": (f"{FINAL}dropout2 = 0.3", r"final_1b: final\.dropout2 is read by no part"),
     "two dropouts": ("[final_2b]\nfinal.dropout2 = [0.1, 0.2]", "must hold one number at most"),
     "of items": ("[dcn]\nfit.prefixes = 3", "fields have none: leave it 0"),
     "an odd width": (
         "[dcn]\nmlp.hidden = [33, 32]",
-        r"dcn\.mlp\.hidden = \[33, 32\]: dcn_final has .* or --models without dcn_final",
+        r"dcn\.mlp\.hidden = \[33, 32\]: dcn_final has .* or leave dcn_final out",
     ),
     "no TOML": ("[dcn", "not TOML"),
 }
@@ -125,6 +135,44 @@ def test_wrong_settings_are_refused(written, text, message):
     path = written(text)
     with pytest.raises(InputError, match=message):
         settings_of_all(path)
+
+
+def test_networks_that_are_not_trained_are_checked_too(written):
+    for name in ("another part's", "another layer's", "of items"):
+        text, message = REFUSED[name]
+        with pytest.raises(InputError, match=message):
+            read_data_set(written(text))
+    of = read_data_set(written("[dcn]\nmlp.hidden = [33, 32]"))  # a fault of dcn_final alone
+    assert network_settings("dcn", of).mlp.hidden == (33, 32)
+
+
+def test_everything_that_is_wrong_is_told_at_once(written):
+    data = DATA.replace('"item"', '"item", "user"') + "min_count = 0\n"
+    text = """
+[dnc]
+[shared]
+fit.lr = 1
+[lr]
+published = { auc = 98, acc = 1 }
+cin.maps = [2]
+[autoint]
+autoint = { heads = 3, width = 128 }
+fit.patience = 0
+"""
+    with pytest.raises(InputError) as caught:
+        read_data_set(written(text, data))
+    starts = (
+        "unknown section 'dnc', did you mean 'dcn'?",
+        "data.min_count = 0 must be",
+        "data: 'user': named twice; a column has one use",
+        "lr.published.auc = 98.0 must be",
+        "unknown key 'lr.published.acc'",
+        "unknown key 'shared.fit.lr'",
+        "autoint.fit.patience = 0 must be",
+        "lr: cin is read by no part",
+        "autoint: autoint: heads = 3 must divide width = 128",
+    )
+    assert [str(caught.value).count(start) for start in starts] == [1] * len(starts)
 
 
 def settings_of_all(path):

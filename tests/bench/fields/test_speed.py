@@ -105,7 +105,7 @@ def test_a_store_of_other_columns_is_refused(store, tmp_path, capsys):
     path = tmp_path / "own.toml"
     path.write_text(SCHEMA.replace('"user", "item"', '"user"'), encoding="utf-8")
     assert run(tmp_path, "--store", str(store)) == 2
-    message = "a store of clicked, price, user, item; expected clicked, price, user"
+    message = "a store of 'clicked', 'price', 'user', 'item'; expected 'clicked', 'price', 'user'"
     assert message in capsys.readouterr().err
 
 

@@ -40,6 +40,8 @@ CELLS = [
     "1e3",
 ]
 CELLS += [
+    "True",
+    "false",
     "nan",
     "NULL",
     "inf",
@@ -148,7 +150,8 @@ def read_plainly(files: dict[str, bytes], schema: Schema) -> dict:
 
 def _table(data: bytes, schema: Schema) -> dict[str, list]:
     text = data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
-    lines = [line for line in csv.reader(io.StringIO(text, newline="")) if line]
+    lines = [line for line in csv.reader([*io.StringIO(text, newline=""), "END"]) if line]
+    require(lines.pop() == ["END"], "every quote closed")
     require(bool(lines), "a header")
     header, *rows = lines
     for name in schema.columns:
@@ -161,14 +164,16 @@ def _table(data: bytes, schema: Schema) -> dict[str, list]:
         table[name] = [_number(value.strip()) for value in table[name]]
     for name in (schema.label, *schema.categorical):
         table[name] = [re.sub(r"^(-?[0-9]+)\.0+$", r"\1", value) for value in table[name]]
+    truth = {"true": "1", "false": "0"}
+    table[schema.label] = [truth.get(v.lower(), v) for v in table[schema.label]]
     require(set(table[schema.label]) == {"0", "1"}, "labels 0 and 1, both")
     table[schema.label] = list(map(int, table[schema.label]))
     return table
 
 
 def _number(text: str) -> float:
-    if not text:
-        return 0.0
+    if not text or text.lower() in ("true", "false"):
+        return float(text.lower() == "true")
     require(NUMBER.fullmatch(text) is not None, f"a number: {text!r}")
     value = float(text)
     require(abs(value) <= LARGEST, f"a float32: {text!r}")

@@ -38,6 +38,7 @@ def csv(tmp_path, text, packed=False):
     return path
 
 
+NO_TABLE = "not a csv table in UTF-8: "
 CATEGORIES = {  # cell -> category
     "68fd1e64": "68fd1e64",
     "3": "3",
@@ -74,7 +75,9 @@ def test_batches_of_any_length_hold_the_rows_in_order(tmp_path, monkeypatch):
     assert numbers["x"] == [i / 8 for i in range(3000)]
     assert texts["a"] == [f"v\n{i % 7}" for i in range(3000)]
     bad = csv(tmp_path, "\n".join([HEADER, *lines, "1,1,v", "1,?,v"]))
-    with pytest.raises(InputError, match=r"train\.csv: row 3,002, x: got '\?', expected a finite"):
+    with pytest.raises(
+        InputError, match=r"train\.csv: line 6,003, 'x': got '\?', expected a finite"
+    ):
         read(bad)
 
 
@@ -88,20 +91,36 @@ def test_labels_may_be_floats(tmp_path):
     assert read(csv(tmp_path, f"{HEADER}\n1.0,1,a\n0.0,1,a\n1,1,a"))[0] == [1, 0, 1]
 
 
-BAD = {
-    "label": ("2,1,a", "row 3, label: got '2', expected 0 or 1"),
-    "no label": (",1,a", "row 3, label: got '', expected 0 or 1"),
-    "half a label": ("0.5,1,a", "row 3, label: got '0.5', expected 0 or 1"),
-    "text": ("1,NA,a", r"row 3, x: got 'NA', expected a finite number \(float32, also"),
-    "nan": ("1,nan,a", "row 3, x: got 'nan', expected a finite number"),
-    "inf": ("1,-inf,a", "row 3, x: got '-inf', expected a finite number"),
-    "too large": ("1,1e39,a", "row 3, x: got '1e39', expected a finite number"),
-    "too many": (
-        "1,1,a,b",
-        "not a csv table in UTF-8: CSV parse error: .*Expected 3 columns, got 4",
-    ),
-    "too few": ("1,1", "not a csv table in UTF-8: CSV parse error: .*Expected 3 columns, got 2"),
-    "Latin-1": (b"1,1,\xe9", "not a csv table in UTF-8: .*UTF8"),
+def test_true_and_false_are_1_and_0_as_labels_and_as_numbers_in_every_format(tmp_path):
+    texts = ["True", "false", "TRUE", "0", "1.0"]
+    want = [1, 0, 1, 0, 1]
+    lines = "\n".join([HEADER, *(f"{text}, {text},a" for text in texts)])
+    assert read(csv(tmp_path, lines))[:2] == (want, {"x": want})
+    of_text = pa.array(texts)
+    for column in (of_text, of_text.dictionary_encode(), pa.array([v == 1 for v in want])):
+        got = read(parquet(tmp_path, label=column, x=column, a=["u"] * 5))
+        assert got[:2] == (want, {"x": want})
+
+
+def test_an_odd_number_of_quotes_is_no_fault_where_none_is_open(tmp_path):
+    assert read(csv(tmp_path, f'{HEADER}\n0,1,3" pipe\n1,1,a'))[2] == {"a": ['3" pipe', "a"]}
+
+
+BAD = {  # the seventh line of a file, its fourth row
+    "label": ("2,1,a", "line 7, 'label': got '2', expected 0 or 1, false or true"),
+    "no label": (",1,a", "line 7, 'label': got '', expected 0 or 1"),
+    "half a label": ("0.5,1,a", "line 7, 'label': got '0.5', expected 0 or 1"),
+    "text": ("1,NA,a", r"line 7, 'x': got 'NA', expected a finite number \(float32, also"),
+    "nan": ("1,nan,a", "line 7, 'x': got 'nan', expected a finite number"),
+    "inf": ("1,-inf,a", "line 7, 'x': got '-inf', expected a finite number"),
+    "too large": ("1,1e39,a", "line 7, 'x': got '1e39', expected a finite number"),
+    "too many": ("1,1,a,b", f"{NO_TABLE}line 7: expected 3 values, one for each column; got 4$"),
+    "too few": ("1,1", f"{NO_TABLE}line 7: expected 3 values, one for each column; got 2$"),
+    "spaces": ("  ", f"{NO_TABLE}line 7: expected 3 values, one for each column; got 1$"),
+    "an open quote": ('1,1,"a', f"{NO_TABLE}line 7: a quote is not closed$"),
+    "an open quote before a column": ('1,"1,a', f"{NO_TABLE}line 7: a quote is not closed$"),
+    "an open quote and a label": ('2,1,"a', f"{NO_TABLE}line 7: a quote is not closed$"),
+    "Latin-1": (b"1,1,\xe9", rf"{NO_TABLE}line 7, 'a': got b'.xe9', expected UTF-8: write the"),
 }
 
 
@@ -109,24 +128,34 @@ BAD = {
 @pytest.mark.parametrize(("line", "message"), BAD.values(), ids=BAD)
 def test_a_bad_line_is_named(tmp_path, packed, line, message):
     line = line if isinstance(line, bytes) else line.encode()
-    path = csv(tmp_path, f"{HEADER}\n0,1,a\n1,1,b\n".encode() + line + b"\n0,1,a\n", packed)
+    before = f'{HEADER}\n\n0,1,"a\nb"\n1,1,b\n0,,é\n'.encode()
+    path = csv(tmp_path, before + line + b"\n0,1,a\n", packed)
     with pytest.raises(InputError, match=rf"train\.csv(\.gz)?: {message}") as caught:
         read(path)
     assert str(caught.value).isprintable()
 
 
+WANTED = "expected 'label', 'x', 'a' among the columns, once"
 HEADERS = {
-    "empty": (b"", "got the columns ; expected label, x, a among them, once"),
+    "empty": (b"", f"the file is empty; {WANTED}"),
     "semicolons": (
-        "label;x;a\n",
-        "got the columns label;x;a; expected label, x, a among them, once, and commas",
+        '"label";"x";a\n',
+        f"the first line has no comma but 2 semicolons: write the file with commas; {WANTED}",
     ),
-    "another name": ("y,x,a\n", "got the columns y, x, a; expected label among them, once"),
-    "twice": ("label,x,a,a\n", "got the columns label, x, a, a; expected a among them, once"),
-    "several": ("id\n", "got the columns id; expected label, x, a among them, once"),
-    "Latin-1": (b"l\xe9bel,x,a\n0,1,a,b\n", r"got the columns l.udce9bel, x, a; expected label"),
-    "a long cell": (f"{'x' * 200_000},label\n", "not a csv table in UTF-8: field larger than"),
-    "UTF-16": ("label,x,a\n".encode("utf-16"), "got the columns .*; expected label, x, a"),
+    "tabs": ("label\tx\ta\n", "the first line has no comma but 2 tabs: write the file with commas"),
+    "another name": ("y,x,a\n", "got the columns 'y', 'x', 'a'; expected 'label' among the"),
+    "commas": ('"y,",x,a\n', "got the columns 'y,', 'x', 'a'; expected 'label' among the"),
+    "twice": ("label,x,a,a\n", "got the columns 'label', 'x', 'a', 'a'; expected 'a' among the"),
+    "several": ("id\n", f"got the columns 'id'; {WANTED}"),
+    "Latin-1": (
+        b"l\xe9bel,x,a\n0,1,a,b\n",
+        r"got the columns 'l.udce9bel', 'x', 'a'; expected 'la",
+    ),
+    "a long cell": (f"{'x' * 200_000},label\n", r"got the columns 'x{59}\.\.\., 'label'; expected"),
+    "an open quote": ('"label,x,a\n0,1,a\n', f"{NO_TABLE}line 1: a quote is not closed"),
+} | {
+    name: ("label,x,a\n".encode(name), f"the file is in UTF-16 or the like: .* in UTF-8; {WANTED}")
+    for name in ("UTF-16", "UTF-16-LE", "UTF-32")
 }
 
 
@@ -180,8 +209,10 @@ def test_parquet_columns_of_any_flat_type_are_categories(tmp_path, column, texts
 @pytest.mark.parametrize(
     "column",
     [pa.array([2, None, -1]), pa.array(["2", "", "-1.0"]), pa.array([2, None, -1], pa.float16()),
-     pa.array([decimal.Decimal("2.0"), None, decimal.Decimal("-1.0")])],
-    ids=["int64", "string", "float16", "decimal"],
+     pa.array([decimal.Decimal("2.0"), None, decimal.Decimal("-1.0")]),
+     pa.array(["2", None, "-1.0"]).dictionary_encode(),
+     pa.array(["2", None, "-1"], pa.string_view())],
+    ids=["int64", "string", "float16", "decimal", "dictionary", "string_view"],
 )  # fmt: skip
 def test_parquet_columns_of_numbers_in_any_type(tmp_path, column):
     assert read(parquet(tmp_path, x=column))[1] == {"x": [2.0, 0.0, -1.0]}
@@ -190,13 +221,16 @@ def test_parquet_columns_of_numbers_in_any_type(tmp_path, column):
 @pytest.mark.parametrize(
     ("column", "message"),
     [
-        ({"a": pa.array([[1], [2], [3]])}, r"a: got list<.*>, expected one value a row"),
-        ({"x": pa.array([{"b": 1}] * 3)}, r"x: got struct<.*>, expected numbers"),
-        ({"x": pa.array([datetime.date(2014, 10, 21)] * 3)}, r"x: got date32.*, expected numbers"),
-        ({"x": pa.array([1, float("nan"), 2])}, "row 2, x: got nan, expected a finite number"),
-        ({"x": pa.array(["1", "2", "q"])}, "row 3, x: got 'q', expected a finite number"),
-        ({"label": pa.array([0, 1, 7])}, "row 3, label: got '7', expected 0 or 1"),
-        ({"label": pa.array([0, 1, None])}, "row 3, label: got '', expected 0 or 1"),
+        ({"a": pa.array([[1], [2], [3]])}, r"'a': got list<.*>, expected one value a row"),
+        ({"x": pa.array([{"b": 1}] * 3)}, r"'x': got struct<.*>, expected numbers"),
+        (
+            {"x": pa.array([datetime.date(2014, 10, 21)] * 3)},
+            r"'x': got date32.*, expected numbers",
+        ),
+        ({"x": pa.array([1, float("nan"), 2])}, "row 2, 'x': got nan, expected a finite number"),
+        ({"x": pa.array(["1", "2", "q"])}, "row 3, 'x': got 'q', expected a finite number"),
+        ({"label": pa.array([0, 1, 7])}, "row 3, 'label': got '7', expected 0 or 1"),
+        ({"label": pa.array([0, 1, None])}, "row 3, 'label': got '', expected 0 or 1"),
         ({"a": pa.array([b"\xff"] * 3)}, "not a parquet file: .*UTF8"),
     ],
 )

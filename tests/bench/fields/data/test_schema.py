@@ -23,9 +23,9 @@ def test_a_table_becomes_a_schema():
     ("changed", "message"),
     [
         ({"categorical": []}, "data.categorical must hold at least one value"),
-        ({"numeric": ["a"]}, "data: a: named twice; a column has one use"),
-        ({"categorical": ["a", "a"]}, "data: a: named twice"),
-        ({"numeric": ["y"]}, "data: y: named twice"),
+        ({"numeric": ["a"]}, "data: 'a': named twice; a column has one use"),
+        ({"categorical": ["a", "a"]}, "data: 'a': named twice"),
+        ({"numeric": ["y"]}, "data: 'y': named twice"),
         ({"min_count": 0}, r"data.min_count = 0 must be a whole number in \[1, inf\)"),
         ({"scale": "log"}, "data.scale = 'log' must be one of none, standard, min_max"),
         ({"md5": {"all": "0" * 32}}, "unknown key 'data.md5.all'"),
@@ -42,12 +42,20 @@ def test_a_schema_needs_label_and_categorical():
         checked(Schema, {}, "data")
 
 
-def test_of_several_files_of_a_split_the_unpacked_one_is_read(tmp_path):
-    for name in ("train.parquet", "train.csv", "train.csv.gz", "valid.csv.gz", "test.parquet"):
+def test_a_split_has_one_file_in_any_format(tmp_path):
+    for name in ("train.csv", "valid.csv.gz", "test.parquet"):
         (tmp_path / name).touch()
     (tmp_path / "valid.csv").mkdir()
     found = {split: path.name for split, path in find(tmp_path).items()}
     assert found == {"train": "train.csv", "valid": "valid.csv.gz", "test": "test.parquet"}
+
+
+def test_several_files_of_a_split_are_refused_by_name(tmp_path):
+    for name in ("train.parquet", "train.csv", "valid.csv.gz", "test.csv.gz", "test.parquet"):
+        (tmp_path / name).touch()
+    message = "holds train.csv, train.parquet, test.csv.gz, test.parquet; expected one file of"
+    with pytest.raises(InputError, match=message):
+        find(tmp_path)
 
 
 def test_a_folder_without_the_files_names_the_splits_that_it_lacks(tmp_path):

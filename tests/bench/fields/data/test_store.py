@@ -186,7 +186,7 @@ def test_columns_that_the_schema_does_not_name_are_told(tmp_path, capsys):
     more = {s: "".join(f"{line},7\n" for line in t.splitlines()) for s, t in TEXTS.items()}
     stored(write(tmp_path / "data", more | {"test": TEXTS["test"]}), SCHEMA, tmp_path / "out")
     told = [line for line in capsys.readouterr().out.splitlines() if "left out" in line]
-    start = "columns that the schema does not name are left out: 7"
+    start = "columns that the schema does not name are left out: '7'"
     assert told == [f"{tmp_path}/data/{split}.csv: {start}" for split in ("train", "valid")]
 
 
@@ -211,12 +211,12 @@ def test_columns_that_the_schema_does_not_name_are_told(tmp_path, capsys):
         (
             "test",
             TEXTS["test"] + "1,x,a,1\n",
-            r"test\.csv: row 3, price: got 'x', expected a finite",
+            r"test\.csv: line 4, 'price': got 'x', expected a finite",
         ),
         (
             "valid",
             "label,price\n1,2\n",
-            r"valid\.csv: got the columns label, price; expected city, id",
+            r"valid\.csv: got the columns 'label', 'price'; expected 'city', 'id'",
         ),
     ],
 )
@@ -234,7 +234,7 @@ def test_a_number_that_is_none_once_it_is_scaled_is_named(tmp_path):
         TEXTS | {"train": train, "valid": "label,price,city,id\n0,1,a,1\n1,3e38,a,1\n"},
     )
     with pytest.raises(
-        InputError, match=r"valid\.csv: row 2, price: got '3e38', expected a finite"
+        InputError, match=r"valid\.csv: line 3, 'price': got '3e38', expected a finite"
     ):
         stored(files, SCHEMA, tmp_path / "out")
 
