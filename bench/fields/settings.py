@@ -67,6 +67,14 @@ class Data(Schema):
         " included; where they are known.",
     ] = ()
 
+    def __post_init__(self) -> None:
+        Schema.__post_init__(self)  # super() is not to be had where slots are
+        if self.sizes and len(self.sizes) != len(self.categorical):
+            raise ValueError(
+                f"sizes: got {len(self.sizes)}, expected one for each of the"
+                f" {len(self.categorical)} categorical columns"
+            )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
@@ -172,15 +180,18 @@ def _columns(section: Table, problems: list[str]) -> Data | None:
 
 
 def _broken_rules(of: DataSet) -> list[str]:
-    """What no network may have, or does not read, each with the networks that have it."""
+    """Settings that contradict each other, or that no part reads, each with its networks."""
     found: dict[str, list[str]] = {}
+    unread = {*flat(of.shared)}
     for name in NETWORKS:
         if name in of.sections or not name.endswith(BLOCK):
             problems: list[str] = []
-            _settings(name, of, problems)
+            cfg = _settings(name, of, problems)
+            unread = {key for key in unread if cfg is not None and not cfg.reads(key)}
             for problem in problems:
                 found.setdefault(problem, []).append(name)
-    return [f"{_shortened(names)}: {problem}" for problem, names in found.items()]
+    told = [f"{_shortened(names)}: {problem}" for problem, names in found.items()]
+    return told + [f"shared: {key} is read by no network" for key in sorted(unread)]
 
 
 def _shortened(names: list[str]) -> str:

@@ -109,6 +109,10 @@ REFUSED = {
         "[shared]\nfit.prefixes = 3\n[lr]\nfit.prefixes = 3",
         r"own\.toml: lr, fm, afm and 16 more: fit\.prefixes is about [^;]*: leave it 0$",
     ),
+    "nobody's": (
+        "[shared]\ncross_v2.rank = 3",
+        "own.toml: shared: cross_v2.rank is read by no netw",
+    ),
     "a base's": (
         "[final_2b]\nfinal.dropout2 = [0.1, 0.2]\n[lr]\nmlp.hidden = [3]",
         r"own\.toml: lr: mlp is read by no [^;]*; final_dual, final_2b, final_2b_paper: final: ",
@@ -191,6 +195,10 @@ COLUMNS = {
         r"data\.min_count = 0 must be a whole number in \[1, inf\)",
     ),
     "no section": ("data = 3", "data = 3 must be a section"),
+    "sizes": (
+        f"{DATA}sizes = [3]",
+        r"own\.toml: data: sizes: got 1, expected one for each of the 2 categorical columns$",
+    ),
 }
 
 
