@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.pool import ThreadPool
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -58,18 +58,18 @@ def compare(
     """The score of every blender, in their order; the base of one stands before it.
 
     label, fold, user (N,). Raises ValueError for fewer than 2 folds. Folds of fewer than MANY_ROWS
-    rows are fitted side by side, one for each core; each holds a copy of its rows.
+    rows are fitted side by side, one for each core.
     """
     held_out = [fold == k for k in np.unique(fold)]
     if len(held_out) < 2:
         raise ValueError(f"nested scores need at least 2 folds; got {len(held_out)}")
     train = [*(~rows for rows in held_out), np.full(len(label), True)]
-    fitted: list[dict[str, Any]] = [{} for _ in train]  # outside each fold, then on all rows
+    parts = [_Part(rows, {}, {}) for rows in train]  # outside each fold, then all rows
     cores = (os.cpu_count() or 1) if len(label) < MANY_ROWS else 1
     with ThreadPool(cores) as pool:  # left at once when interrupted: its threads are daemons
         for blender in blenders:
             fit = partial(_fit_and_score, blender, inputs, label, user)
-            *of_folds, _ = pool.starmap(fit, zip(fitted, train, strict=True), chunksize=1)
+            *of_folds, _ = pool.map(fit, parts, chunksize=1)
             scores = np.empty(len(label))
             for rows, of_fold in zip(held_out, of_folds, strict=True):
                 scores[rows] = of_fold
@@ -78,26 +78,36 @@ def compare(
                 uses_slates=blender.uses_slates,
                 folds=tuple(auc(label[rows], scores[rows]) for rows in held_out),
                 scores=scores,
-                weights=fitted[-1][blender.name],
+                weights=parts[-1].fitted[blender.name],
                 ranks=all(np.ptp(scores[rows]) > 0 for rows in held_out),
             )
 
 
+class _Part(NamedTuple):
+    """Rows that blenders are fitted on, and what they gave.
+
+    rows    (N,) bool
+    fitted  weights by blender; scored: the scores of the other rows
+    """
+
+    rows: np.ndarray
+    fitted: dict[str, Any]
+    scored: dict[str, np.ndarray]
+
+
 def _fit_and_score(
-    blender: Blender,
-    inputs: Inputs,
-    label: np.ndarray,
-    user: np.ndarray,
-    fitted: dict[str, Any],
-    rows: np.ndarray,
+    blender: Blender, inputs: Inputs, label: np.ndarray, user: np.ndarray, part: _Part
 ) -> np.ndarray | None:
-    """Add the blender, fitted on `rows`, to `fitted`; the scores of the other rows, if any."""
-    if rows.all():
-        fitted[blender.name] = blender.fit_after(fitted, inputs, label, user)
+    """Add the blender, fitted on the rows of `part`; the scores of the other rows, if any."""
+    rows, whole = part.rows, part.rows.all()
+    taken = inputs if whole else inputs.take(rows)
+    weights = blender.fit_after(part.fitted, taken, label[rows], user[rows])
+    part.fitted[blender.name] = weights
+    if whole:
         return None
-    weights = blender.fit_after(fitted, inputs.take(rows), label[rows], user[rows])
-    fitted[blender.name] = weights
-    return blender.predict(weights, inputs.take(~rows))
+    score = blender.predict_after(part.scored, weights, inputs.take(~rows))
+    part.scored[blender.name] = score
+    return score
 
 
 def winner(scores: list[BlenderScore]) -> BlenderScore:

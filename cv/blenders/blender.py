@@ -1,29 +1,36 @@
 """What a blender is, and what it may read."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from scipy.special import expit
 
 Fitted = Mapping[str, Any]  # name of a blender -> its weights
+NO_FEATURES = np.empty((0, 0), np.float32)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Inputs:
     """What a blender may read of N rows, by M models and F features; NaN features are unknown.
 
     logits    (N, M) float64, finite; columns in the order of `models`
     features  (N, F) float32; columns in the order of `names`
     slate     (N,) int64, the number of each row's slate (features.slates)
+
+    Inputs that were taken from others are `rows` of the same arrays, copied when they are read.
     """
 
     models: tuple[str, ...]
-    logits: np.ndarray
-    slate: np.ndarray
+    all_logits: np.ndarray
+    all_slate: np.ndarray
     names: tuple[str, ...] = ()
-    features: np.ndarray = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    all_features: np.ndarray = field(default_factory=lambda: NO_FEATURES)
+    rows: np.ndarray | None = None
+    _shared: "_Shared" = field(default_factory=lambda: _Shared(), init=False, compare=False)
 
     @classmethod
     def of(
@@ -46,24 +53,54 @@ class Inputs:
             table[:, i] = column
         return cls(
             models=tuple(logits),
-            logits=matrix,
-            slate=np.arange(len(matrix)) if slate is None else slate,
+            all_logits=matrix,
+            all_slate=np.arange(len(matrix)) if slate is None else slate,
             names=tuple(features),
-            features=table,
+            all_features=table,
         )
+
+    @cached_property
+    def logits(self) -> np.ndarray:
+        return self._taken(self.all_logits)
+
+    @cached_property
+    def features(self) -> np.ndarray:
+        return self._taken(self.all_features)
+
+    @cached_property
+    def slate(self) -> np.ndarray:
+        return self._taken(self.all_slate)
+
+    def _taken(self, array: np.ndarray) -> np.ndarray:
+        return array if self.rows is None else array[self.rows]
 
     def take(self, rows: np.ndarray) -> "Inputs":
         """The rows of which `rows` is the mask, or the indices."""
-        return Inputs(
-            models=self.models,
-            logits=self.logits[rows],
-            slate=self.slate[rows],
-            names=self.names,
-            features=self.features[rows],
-        )
+        taken = replace(self, rows=self.positions[rows])
+        object.__setattr__(taken, "_shared", self._shared)
+        return taken
+
+    @property
+    def positions(self) -> np.ndarray:
+        """Where the rows stand in the arrays, (N,) int64."""
+        return np.arange(len(self.all_logits)) if self.rows is None else self.rows
+
+    def shared(self, key: Any, make: Callable[["Inputs"], Any]) -> Any:
+        """make(inputs of all rows), made once for all inputs that were taken from one."""
+        with self._shared.lock:
+            if key not in self._shared.made:
+                self._shared.made[key] = make(replace(self, rows=None))
+            return self._shared.made[key]
 
     def __len__(self) -> int:
-        return len(self.logits)
+        return len(self.positions)
+
+
+class _Shared:
+    """What was made of all rows, by its key."""
+
+    def __init__(self) -> None:
+        self.lock, self.made = Lock(), dict[Any, Any]()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +115,8 @@ class Blender:
     uses_slates     whether the score of a row depends on the other rows of its slate
     bases           names of the blenders that this one builds upon; its `fit` is then
                     fit(inputs, label, user, weights of the first, ...)
+    combine         with bases: weights, inputs, scores (n,) of the first, ... -> score (n,), as
+                    predict gives it
     """
 
     name: str
@@ -86,7 +125,16 @@ class Blender:
     to_probability: Callable[[np.ndarray], np.ndarray] = expit
     uses_slates: bool = False
     bases: tuple[str, ...] = ()
+    combine: Callable[..., np.ndarray] | None = None
 
     def fit_after(self, fitted: Fitted, inputs: Inputs, label: np.ndarray, user: np.ndarray) -> Any:
         """The weights; `fitted` holds those of its bases, fitted on the same rows."""
         return self.fit(inputs, label, user, *(fitted[base] for base in self.bases))
+
+    def predict_after(
+        self, scored: Mapping[str, np.ndarray], weights: Any, inputs: Inputs
+    ) -> np.ndarray:
+        """The scores; those of its bases are taken from `scored` where it has them."""
+        if self.combine is None or not all(base in scored for base in self.bases):
+            return self.predict(weights, inputs)
+        return self.combine(weights, inputs, *(scored[base] for base in self.bases))

@@ -1,32 +1,36 @@
 """A stacker: gradient-boosted trees over columns of any kind; its model is LightGBM's text.
 
-The number of trees is the one that scores best on a fifth of the users, held out of the given rows
-(cv/blenders/stopping.py);
-then that many trees are fitted on all of them. Nothing else is chosen. Equal rows give equal text,
-whatever the number of threads.
+Trees are added while they lower the loss on a tenth of the users, held out of the given rows
+(cv/blenders/stopping.py). Nothing else is chosen. All fits on some of the same rows share one table
+of binned columns, whose bins know no label. Equal rows give equal text, whatever the number of
+threads.
 
 Ke et al. 2017, "LightGBM: a highly efficient gradient boosting decision tree", NeurIPS.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import Any, NamedTuple
 
 import lightgbm
 import numpy as np
 
+from cv.blenders.blender import Inputs
 from cv.blenders.stopping import stopping_rows
 from cv.slates.softmax import SlateSoftmax
 from features.errors import InputError
 
+Columns = tuple[np.ndarray, tuple[str, ...]]  # (n, C) float32, NaN where unknown, and their names
+
 SETTINGS = {
     "objective": "binary",
-    "metric": "auc",
+    "metric": "binary_logloss",
     "learning_rate": 0.07,
     "num_leaves": 31,
     "min_data_in_leaf": 200,
     "lambda_l2": 10.0,
     "max_bin": 127,
     "feature_fraction": 0.3,
+    "feature_pre_filter": False,  # it drops columns by the rows of the whole table
     "seed": 0,
     "deterministic": True,
     "force_row_wise": True,
@@ -39,9 +43,9 @@ MANY_ROWS = 1_000_000  # of fewer, fits run side by side, each with one thread (
 class Trees(NamedTuple):
     """Fitted trees, and what they score on rows that they have not seen.
 
-    text            LightGBM's model, fitted on all N rows
+    text            LightGBM's model
     held_out        (N,) bool, the rows of the users that chose the number of trees
-    held_out_score  (n,) float64, their logits by trees that were fitted on the other rows
+    held_out_score  (n,) float64, the logits of these rows
     """
 
     text: str
@@ -50,18 +54,17 @@ class Trees(NamedTuple):
 
 
 def fit(
-    columns: np.ndarray,
-    names: list[str],
+    inputs: Inputs,
+    columns: Callable[[Inputs], Columns],
     label: np.ndarray,
     user: np.ndarray,
-    slate: np.ndarray | None = None,
+    within_slates: bool = False,
 ) -> Trees:
-    """Trees on the rows.
+    """Trees on the `columns` of the N rows of `inputs`.
 
-    columns (N, C) float32, NaN where unknown; names of the C columns; label (N,) 0 and 1;
-    user (N,): a user's rows are held out together. With slate (N,) int64, the trees minimise the
-    loss of the softmax over each slate (cv.slates.softmax), and their logits say no more than which
-    row of a slate is preferred.
+    label (N,) 0 and 1; user (N,): a user's rows are held out together. With within_slates, the
+    trees minimise the loss of the softmax over each slate (cv.slates.softmax), and their logits
+    say no more than which row of a slate is preferred.
     Raises InputError where the users do not make two parts with both labels each.
     """
     held_out = stopping_rows(user, label)
@@ -70,22 +73,40 @@ def fit(
             f"{len(np.unique(user))} users do not make two parts with both labels each, one of"
             " which chooses the number of trees: use more users"
         )
-    threads = _threads(label)
-    settings, metric = SETTINGS | {"num_threads": threads}, None
-    of_train, of_all = {}, {}
-    if slate is not None:
-        of_train = _within(label[~held_out], slate[~held_out])
-        of_all, metric = _within(label, slate), _loss_within(label[held_out], slate[held_out])
-    train = lightgbm.Dataset(columns[~held_out], label[~held_out], feature_name=names)
-    valid = lightgbm.Dataset(columns[held_out], label[held_out], reference=train)
-    stop = lightgbm.early_stopping(PATIENCE, verbose=False)
-    stopped = lightgbm.train(
-        settings | of_train, train, MAX_TREES, [valid], feval=metric, callbacks=[stop]
+    settings, metric, fitted = (
+        SETTINGS | {"num_threads": _threads(inputs.all_logits)},
+        None,
+        ~held_out,
     )
-    all_rows = lightgbm.Dataset(columns, label, feature_name=names)
-    fitted = lightgbm.train(settings | of_all, all_rows, stopped.best_iteration)
-    score = stopped.predict(columns[held_out], raw_score=True, num_threads=threads)
-    return Trees(fitted.model_to_string(), held_out, np.asarray(score))
+    binned = inputs.shared(columns, lambda whole: _binned(*columns(whole), settings))
+    if within_slates:
+        settings |= _within(label[fitted], inputs.slate[fitted])
+        metric = _loss_within(label[held_out], inputs.slate[held_out])
+    train = _subset(binned, inputs.positions[fitted], label[fitted])
+    valid = _subset(binned, inputs.positions[held_out], label[held_out])
+    stop = lightgbm.early_stopping(PATIENCE, verbose=False)
+    model = lightgbm.train(settings, train, MAX_TREES, [valid], feval=metric, callbacks=[stop])
+    text = model.model_to_string(num_iteration=model.best_iteration)
+    held_out_rows = columns(inputs.take(held_out))[0]
+    return Trees(text, held_out, predict(text, held_out_rows))
+
+
+def _binned(
+    columns: np.ndarray, names: tuple[str, ...], settings: dict[str, Any]
+) -> lightgbm.Dataset:
+    """All rows; who trains on some gives the labels.
+
+    `settings` hold the number of threads: calls at the same time must agree in it, since LightGBM
+    keeps it in a variable of the process by which it sizes its buffers.
+    """
+    no_label = np.zeros(len(columns), np.float32)
+    binned = lightgbm.Dataset(columns, no_label, feature_name=list(names), params=settings)
+    return binned.construct()
+
+
+def _subset(binned: lightgbm.Dataset, rows: np.ndarray, label: np.ndarray) -> lightgbm.Dataset:
+    """The `rows` (n,) of a binned table, in their order there, with label (n,)."""
+    return binned.subset(rows.tolist()).construct().set_label(label)
 
 
 def _within(label: np.ndarray, slate: np.ndarray) -> dict[str, Any]:
@@ -94,7 +115,6 @@ def _within(label: np.ndarray, slate: np.ndarray) -> dict[str, Any]:
     return {
         "objective": lambda score, _: softmax.gradient(score),
         "metric": "None",
-        "feature_pre_filter": False,  # LightGBM refuses rows so few that no column could be split
     }
 
 
@@ -115,7 +135,7 @@ def names(model: str) -> list[str]:
     return lightgbm.Booster(model_str=model).feature_name()
 
 
-def _threads(rows: np.ndarray) -> int:
+def _threads(rows: Sized) -> int:
     return 1 if len(rows) < MANY_ROWS else 0  # 0: one per core
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from cv.folds import folds_up_to
 
-PARTS = 5  # of the users, or as many as have both labels; the number is chosen on one of them
+PARTS = 10  # of the users, or as many as have both labels; the number is chosen on one of them
 
 
 def stopping_rows(user: np.ndarray, label: np.ndarray) -> np.ndarray | None:

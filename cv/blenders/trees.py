@@ -6,17 +6,14 @@ import numpy as np
 
 from cv.blenders import stacker
 from cv.blenders.blender import Blender, Inputs
-from cv.blenders.stacker import Trees
-
-Columns = tuple[np.ndarray, tuple[str, ...]]  # (n, C) float32 and their names
+from cv.blenders.stacker import Columns, Trees
 
 
 def trees(name: str, columns: Callable[[Inputs], Columns]) -> Blender:
     """LightGBM on some `columns`; its weights are `Trees`."""
 
     def fit(inputs: Inputs, label: np.ndarray, user: np.ndarray) -> Trees:
-        matrix, names = columns(inputs)
-        return stacker.fit(matrix, list(names), label, user)
+        return stacker.fit(inputs, columns, label, user)
 
     def predict(weights: Trees, inputs: Inputs) -> np.ndarray:
         return stacker.predict(weights.text, columns(inputs)[0])

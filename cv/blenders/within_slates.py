@@ -7,8 +7,8 @@ import numpy as np
 from cv.blenders import stacker
 from cv.blenders.blender import Blender, Inputs
 from cv.blenders.linear import LOGISTIC
-from cv.blenders.stacker import Trees
-from cv.blenders.trees import LIGHTGBM, Columns, everything
+from cv.blenders.stacker import Columns, Trees
+from cv.blenders.trees import LIGHTGBM, everything
 from cv.slates import columns
 from cv.slates.choice import ChoiceModel, fit_choice_model
 
@@ -30,9 +30,20 @@ def within_slates(name: str, base: Blender) -> Blender:
         return WithinSlates(weights, fit_choice_model(score, inputs.slate, label))
 
     def predict(weights: WithinSlates, inputs: Inputs) -> np.ndarray:
-        return weights.choice.log_odds(base.predict(weights.base, inputs), inputs.slate)
+        return _log_odds(weights, inputs, base.predict(weights.base, inputs))
 
-    return Blender(name=name, fit=fit, predict=predict, bases=(base.name,), uses_slates=True)
+    return Blender(
+        name=name,
+        fit=fit,
+        predict=predict,
+        bases=(base.name,),
+        combine=_log_odds,
+        uses_slates=True,
+    )
+
+
+def _log_odds(weights: WithinSlates, inputs: Inputs, score: np.ndarray) -> np.ndarray:
+    return weights.choice.log_odds(score, inputs.slate)
 
 
 def _compared(fitted: Trees, inputs: Inputs, label: np.ndarray) -> WithinSlates:
@@ -50,13 +61,13 @@ def _beside_best(inputs: Inputs) -> Columns:
 
 
 def _fit_ranker(inputs: Inputs, label: np.ndarray, user: np.ndarray) -> WithinSlates:
-    matrix, names = _beside_best(inputs)
-    return _compared(stacker.fit(matrix, list(names), label, user, inputs.slate), inputs, label)
+    trees = stacker.fit(inputs, _beside_best, label, user, within_slates=True)
+    return _compared(trees, inputs, label)
 
 
 def _predict_ranker(weights: WithinSlates, inputs: Inputs) -> np.ndarray:
     score = stacker.predict(weights.base.text, _beside_best(inputs)[0])
-    return weights.choice.log_odds(score, inputs.slate)
+    return _log_odds(weights, inputs, score)
 
 
 def _pair(
@@ -65,10 +76,14 @@ def _pair(
     return weights
 
 
-def _mean(weights: tuple[WithinSlates, WithinSlates], inputs: Inputs) -> np.ndarray:
+def _mean(weights: tuple[WithinSlates, ...], inputs: Inputs, *scores: np.ndarray) -> np.ndarray:
+    return np.mean(scores, 0)
+
+
+def _predict_mean(weights: tuple[WithinSlates, WithinSlates], inputs: Inputs) -> np.ndarray:
     of_lightgbm, of_ranker = weights
-    log_odds = SLATE_LIGHTGBM.predict(of_lightgbm, inputs), _predict_ranker(of_ranker, inputs)
-    return np.mean(log_odds, 0)
+    scores = SLATE_LIGHTGBM.predict(of_lightgbm, inputs), _predict_ranker(of_ranker, inputs)
+    return _mean(weights, inputs, *scores)
 
 
 SLATE_LOGISTIC = within_slates("slate_logistic", LOGISTIC)
@@ -79,7 +94,8 @@ SLATE_RANKER = Blender(
 SLATE_MEAN = Blender(
     name="slate_mean",
     fit=_pair,
-    predict=_mean,
+    predict=_predict_mean,
     bases=("slate_lightgbm", "slate_ranker"),
+    combine=_mean,
     uses_slates=True,
 )

@@ -99,8 +99,10 @@ def add_blends(
     totals, n_folds = dict.fromkeys(weights, 0.0), 0
     for of_fold in inputs:
         n_folds += 1
+        scored: dict[str, np.ndarray] = {}
         for name, fitted in weights.items():
-            totals[name] = totals[name] + BLENDERS_BY_NAME[name].predict(fitted, of_fold)
+            scored[name] = BLENDERS_BY_NAME[name].predict_after(scored, fitted, of_fold)
+            totals[name] = totals[name] + scored[name]
     scores = {name: total / n_folds for name, total in totals.items()}
     submitted = BLENDERS_BY_NAME[chosen].to_probability(scores[chosen])
     return rows.with_columns(**scores, **{SUBMITTED: submitted})

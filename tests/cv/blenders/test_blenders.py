@@ -153,7 +153,7 @@ def test_the_temperature_is_fitted_on_users_that_the_trees_have_not_seen():
 def test_only_blenders_that_use_slates_look_at_other_rows_of_a_slate(blender):
     inputs, label, _, user = stacked(n=800, one_click=True)
     weights = fit_all(inputs, label, user)[blender.name]
-    alone = replace(inputs, slate=np.arange(len(inputs)))
+    alone = replace(inputs, all_slate=np.arange(len(inputs)))
     same = np.array_equal(blender.predict(weights, inputs), blender.predict(weights, alone))
     assert same != blender.uses_slates
     some = user < 50  # whole slates: their scores do not depend on the others
