@@ -10,7 +10,13 @@ import numpy as np
 from scipy.special import expit
 
 Fitted = Mapping[str, Any]  # name of a blender -> its weights
-NO_FEATURES = np.empty((0, 0), np.float32)
+
+
+class _Shared:
+    """What was made of all rows, by its key."""
+
+    def __init__(self) -> None:
+        self.lock, self.made = Lock(), dict[Any, Any]()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +34,9 @@ class Inputs:
     all_logits: np.ndarray
     all_slate: np.ndarray
     names: tuple[str, ...] = ()
-    all_features: np.ndarray = field(default_factory=lambda: NO_FEATURES)
+    all_features: np.ndarray = field(default_factory=lambda: np.empty((0, 0), np.float32))
     rows: np.ndarray | None = None
-    _shared: "_Shared" = field(default_factory=lambda: _Shared(), init=False, compare=False)
+    _shared: _Shared = field(default_factory=_Shared, init=False, compare=False)
 
     @classmethod
     def of(
@@ -94,13 +100,6 @@ class Inputs:
 
     def __len__(self) -> int:
         return len(self.positions)
-
-
-class _Shared:
-    """What was made of all rows, by its key."""
-
-    def __init__(self) -> None:
-        self.lock, self.made = Lock(), dict[Any, Any]()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,11 +73,8 @@ def fit(
             f"{len(np.unique(user))} users do not make two parts with both labels each, one of"
             " which chooses the number of trees: use more users"
         )
-    settings, metric, fitted = (
-        SETTINGS | {"num_threads": _threads(inputs.all_logits)},
-        None,
-        ~held_out,
-    )
+    fitted, metric = ~held_out, None
+    settings = SETTINGS | {"num_threads": _threads(inputs.all_logits)}
     binned = inputs.shared(columns, lambda whole: _binned(*columns(whole), settings))
     if within_slates:
         settings |= _within(label[fitted], inputs.slate[fitted])
@@ -87,8 +84,8 @@ def fit(
     stop = lightgbm.early_stopping(PATIENCE, verbose=False)
     model = lightgbm.train(settings, train, MAX_TREES, [valid], feval=metric, callbacks=[stop])
     text = model.model_to_string(num_iteration=model.best_iteration)
-    held_out_rows = columns(inputs.take(held_out))[0]
-    return Trees(text, held_out, predict(text, held_out_rows))
+    score = predict(text, columns(inputs.take(held_out))[0])
+    return Trees(text, held_out, score)
 
 
 def _binned(
