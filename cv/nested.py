@@ -6,7 +6,8 @@ scores are all equal in a fold, such as trees of too few rows to split, is not c
 
 A score that compares the rows of a slate needs whole slates wherever it is used, and what makes it
 better is how the rows were collected. So such a blender is chosen only where it gains SLATE_GAIN
-over the best of the others, and twice the standard error of that gain over the folds.
+over the best of the others, and where the gain's 95 % interval over the folds, by Student's t, lies
+above 0: of two folds, whose gains may agree by chance, that asks for much.
 """
 
 import os
@@ -17,6 +18,7 @@ from multiprocessing.pool import ThreadPool
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.stats import t as student
 
 from cv.auc import auc
 from cv.blenders.blender import Blender, Inputs
@@ -119,7 +121,8 @@ def winner(scores: list[BlenderScore]) -> BlenderScore:
         return alone
     best = _highest(with_slates)
     gain = np.subtract(best.folds, alone.folds)
-    needed = max(SLATE_GAIN, 2 * gain.std(ddof=1) / np.sqrt(len(gain)))
+    margin = student.ppf(0.975, len(gain) - 1) * gain.std(ddof=1) / np.sqrt(len(gain))
+    needed = max(SLATE_GAIN, margin)
     return best if gain.mean() >= needed else alone
 
 

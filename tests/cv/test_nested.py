@@ -150,10 +150,12 @@ def test_of_independent_labels_no_blender_that_uses_slates_is_chosen(seed):
         ((0.002, 0.003, 0.002), "slate_lightgbm"),
         ((0.0009, 0.0009, 0.0009), "lightgbm"),  # less than SLATE_GAIN
         ((0.02, -0.02, 0.006), "lightgbm"),  # as much by chance
+        ((0.009, 0.005), "lightgbm"),  # two folds agree so well by chance
+        ((0.03, 0.033), "slate_lightgbm"),
     ],
 )
 def test_slates_must_gain_more_than_a_tie_and_more_than_chance(gains, chosen):
-    alone = score_of("lightgbm", (0.7, 0.71, 0.72))
+    alone = score_of("lightgbm", (0.7, 0.71, 0.72)[: len(gains)])
     folds = tuple(f + g for f, g in zip(alone.folds, gains, strict=True))
     assert winner([alone, score_of("slate_lightgbm", folds, uses_slates=True)]).name == chosen
 
