@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 
 # malloc.h
-M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 KEPT_BYTES = 2**30  # of freed memory at the end of the heap
 
 
@@ -18,14 +18,15 @@ def prepare_training(threads: int) -> None:
     By default glibc gives memory of more than 32 MiB back to Linux as soon as it is freed, and
     Linux clears every page when it is used again. A training step frees and takes gigabytes, so
     that this takes a third of QIN's time (bench/RESULTS.md, "Freed memory is kept"). Here such
-    memory comes from one heap, which gives back what is free at its end beyond KEPT_BYTES. Peak
-    memory grows, since free blocks between used ones stay. Other C libraries are left as they are.
+    memory comes from the heap, which gives back what is free at its end beyond KEPT_BYTES. Peak
+    memory grows, since free blocks between used ones stay. Threads beside the main one may have
+    heaps of their own, of 64 MiB, and gain nothing. Other C libraries are left as they are.
     """
     torch.set_num_threads(threads)
     if platform.libc_ver()[0] != "glibc":
         return
     libc = ctypes.CDLL(None)
-    for option, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, KEPT_BYTES), (M_ARENA_MAX, 1)):
+    for option, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, KEPT_BYTES)):
         if not libc.mallopt(option, value):
             raise OSError(f"mallopt({option}, {value}) was refused")
 

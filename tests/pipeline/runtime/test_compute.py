@@ -31,30 +31,23 @@ def test_an_error_gives_the_threads_back():
 
 
 FAULTS = """
-import resource, sys, threading
+import resource, sys
 import torch
 from pipeline.runtime.compute import prepare_training
-
-def take_and_free():
-    torch.ones(25_000_000)
 
 if sys.argv[1] == "keep":
     prepare_training(1)
 for _ in range(2):
-    thread = threading.Thread(target=take_and_free)
-    thread.start()
-    thread.join()
+    torch.ones(25_000_000)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-thread = threading.Thread(target=take_and_free)
-thread.start()
-thread.join()
+torch.ones(25_000_000)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
 def test_memory_that_training_frees_is_taken_again_without_page_faults():
-    def faults(how: str) -> int:  # of 100 MB, taken and freed for the third time, in any thread
+    def faults(how: str) -> int:  # of 100 MB, taken and freed for the third time
         return int(subprocess.check_output([sys.executable, "-c", FAULTS, how], text=True))
 
     assert faults("keep") < 1000 < 20_000 < faults("give back")
