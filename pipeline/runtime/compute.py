@@ -19,8 +19,8 @@ def prepare_training(threads: int) -> None:
     Linux clears every page when it is used again. A training step frees and takes gigabytes, so
     that this takes a third of QIN's time (bench/RESULTS.md, "Freed memory is kept"). Here such
     memory comes from the heap, which gives back what is free at its end beyond KEPT_BYTES. Peak
-    memory grows, since free blocks between used ones stay. Threads beside the main one may have
-    heaps of their own, of 64 MiB, and gain nothing. Other C libraries are left as they are.
+    memory grows until freed blocks fit what is taken, and stays there. Threads beside the main one
+    may have heaps of their own, of 64 MiB, and gain nothing. Other C libraries stay as they are.
     """
     torch.set_num_threads(threads)
     if platform.libc_ver()[0] != "glibc":
