@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated
 
 from bench.fields.data.schema import Schema
-from features.errors import InputError
+from features.errors import InputError, listed
 from models.fields.settings import FieldSettings
 from pipeline.config.nearest import near, without_repeats
 from pipeline.config.paths import REPOSITORY
@@ -190,13 +190,10 @@ def _broken_rules(of: DataSet) -> list[str]:
             unread = {key for key in unread if cfg is not None and not cfg.reads(key)}
             for problem in problems:
                 found.setdefault(problem, []).append(name)
-    told = [f"{_shortened(names)}: {problem}" for problem, names in found.items()]
-    return told + [f"shared: {key} is read by no network" for key in sorted(unread)]
-
-
-def _shortened(names: list[str]) -> str:
-    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
-    return f"{', '.join(names[:MAX_NAMES])}{more}"
+    return [
+        *(f"{listed(names, MAX_NAMES)}: {problem}" for problem, names in found.items()),
+        *(f"shared: {key} is read by no network" for key in sorted(unread)),
+    ]
 
 
 def networks(text: str) -> list[str]:

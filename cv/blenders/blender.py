@@ -99,7 +99,7 @@ class Inputs:
             return self._shared.made[key]
 
     def __len__(self) -> int:
-        return len(self.positions)
+        return len(self.all_logits if self.rows is None else self.rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

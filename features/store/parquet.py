@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from features.errors import listed
 from features.store import footers, validators
 from features.store import schema as challenge
 from features.store.schema import ColumnSpec
@@ -72,8 +73,7 @@ def shown(text: str, most: int = 60) -> str:
 
 def names(schema: pa.Schema) -> str:
     """The columns of a file, as text."""
-    more = f" and {len(schema) - MAX_NAMES} more" if len(schema) > MAX_NAMES else ""
-    return ", ".join(map(shown, schema.names[:MAX_NAMES])) + more
+    return listed([shown(name) for name in schema.names], MAX_NAMES)
 
 
 def is_kind(kind: str, dtype: pa.DataType) -> bool:

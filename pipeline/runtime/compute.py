@@ -17,7 +17,7 @@ def prepare_training(threads: int) -> None:
 
     By default glibc gives memory of more than 32 MiB back to Linux as soon as it is freed, and
     Linux clears every page when it is used again. A training step frees and takes gigabytes, so
-    that this takes a third of QIN's time (bench/RESULTS.md, "Freed memory is kept"). Here such
+    that this takes 28 % of QIN's time (bench/RESULTS.md, "Freed memory is kept"). Here such
     memory comes from the heap, which gives back what is free at its end beyond KEPT_BYTES. Peak
     memory grows until freed blocks fit what is taken, and stays there. Threads beside the main one
     may have heaps of their own, of 64 MiB, and gain nothing. Other C libraries stay as they are.

@@ -23,7 +23,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from bench.fields.data import csv_lines
-from features.errors import InputError
+from features.errors import InputError, listed
 from features.store.parquet import MAX_NAMES, READ_ERRORS, reason, shown
 
 BLOCK = 1 << 23  # bytes of a csv that are parsed together; pyarrow reads 32 blocks ahead
@@ -85,8 +85,8 @@ class FieldFile:
             hint = "" if self.is_parquet else csv_lines.header_hint(header)
             raise InputError(
                 f"{self.path}: "
-                + (hint or f"got the columns {listed(header)}")
-                + f"; expected {listed(wrong)} among the columns, once"
+                + (hint or f"got the columns {quoted(header)}")
+                + f"; expected {quoted(wrong)} among the columns, once"
             )
 
     def _require_types(self, schema: pa.Schema) -> None:
@@ -267,10 +267,9 @@ class _Bytes:
         self.raw.close()
 
 
-def listed(names: Sequence[str]) -> str:
+def quoted(names: Sequence[str]) -> str:
     """Quoted names of columns, for a message."""
-    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
-    return f"{', '.join(shown(repr(name)) for name in names[:MAX_NAMES])}{more}"
+    return listed([shown(repr(name)) for name in names], MAX_NAMES)
 
 
 def _distinct(column: pa.Array) -> Column:

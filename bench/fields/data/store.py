@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.fields.data.reading import listed
+from bench.fields.data.reading import quoted
 from bench.fields.data.schema import Schema
 from features.errors import InputError
 from features.store.parquet import reason
@@ -70,7 +70,7 @@ def require_columns(path: Path, schema: Schema) -> None:
     facts = _facts(path)
     found = (facts["label"], *facts["numeric"], *facts["categorical"])
     if found != schema.columns:
-        raise InputError(f"{path}: a store of {listed(found)}; expected {listed(schema.columns)}")
+        raise InputError(f"{path}: a store of {quoted(found)}; expected {quoted(schema.columns)}")
 
 
 def open_fields(path: Path) -> FieldData:

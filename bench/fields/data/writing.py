@@ -65,7 +65,7 @@ def _build(files: Mapping[str, Path], schema: Schema, spec: ArtifactSpec) -> Non
     opened = {s: FieldFile(files[s], schema.columns, schema.numeric) for s in SPLITS}
     for file in opened.values():
         if file.extra:
-            left = reading.listed(file.extra)
+            left = reading.quoted(file.extra)
             print(f"{file.path}: columns that the schema does not name are left out: {left}")
     with store.write_artifact(spec) as out:
         vocabularies, scales = _count(files["train"], schema)

@@ -29,9 +29,8 @@ def test_every_blender_is_read_back_with_all_its_digits(world, name):
     inputs, weights, folder, blend = world
     predict, used = BLENDERS_BY_NAME[name].predict, blend["blenders"][name]["models"]
     read = [model in used for model in inputs.models]
-    others_are_0 = replace(
-        inputs, all_logits=np.where(read, inputs.logits, 0)
-    )  # their fits: not run
+    logits = np.where(read, inputs.logits, 0)  # the others' fits are not run
+    others_are_0 = replace(inputs, all_logits=logits)
     got = predict(fitted.read(folder, blend, name), others_are_0)
     np.testing.assert_array_equal(got, predict(weights[name], inputs))
     reads_features = "lightgbm" in name or name in ("features_only", "slate_ranker", "slate_mean")
