@@ -36,12 +36,15 @@ from models.layers.final import block, distillation, gate, paper, published
 from models.layers.final import network as final
 from models.network import initialise
 from models.training import averaging, fit, large_tables, losses, update, warm_up
+from models.training.determinism import make_deterministic
 from pipeline.artifacts import store
 from pipeline.artifacts.locks import locked
 from pipeline.artifacts.spec import ArtifactSpec, record
 from pipeline.config.tables import flat
 from pipeline.runtime import processes
 from pipeline.runtime.compute import prepare_training
+from pipeline.runtime.devices import pick_device
+from pipeline.runtime.out_of_memory import enough_memory
 from pipeline.training.checkpointing import FitCheckpointer
 
 SAVE_EVERY = 60.0  # seconds, or longer, between two states from which a fit resumes
@@ -64,10 +67,17 @@ CODE_OF_PART = {
 }
 
 
-def fit_spec(cfg: FieldSettings, seed: int, data: Path, out: Path) -> ArtifactSpec:
-    """The artifact of one fit on the store `data`; networks with equal settings share it."""
+def fit_spec(
+    cfg: FieldSettings, seed: int, data: Path, out: Path, device_type: str = "cpu"
+) -> ArtifactSpec:
+    """The artifact of one fit on the store `data`; networks with equal settings share it.
+
+    A GPU rounds otherwise than a CPU, so that its fits have artifacts of their own.
+    """
     settings = {k: v for k, v in flat(dataclasses.asdict(cfg)).items() if cfg.reads(k)}
     inputs = {"data": record(data)["digest"]}
+    if device_type != "cpu":
+        inputs["device"] = device_type
     of_parts = (CODE_OF_PART.get(part, ()) for part in (cfg.explicit, cfg.deep))
     parts = (*CODE, *itertools.chain(*of_parts), train, log_loss, auc)
     code = hashlib.sha256("".join(map(inspect.getsource, parts)).encode()).hexdigest()
@@ -86,8 +96,10 @@ def run(
     name: str,
     section: str,
     parent: int,
+    device: str = "cpu",
 ) -> None:
-    """Train, score and write one fit, in one thread: results do not depend on the cores.
+    """Train, score and write one fit, on a GPU or in one thread: results do not depend on the
+    number of cores.
 
     A fit that was stopped goes on after the last epoch that was saved. Another command's fit of
     the same name is waited for. A worker ends with process `parent`, which started it. `section` of
@@ -98,19 +110,27 @@ def run(
     prepare_training(1)
     with locked(spec.lock, name):
         if not spec.done:
-            _write(cfg, seed, data, spec, name, section)
+            _write(cfg, seed, data, spec, name, section, pick_device(device, "--device"))
 
 
 def _write(
-    cfg: FieldSettings, seed: int, data: Path, spec: ArtifactSpec, name: str, section: str
+    cfg: FieldSettings,
+    seed: int,
+    data: Path,
+    spec: ArtifactSpec,
+    name: str,
+    section: str,
+    device: torch.device,
 ) -> None:
-    opened = open_fields(data)
-    with store.write_artifact(spec) as out:
-        checkpoint = FitCheckpointer(out, name, SAVE_EVERY, torch.device("cpu"))
+    make_deterministic(device)
+    remedy = f"lower fit.batch_size in {section}, or take --device cpu"
+    with store.write_artifact(spec) as out, enough_memory(device, name, remedy):
+        opened = open_fields(data).to(device)
+        checkpoint = FitCheckpointer(out, name, SAVE_EVERY, device)
         try:
             state = checkpoint.load()
             out.report, logits = train(cfg, seed, opened, name, state, checkpoint.save)
-            np.save(out / LOGITS, logits.numpy(), allow_pickle=False)
+            np.save(out / LOGITS, logits.cpu().numpy(), allow_pickle=False)
         except FloatingPointError as error:
             raise InputError(f"{name}: {error}; lower fit.learning_rate in {section}") from None
 
@@ -129,13 +149,14 @@ def train(
     state: dict | None = None,
     save: fit.SaveState = lambda state: None,
 ) -> tuple[dict, Tensor]:
-    """The report of one fit (scores, learning curve, parameters) and its logits of test (N,).
+    """The report of one fit (scores, learning curve, parameters) and its logits of test (N,), on
+    the device of the rows.
 
     Prints one line per epoch, and one a minute within longer ones. It resumes from `state`;
     `save` is called after every epoch.
     """
     torch.manual_seed(seed)
-    network = FieldNetwork(cfg, data.sizes, data.n_numeric)
+    network = FieldNetwork(cfg, data.sizes, data.n_numeric).to(data.device)
     rows, label = data.rows, data.label
     report = fit.fit(
         network, rows["train"], label["train"], rows["valid"], label["valid"], cfg.fit,
@@ -153,6 +174,7 @@ def train(
         "best_epoch": report.best_epoch,
         "epochs": report.epochs,
         "parameters": sum(p.numel() for p in network.parameters()),
+        "device": "CPU" if data.device.type == "cpu" else torch.cuda.get_device_name(data.device),
     }
     return scored, test
 

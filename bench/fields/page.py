@@ -25,7 +25,7 @@ GLOSSARY = {
     "AUC, paper": "Tables 1 and 2 of FINAL's paper, four digits.",
     "epochs, ours (best)": "Epochs of each seed's fit, and the one whose weights score test.",
     "lead over the next": "Mean AUC less that of the next network.",
-    "seconds an epoch, ours": "Median over all epochs; one thread a fit, with scoring of valid.",
+    "seconds an epoch, ours": "Median over all epochs, with scoring; one thread a fit on a CPU.",
 }
 
 

@@ -32,6 +32,9 @@ from models.batches.disk_array import DiskArray
 from models.batches.feed import batches_on_device
 from models.batches.rows import COLUMNS, Rows
 from models.batches.stream import StreamRows, min_memory
+from models.fields.network import FieldNetwork
+from models.fields.rows import FieldRows
+from models.fields.settings import FieldSettings
 from models.layers import ragged
 from models.layers.ragged import History
 from models.network import Network
@@ -81,22 +84,35 @@ def networks(scale: Scale) -> Iterator[dict]:
         exact = two_steps(network, rows, label, cfg, cpu, torch.float64)
         on_cpu = two_steps(network, rows, label, cfg, cpu, torch.float32)
         found = two_steps(network, rows, label, cfg, scale.torch_device, torch.float32)
-        for what, (least, most) in TOLERANCES.items():
-            far = moved_otherwise if what == "steps" else distance
-            error, own = (far(x[what], exact[what]) for x in (found, on_cpu))
-            tolerance = min(max(least, 2 * own), most)
-            yield {
-                "network": name,
-                "float32": what,
-                "distance": error,
-                "the CPU's": own,
-                "tolerance": tolerance,
-                "ok": error <= tolerance,
-            }
+        yield from judged(name, found, on_cpu, exact)
+
+
+def judged(
+    name: str, found: dict[str, Tensor], on_cpu: dict[str, Tensor], exact: dict[str, Tensor]
+) -> Iterator[dict]:
+    """A row for each of TOLERANCES: results of `two_steps` on the device and on the CPU in float32,
+    against those in float64."""
+    for what, (least, most) in TOLERANCES.items():
+        far = moved_otherwise if what == "steps" else distance
+        error, own = (far(x[what], exact[what]) for x in (found, on_cpu))
+        tolerance = min(max(least, 2 * own), most)
+        yield {
+            "network": name,
+            "float32": what,
+            "distance": error,
+            "the CPU's": own,
+            "tolerance": tolerance,
+            "ok": error <= tolerance,
+        }
 
 
 def two_steps(
-    network: Network, rows: Rows, label: Tensor, cfg: NetworkSettings, device, dtype
+    network: Network | FieldNetwork,
+    rows: Rows | FieldRows,
+    label: Tensor,
+    cfg: NetworkSettings | FieldSettings,
+    device: torch.device,
+    dtype: torch.dtype,
 ) -> dict[str, Tensor]:
     """Logits and gradients of the first step, and how far two steps moved each weight, in learning
     rates."""

@@ -7,6 +7,7 @@ from features.errors import InputError
 
 PARTS = (
     Part("networks", "bench.gpu.correctness:networks", "Networks on the GPU and on the CPU", 40),
+    Part("fields", "bench.gpu.field_networks:networks", "Networks over fields, likewise", 30),
     Part("operators", "bench.gpu.correctness:operators", "AUC, ragged attention and batches", 15),
     Part("repeat", "bench.gpu.correctness:repeat", "The same fit twice, and resumed", 35),
     Part("epochs", "bench.gpu.speed.epochs:epochs", "Epochs at published settings", 95),

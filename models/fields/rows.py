@@ -34,6 +34,11 @@ class FieldRows:
     def device(self) -> torch.device:
         return self.columns.device
 
+    def to(self, device: torch.device) -> "FieldRows":
+        """The same rows on `device`; not copied where they are there."""
+        numbers = None if self.numbers is None else self.numbers.to(device)
+        return FieldRows(self.columns.to(device), numbers)
+
     def batch(self, index: Tensor) -> "FieldRows":
         """Rows `index` (B,) int64."""
         numbers = None if self.numbers is None else self.numbers.index_select(0, index)

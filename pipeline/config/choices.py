@@ -19,6 +19,7 @@ NO_PREFIXES = (
     "prefixes are rows beside those of the store, and train.rows=stream reads the store alone: set"
     " train.rows=auto, or no prefixes"
 )
+DEVICES = r"auto|cpu|cuda(:[0-9]{1,3})?"  # what names a device, on a command line too
 OTHER_ROWS = "other rows are not among a row's given features"
 
 
@@ -78,7 +79,7 @@ def _training(s: Settings) -> Iterator[str]:
     train = s.train
     if len(set(train.seeds)) < len(train.seeds):
         yield f"train.seeds = {list(train.seeds)} must be distinct"
-    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", train.device):
+    if not re.fullmatch(DEVICES, train.device):
         yield f"train.device = {train.device!r} must be auto, cpu, cuda or cuda:<n>"
     if train.rows != "stream":
         for override in _typed(s, "train.memory"):

@@ -7,6 +7,7 @@ from pathlib import Path
 from features.errors import InputError
 from features.outputs import refuse_input
 from features.store.schema import levels_beside
+from pipeline.config.choices import DEVICES
 
 FORMATS = ("fuxictr", "ours")
 PUBLISHED = ("qin", "din", "final", "transformer_dcn")  # networks that --latency may name
@@ -77,7 +78,7 @@ def check_values(args: ScoreArgs) -> None:
         raise InputError(f"--latency {' '.join(args.latency)}: no names beside --checkpoint")
     if args.history is not None and args.history < 0:
         raise InputError(f"--history {args.history} must be 0 or more")
-    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", args.device):
+    if not re.fullmatch(DEVICES, args.device):
         raise InputError(f"--device {args.device} must be auto, cpu, cuda or cuda:<n>")
     if args.out is None and args.device not in ("auto", "cpu"):
         raise InputError(f"--device {args.device}: --export and --latency run on the CPU")

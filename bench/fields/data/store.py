@@ -52,6 +52,17 @@ class FieldData:
         numbers = self.rows["train"].numbers
         return 0 if numbers is None else numbers.shape[1]
 
+    @property
+    def device(self) -> torch.device:
+        """Where all rows and labels are."""
+        return self.rows["train"].device
+
+    def to(self, device: torch.device) -> "FieldData":
+        """All rows and labels on `device`; on the CPU they stay mapped."""
+        rows = {split: of.to(device) for split, of in self.rows.items()}
+        label = {split: of.to(device) for split, of in self.label.items()}
+        return FieldData(rows, label, self.sizes)
+
 
 def unpublished_splits(path: Path, schema: Schema) -> dict[str, str]:
     """The splits of the store at `path` that are not known to be the published files, and why."""
