@@ -25,7 +25,7 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from bench.fields.data.schema import find
@@ -33,16 +33,25 @@ from bench.fields.data.store import open_fields, unpublished_splits
 from bench.fields.data.writing import stored
 from bench.fields.fits import fit_spec, run, scores
 from bench.fields.page import write_tables
-from bench.fields.settings import DATA_SETS, NETWORKS, chosen, network_settings, networks
+from bench.fields.settings import (
+    DATA_SETS,
+    NETWORKS,
+    DataSet,
+    chosen,
+    network_settings,
+    networks,
+)
+from bench.fields.tables import Scores
 from features.errors import InputError
 from features.outputs import refuse_input
+from models.fields.settings import FieldSettings
+from pipeline.artifacts.spec import ArtifactSpec
 from pipeline.config.choices import DEVICES
 from pipeline.config.settings import TrainSettings
-from pipeline.reporting.formatting import enumeration
 from pipeline.runtime import cli, usage
 from pipeline.runtime.devices import device_slots, pick_device
 from pipeline.training.executors import local
-from pipeline.training.executors.base import Results, Tasks
+from pipeline.training.executors.base import Tasks
 
 
 def run_all(a: argparse.Namespace) -> None:
@@ -59,48 +68,68 @@ def run_all(a: argparse.Namespace) -> None:
     refuse_input(a.out, [a.data])
     out = a.out / of.name
     data = stored(find(a.data), of.data, out)
-    label = open_fields(data).label["test"].numpy()
     specs = {
         (name, seed): fit_spec(settings[name], seed, data, out, device.type)
         for name in names
         for seed in seeds
     }
+    _train(a, of, settings, data, specs)
+    measured = {name: scores([specs[name, seed].path for seed in seeds]) for name in names}
+    others = unpublished_splits(data, of.data)
+    figures = of.published if of.data.md5.test and "test" not in others else {}
+    title = f"{of.name}: networks over fields, seeds {', '.join(map(str, seeds))}"
+    notes = [*_notes(a, of, others, measured, with_published=bool(figures))]
+    label = open_fields(data).label["test"].numpy()
+    text = write_tables(out, title, notes, measured, label, figures)
+    print("", text, f"tables: {out}.md and .html", sep="\n", flush=True)
+
+
+def _train(
+    a: argparse.Namespace,
+    of: DataSet,
+    settings: dict[str, FieldSettings],
+    data: Path,
+    specs: dict[tuple[str, int], ArtifactSpec],
+) -> None:
+    """The fits of `specs`, by network and seed, that are missing, several at a time."""
     first = {spec.path: key for key, spec in reversed(specs.items())}  # names may share a fit
     todo = [key for key, spec in specs.items() if not spec.done and first[spec.path] == key]
-    slots = device_slots(TrainSettings(device=a.device, workers=a.workers or 0), len(todo))
-    where = f" on {device}, {len(slots)} at a time" if todo else ""
-    print(f"bench.fields {len(specs)} scores, {len(todo)} fits to do{where}")
+    at_least = max(len(todo), 2)  # one fit, too, has a process of its own, which may be killed
+    slots = device_slots(TrainSettings(device=a.device, workers=a.workers or 0), at_least)
+    print(f"bench.fields {len(specs)} scores, {len(todo)} fits to do, {len(slots)} at a time")
     tasks: Tasks = {}
     for name, seed in todo:
         shown = f"{name} seed {seed}"
         section = f"[{name}] of {of.path}"
         fit = (settings[name], seed, data, specs[name, seed], shown, section)
         tasks[shown] = (*fit, os.getpid(), a.device)
-    for _ in _run(tasks, slots, of.path):
+    if len(slots) == 1:
+        results = local.run_serial(run, tasks)
+    else:
+        advice = f"lower fit.batch_size in the network's section of {of.path}"
+        results = local.run_loky(run, tasks, slots, advice)
+    for _ in results:
         pass  # each has written its artifact
-    measured = {name: scores([specs[name, seed].path for seed in seeds]) for name in names}
-    others = unpublished_splits(data, of.data)
-    ran_on = {report["device"] for network in measured.values() for report in network.reports}
-    notes = [f"Fits ran on {enumeration(sorted(ran_on))}."]
-    notes += [
-        f"{split} is not known to be the published file: {why}." for split, why in others.items()
-    ]
+
+
+def _notes(
+    a: argparse.Namespace,
+    of: DataSet,
+    others: dict[str, str],
+    measured: dict[str, Scores],
+    with_published: bool,
+) -> Iterator[str]:
+    """What the tables do not say: device, files, and figures that are left out. `others`: the
+    splits that are not the published files, and why."""
+    ran_on = {report["device"] for of_seeds in measured.values() for report in of_seeds.reports}
+    yield f"Fits ran on: {', '.join(sorted(ran_on))}."
+    for split, why in others.items():
+        yield f"{split} is not known to be the published file: {why}."
     if a.max_epochs is not None:
-        notes.append(f"Fits stopped after at most {a.max_epochs} epochs.")
-    figures = of.published if of.data.md5.test and "test" not in others else {}
-    if of.published and not figures:
+        yield f"Fits stopped after at most {a.max_epochs} epochs."
+    if of.published and not with_published:
         why = "" if of.data.md5.test else f", whose md5 {of.path.name} does not say (data.md5.test)"
-        notes.append(f"Published figures are left out: they are of the published test{why}.")
-    title = f"{of.name}: networks over fields, seeds {', '.join(map(str, seeds))}"
-    text = write_tables(out, title, notes, measured, label, figures)
-    print("", text, f"tables: {out}.md and .html", sep="\n", flush=True)
-
-
-def _run(tasks: Tasks, slots: Sequence[str], file: Path) -> Results:
-    if len(slots) <= 1:
-        return local.run_serial(run, tasks)
-    advice = f"lower fit.batch_size in the network's section of {file}"
-    return local.run_loky(run, tasks, slots, advice)
+        yield f"Published figures are left out: they are of the published test{why}."
 
 
 def _seeds(text: str) -> list[int]:

@@ -6,12 +6,15 @@ import hashlib
 from concurrent.futures.process import BrokenProcessPool
 
 import pytest
+import torch
 
+from bench.fields import __main__ as fields
 from bench.fields.__main__ import main
 from bench.fields.data.schema import find
 from bench.fields.data.store import open_fields, unpublished_splits
 from bench.fields.data.writing import stored
 from pipeline.config.paths import REPOSITORY
+from pipeline.runtime import devices
 from pipeline.training.executors import local
 from tests.helpers.field_runs import HEADER, OF, REST, lines, run
 
@@ -90,6 +93,8 @@ def test_bad_data_are_one_line_and_exit_code_2(data, tmp_path, capsys):
         (("--seeds", "1,x"), "error: --seeds: got '1,x', expected numbers such as 2021,2022"),
         (("--workers", "0"), "error: --workers = 0 must be at least 1"),
         (("--max-epochs", "0"), "error: --max-epochs = 0 must be at least 1"),
+        (("--device", "gpu"), "error: --device gpu must be auto, cpu, cuda or cuda:<n>"),
+        (("--device", "cuda:99"), "error: --device = 'cuda:99', but torch sees "),
     ],
 )
 def test_bad_options_are_one_line_and_exit_code_2(data, tmp_path, capsys, options, message):
@@ -144,6 +149,27 @@ def test_a_fit_that_is_too_large_says_where_its_batches_are_set(
     )
     assert f"lower fit.batch_size in the network's section of {OF.path}, and run the same" in error
     assert error.count("\n") == 1
+
+
+def test_fits_on_a_gpu_have_names_of_their_own_and_share_it(data, tmp_path, monkeypatch):
+    given = []
+
+    def run_loky(work, tasks, slots, advice):
+        given.append((tasks, slots))
+        return iter(())
+
+    options = ("--seeds", "1,2", "--workers", "3")
+    assert run(data, tmp_path / "out", *options) == 0
+    on_cpu = {path.name for path in (tmp_path / "out" / "frappe_x1").glob("final-seed*")}
+    monkeypatch.setattr(fields, "pick_device", lambda *_: torch.device("cuda"))
+    monkeypatch.setattr(devices, "gpus", lambda _: ["GPU-7"])
+    monkeypatch.setattr(local, "run_loky", run_loky)
+    assert run(data, tmp_path / "out", *options, "--device", "cuda:0") == 2  # nothing was trained
+    ((tasks, slots),) = given
+    assert slots == ["GPU-7", "GPU-7"]  # no more than there are fits
+    assert {*tasks} == {"final_1b seed 1", "final_1b seed 2"}
+    assert not {task[3].path.name for task in tasks.values()} & on_cpu
+    assert {task[-1] for task in tasks.values()} == {"cuda:0"}
 
 
 @pytest.mark.real

@@ -23,7 +23,7 @@ EMPTY = {  # columns of the other parts that have no figure here
     "scores": {"AUC sd", "difference sd"},  # a single seed
 }  # fmt: skip
 CHECKED = {
-    "networks": 12, "operators": 8, "repeat": 6, "kernels": 3, "attention": 1, "serving": 6,
+    "networks": 12, "fields": 6, "operators": 8, "repeat": 6, "kernels": 3, "attention": 1, "serving": 6,
     "torchrun": 2,
 }  # fmt: skip
 
@@ -42,7 +42,7 @@ def toy(tmp_path_factory):
 def test_all_parts_run_to_their_end(toy):
     parts, _, last = toy
     assert {name: part["state"] for name, part in parts.items()} == dict.fromkeys(NAMES, "done")
-    assert re.fullmatch(r"gpu: parts 17 done; all checks hold; \d+ s; \S+/out/gpu\.md", last)
+    assert re.fullmatch(r"gpu: parts 18 done; all checks hold; \d+ s; \S+/out/gpu\.md", last)
 
 
 def test_every_check_holds(toy):
