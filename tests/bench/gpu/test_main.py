@@ -30,7 +30,7 @@ def refusal(capsys, *arguments: object) -> str:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--parts", "epochs,epoch"], "no 'epoch'; there are networks, operators, "),
+        (["--parts", "epochs,epoch"], "no 'epoch'; there are networks, fields, "),
         (["--parts", "epochs=long"], "epochs=long, expected a whole number of seconds"),
         (["--minutes", "0"], "--minutes: got 0, expected more than 0"),
         (["--minutes", "-1"], "--minutes: got -1, expected more than 0"),
