@@ -108,7 +108,7 @@ def has_bf16(device: torch.device) -> bool:
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x W^T + b (..., H) in the precision of the context; `weight` (H, X), `bias` (H,)."""
     if onednn_takes(x) and is_wide(x, weight):
-        return _OneDnnLinear.apply(x, weight, bias)
+        return OneDnnLinear.apply(x, weight, bias)
     return F.linear(x, weight, bias)
 
 
@@ -124,7 +124,9 @@ def is_wide(x: Tensor, weight: Tensor) -> bool:
     return min(weight.shape) >= WIDE and x.numel() > 0
 
 
-class _OneDnnLinear(Function):
+class OneDnnLinear(Function):
+    """`linear` by oneDNN, whatever the widths; its gradients too."""
+
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         x, weight = x.contiguous(), weight.contiguous()

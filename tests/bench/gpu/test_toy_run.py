@@ -23,8 +23,8 @@ EMPTY = {  # columns of the other parts that have no figure here
     "scores": {"AUC sd", "difference sd"},  # a single seed
 }  # fmt: skip
 CHECKED = {
-    "networks": 12, "fields": 6, "operators": 8, "repeat": 6, "kernels": 3, "attention": 1, "serving": 6,
-    "torchrun": 2,
+    "networks": 12, "fields": 6, "operators": 8, "repeat": 6, "kernels": 3, "attention": 1,
+    "serving": 6, "torchrun": 2,
 }  # fmt: skip
 
 
