@@ -7,6 +7,7 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import expit
 
 Fitted = Mapping[str, Any]  # name of a blender -> its weights
@@ -42,10 +43,13 @@ class Inputs:
     def of(
         cls,
         logits: Mapping[str, np.ndarray],
-        features: Mapping[str, np.ndarray] | None = None,
+        features: Mapping[str, ArrayLike] | None = None,
         slate: np.ndarray | None = None,
     ) -> "Inputs":
         """From columns {name: (N,)}; without `slate`, every row stands alone.
+
+        A feature may be anything that NumPy reads, such as a polars Series, whose nulls are NaN: it
+        is read when its turn comes, so that no two copies of all features are held.
 
         Raises ValueError if a logit is not finite.
         """

@@ -25,10 +25,13 @@ def features(inputs: Inputs) -> Columns:
     return inputs.features, inputs.names
 
 
-def everything(inputs: Inputs) -> Columns:
-    """The logits, then the features."""
-    logits = inputs.logits.astype(np.float32)
-    return np.hstack([logits, inputs.features]), (*inputs.models, *inputs.names)
+def everything(inputs: Inputs, out: np.ndarray | None = None) -> Columns:
+    """The logits, then the features; in `out` (n, M + F) float32, where that is given."""
+    names = (*inputs.models, *inputs.names)
+    table = np.empty((len(inputs), len(names)), np.float32) if out is None else out
+    n_models = len(inputs.models)
+    table[:, :n_models], table[:, n_models:] = inputs.logits, inputs.features
+    return table, names
 
 
 FEATURES_ONLY = trees("features_only", features)

@@ -55,9 +55,11 @@ def _compared(fitted: Trees, inputs: Inputs, label: np.ndarray) -> WithinSlates:
 
 def _beside_best(inputs: Inputs) -> Columns:
     """The logits and features, and each beside the best of the slate's other rows."""
-    matrix, names = everything(inputs)
-    beside = columns.over_best(matrix, inputs.slate)
-    return np.hstack([matrix, beside]), (*names, *columns.names(names))
+    width = len(inputs.models) + len(inputs.names)
+    table = np.empty((len(inputs), 2 * width), np.float32)  # large: each half is filled in place
+    own, names = everything(inputs, table[:, :width])
+    columns.over_best(own, inputs.slate, table[:, width:])
+    return table, (*names, *columns.names(names))
 
 
 def _fit_ranker(inputs: Inputs, label: np.ndarray, user: np.ndarray) -> WithinSlates:

@@ -13,12 +13,15 @@ def names(columns: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(f"{column}_over_best" for column in columns)
 
 
-def over_best(columns: np.ndarray, slate: np.ndarray) -> np.ndarray:
-    """(N, C) float32 from `columns` (N, C) float32 of rows in slates (N,) int64."""
+def over_best(columns: np.ndarray, slate: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """(N, C) float32 from `columns` (N, C) float32 of rows in slates (N,) int64.
+
+    It is `out`, where that is given.
+    """
     order = np.argsort(slate, kind="stable")
     begins = np.r_[True, slate[order][1:] != slate[order][:-1]]
     first, nth = np.flatnonzero(begins), np.cumsum(begins) - 1
-    beside = np.empty(columns.shape, np.float32)
+    beside = np.empty(columns.shape, np.float32) if out is None else out
     for c, column in enumerate(columns.T):
         value = column[order]
         beside[order, c] = value - _best_of_others(value, first, nth)

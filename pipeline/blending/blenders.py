@@ -27,7 +27,7 @@ def inputs(
             raise InputError(f"models: {column.name!r} is a column of 30_features: rename its TOML")
     return Inputs.of(
         logits,
-        {column.name: column.cast(pl.Float32).to_numpy() for column in columns},
+        {column.name: column.cast(pl.Float32) for column in columns},
         rows["slate"].to_numpy(),
     )
 

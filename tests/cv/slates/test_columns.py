@@ -26,5 +26,14 @@ def test_a_row_that_stands_alone_has_nothing_beside_it():
     assert (beside[1:] == 0).all()
 
 
+def test_they_are_written_where_the_caller_wants_them():
+    table = RNG.normal(size=(50, 6)).astype(np.float32)
+    columns, slate = table[:, :3].copy(), RNG.integers(0, 9, 50)
+    written = over_best(table[:, :3], slate, table[:, 3:])
+    assert written.base is table
+    np.testing.assert_array_equal(table[:, :3], columns)
+    np.testing.assert_array_equal(table[:, 3:], over_best(columns, slate))
+
+
 def test_names_are_in_the_order_of_the_columns():
     assert names(("a", "b")) == ("a_over_best", "b_over_best")

@@ -282,3 +282,13 @@ def test_scores_say_which_rows_compare_slates_and_how_slates_are_ranked(blended,
     assert mixed["rows"][-1]["name"] == "with_external"
     assert mixed["rows"][-1]["slates"]
     assert list(mixed["within_slates"]["hidden"]) == [*names, "with_external"]
+
+
+def test_features_are_read_as_float32_and_nulls_as_nan():
+    rows = pl.DataFrame({"slate": [0, 0, 1]})
+    columns = {"a": pl.Series([1, None, 3], dtype=pl.UInt8), "b": pl.Series([0.1, 0.2, None])}
+    features = pl.DataFrame({key: [0, 1, 2] for key in KEYS} | columns)
+    inputs = blenders.inputs(rows, {"qin": np.zeros(3)}, features)
+    expected = np.array([[1, 0.1], [np.nan, 0.2], [3, np.nan]], np.float32)
+    assert inputs.names == ("a", "b")
+    np.testing.assert_array_equal(inputs.features, expected, strict=True)
