@@ -26,10 +26,10 @@ import json
 import sys
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from bench import challenge_like, output, steps
+from bench.slope import slope
 from bench.subprocess_call import call_in_subprocess
 from features.errors import InputError
 from models.network import Network
@@ -167,9 +167,10 @@ def slopes(results: list[dict]) -> dict[str, dict[str, float]]:
     for quantity in SWEEP:
         line = [m for m in results if m["varied"] in ("base", quantity)]
         if len(line) > 1:
-            x = np.log([m[quantity] for m in line])
-            y = {name: np.log([of(m) for m in line]) for name, of in SLOPE_FIGURES.items()}
-            exponents[quantity] = {name: float(np.polyfit(x, v, 1)[0]) for name, v in y.items()}
+            x = [m[quantity] for m in line]
+            exponents[quantity] = {
+                name: slope(x, [of(m) for m in line]) for name, of in SLOPE_FIGURES.items()
+            }
     return exponents
 
 
