@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from features import table
 from features.columns import (
     click_sequences,
     click_vectors,
+    covisitation,
     given_histories,
     history_levels,
     item_popularity,
@@ -214,6 +216,17 @@ def test_covisitation_counts_the_users_of_other_folds(store, fold, tables):
             want = summed_up(cosines)
             assert got == (pytest.approx(want, abs=1e-5) if items else want)
             assert row["ui_pairs"] == (pytest.approx(np.log1p(sum(pairs))) if items else None)
+
+
+@pytest.mark.parametrize("density", [0, 0.01, 0.3, 1])
+def test_values_of_a_sparse_matrix_are_found(density):
+    rng = np.random.default_rng(0)
+    dense = (rng.random((40, 40)) < density) * rng.integers(1, 9, (40, 40), np.int32)
+    row, column = rng.integers(0, 40, 500, np.int32), rng.integers(0, 40, 500, np.int32)
+    matrix = sparse.csr_array(dense)
+    got = covisitation.values_at(matrix, row, column)
+    np.testing.assert_array_equal(got, dense[row, column], strict=True)
+    assert len(covisitation.values_at(matrix, row[:0], column[:0])) == 0
 
 
 def test_item_versus_history_compares_the_target_with_the_history(store, fold, tables):
