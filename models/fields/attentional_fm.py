@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from models.fields.settings import AfmSettings
+from models.layers.dropout import Dropout
 from models.layers.precision import Linear
 
 CHUNK = 128  # rows whose pairs stay in a processor's cache
@@ -30,8 +31,8 @@ class AttentionalPairs(nn.Module):
         self.attention = Linear(width, cfg.width)
         self.score = Linear(cfg.width, 1, bias=False)
         self.out = Linear(width, 1, bias=False)
-        self.dropout = nn.Dropout(cfg.dropout)
-        self.pooled_dropout = nn.Dropout(cfg.pooled_dropout)
+        self.dropout = Dropout(cfg.dropout)
+        self.pooled_dropout = Dropout(cfg.pooled_dropout)
 
     def forward(self, fields: Tensor) -> Tensor:
         rows = CHUNK if fields.device.type == "cpu" else len(fields)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from models.fields.settings import SamSettings
+from models.layers.dropout import Dropout
 from models.layers.precision import Linear, exact
 
 
@@ -26,7 +27,7 @@ class SamLayer(nn.Module):
         self.pairs = nn.Parameter(torch.ones(n_fields, n_fields, width))
         self.key = Linear(width, width, bias=False)
         self.residual = Linear(width, width, bias=False) if cfg.residual else None
-        self.dropout = nn.Dropout(cfg.dropout)
+        self.dropout = Dropout(cfg.dropout)
 
     def forward(self, fields: Tensor) -> Tensor:
         key = self.key(fields)

@@ -15,6 +15,7 @@ before the ReLU (both settings); the weights a and e' have dropout.
 from torch import Tensor, nn
 
 from models.fields.settings import AutoIntSettings
+from models.layers.dropout import Dropout
 from models.layers.precision import Linear, exact
 
 
@@ -29,7 +30,7 @@ class AttentionLayer(nn.Module):
             same = d_in == cfg.width
             self.residual = nn.Identity() if same else Linear(d_in, cfg.width, bias=False)
         self.norm = nn.LayerNorm(cfg.width) if cfg.layer_norm else nn.Identity()
-        self.dropout = nn.Dropout(cfg.dropout)
+        self.dropout = Dropout(cfg.dropout)
         self.heads = cfg.heads
         self.scale = (cfg.width // cfg.heads) ** -0.5 if cfg.scale else 1.0
 

@@ -24,6 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.layers.dropout import Dropout
 from models.settings import ColumnPartsSettings
 
 MIDDLE, SCALE = 128, 74
@@ -81,7 +82,7 @@ class ColumnParts(nn.Module):
         self.register_buffer("encoding", encoding(), persistent=False)
         self.linear = nn.Linear(n_columns * PARTS, cfg.width)
         self.norm = nn.BatchNorm1d(cfg.width)
-        self.dropout = nn.Dropout(cfg.dropout)
+        self.dropout = Dropout(cfg.dropout)
 
     def forward(self, codes: Tensor) -> Tensor:
         parts = F.embedding(codes.int(), self.encoding.to(self.linear.weight.dtype))

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from models.layers import ragged
+from models.layers.dropout import Dropout
 from models.layers.mlp import hidden_layers
 from models.layers.precision import Linear, linear
 from models.layers.ragged import History
@@ -37,7 +38,7 @@ class DinAttention(nn.Module):
         self.first = Linear(4 * d_item, hidden[0])
         self.rest = nn.Sequential(
             nn.ReLU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             *hidden_layers(hidden[0], hidden[1:], dropout, batch_norm=False),
             Linear(hidden[-1], 1),
         )

@@ -5,6 +5,7 @@ As in the organisers' baseline, behind DIN's attention, and in Zhou et al. 2018,
 
 from torch import Tensor, nn
 
+from models.layers.dropout import Dropout
 from models.layers.fusion import FusedTower
 from models.layers.precision import Linear
 
@@ -18,7 +19,7 @@ def hidden_layers(
         layers.append(Linear(before, after))
         if batch_norm:
             layers.append(nn.BatchNorm1d(after))
-        layers += [nn.ReLU(), nn.Dropout(dropout)]
+        layers += [nn.ReLU(), Dropout(dropout)]
     return layers
 
 

@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.layers.dropout import Dropout
 from models.layers.fusion import FusedLinear, scale_shift
 from models.layers.precision import Linear, linear
 from models.settings import QnnSettings
@@ -36,7 +37,7 @@ class QuadraticLayer(nn.Module):
         self.bank = Linear(width, cfg.rows * width)  # row r: weights r X .. (r + 1) X
         self.norm = nn.BatchNorm1d(width) if cfg.batch_norm else nn.Identity()
         self.activation = nn.PReLU() if cfg.activation == "prelu" else nn.ReLU()
-        self.dropout = nn.Dropout(cfg.dropout)
+        self.dropout = Dropout(cfg.dropout)
         self.rows = cfg.rows
         self.mid = cfg.activate == "mid"
         self.collapsed = cfg.bank == "collapsed"

@@ -35,6 +35,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.layers import ragged
+from models.layers.dropout import Dropout
 from models.layers.precision import Linear, exact, linear
 from models.layers.ragged import History
 
@@ -62,7 +63,7 @@ class SparseTargetAttention(nn.Module):
         self.key = Linear(d_item, d_attention, bias=False)
         self.value = Linear(d_item, d_attention, bias=False)
         self.out = Linear(d_attention, d_item, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.scale = d_attention**-0.5
         self.weights = weights
         self.offset = nn.Parameter(torch.zeros(())) if weights == "relu_offset" else None

@@ -10,6 +10,7 @@ layer they stand where the published implementation has them, on x': that is our
 
 from torch import nn
 
+from models.layers.dropout import Dropout
 from models.layers.final.paper import PaperLayer
 from models.layers.final.published import PublishedLayer
 from models.settings import FinalSettings
@@ -32,5 +33,5 @@ def final_block(
             layers.append(nn.BatchNorm1d(after))
         if cfg.layer == "published" and activation != "none":
             layers.append(sigma)
-        layers.append(nn.Dropout(dropout))
+        layers.append(Dropout(dropout))
     return nn.Sequential(*layers)

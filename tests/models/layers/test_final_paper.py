@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from models.interop.fuxictr import names
+from models.layers.dropout import Dropout
 from models.layers.final.network import FinalNetwork
 from models.layers.final.paper import PaperLayer
 from models.layers.final.published import PublishedLayer
@@ -95,7 +96,7 @@ def test_a_network_is_layers_with_batch_norm_behind_each_and_a_head(steps, activ
         x = X
         kinds = [type(part) for part in block]
         layers = [part for part in block if isinstance(part, PaperLayer)]
-        assert kinds == [PaperLayer, *([nn.BatchNorm1d] * norm), nn.Dropout] * len(layers)
+        assert kinds == [PaperLayer, *([nn.BatchNorm1d] * norm), Dropout] * len(layers)
         for layer in layers:
             factors = [SIGMA[sigma](m(x)) for m in layer.maps[1:]]
             x = sum(
@@ -178,7 +179,7 @@ def test_a_fit_is_named_by_what_came_later_only_where_it_is_not_the_default():
 def test_a_block_has_a_dropout_of_its_own_where_one_is_set():
     def dropouts(**changed):
         net = FinalNetwork(4, FinalSettings(block1=(6, 6), block2=(6,), dropout=0.3, **changed))
-        return [[m.p for m in block if isinstance(m, nn.Dropout)] for block in net.blocks]
+        return [[m.p for m in block if isinstance(m, Dropout)] for block in net.blocks]
 
     assert dropouts() == [[0.3, 0.3], [0.3]]
     assert dropouts(dropout2=(0.0,)) == [[0.3, 0.3], [0.0]]
