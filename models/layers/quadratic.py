@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from models.layers.dropout import Dropout
 from models.layers.fusion import FusedLinear, scale_shift
 from models.layers.precision import Linear, linear
+from models.layers.residual_product import residual_product, takes
 from models.settings import QnnSettings
 
 
@@ -43,7 +44,10 @@ class QuadraticLayer(nn.Module):
         self.collapsed = cfg.bank == "collapsed"
 
     def forward(self, x: Tensor) -> Tensor:
-        q = self.norm(x * self.summed_bank(x))
+        h, p = self.summed_bank(x), self.dropout.p
+        if self.training and not self.mid and takes(x, self.norm, self.activation, p):
+            return residual_product(x, h, self.norm, self.activation.weight, p)
+        q = self.norm(x * h)
         return x + self.dropout(q if self.mid else self.activation(q))
 
     def summed_bank(self, x: Tensor) -> Tensor:
