@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from models.layers import ragged
+from models.layers.din_hidden import hidden, takes
 from models.layers.dropout import Dropout
 from models.layers.mlp import hidden_layers
 from models.layers.precision import Linear, linear
@@ -49,6 +50,10 @@ class DinAttention(nn.Module):
         w_target, w_item, w_difference, w_product = self.first.weight.chunk(4, dim=1)
         of_target = linear(target, w_target + w_difference).to(target.dtype) + self.first.bias
         of_item = linear(items, w_item - w_difference).to(items.dtype)  # (U, H), the other (B, H)
+        p = self.rest[1].p
+        if self.training and takes(items, p, history):
+            first = hidden(target, items, of_target, of_item, w_product, history, p)
+            return self._pool(self.rest[2:](first).squeeze(1), items, history)
         t, s = ragged.of_rows(target, history), ragged.of_items(items, history)
         first = linear(t * s, w_product)  # (T, H)
         first = first + ragged.of_rows(of_target, history) + ragged.of_items(of_item, history)

@@ -115,8 +115,7 @@ class _OfRows(Function):
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        every = torch.arange(len(grad), device=grad.device)
-        return _bags(grad, every, ctx.history.offsets), None
+        return bags(grad, ctx.history.offsets), None
 
 
 class _OfItems(Function):
@@ -127,7 +126,17 @@ class _OfItems(Function):
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        return _bags(grad, *_by_item(ctx.history, ctx.n_items)), None
+        return bags_of_items(grad, ctx.history, ctx.n_items), None
+
+
+def bags(x: Tensor, offsets: Tensor) -> Tensor:
+    """(N, D): the sums of the rows offsets[n] .. offsets[n + 1] of `x` (T, D), without gradient."""
+    return _bags(x, torch.arange(len(x), device=x.device), offsets)
+
+
+def bags_of_items(x: Tensor, history: History, n_items: int) -> Tensor:
+    """(n_items, D): for each item, the sum of `x` (T, D) over its entries, without gradient."""
+    return _bags(x, *_by_item(history, n_items))
 
 
 def _bags(table: Tensor, index: Tensor, offsets: Tensor, weight: Tensor | None = None) -> Tensor:
