@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.layers import dropped_bank
 from models.layers.dropout import Dropout
 from models.layers.fusion import FusedLinear, scale_shift
 from models.layers.precision import Linear, linear
@@ -53,6 +54,8 @@ class QuadraticLayer(nn.Module):
     def summed_bank(self, x: Tensor) -> Tensor:
         """(B, X): the sum over the bank's rows."""
         if self.mid or (self.training and self.dropout.p > 0 and not self.collapsed):
+            if self.training and not self.mid and dropped_bank.takes(x, self.dropout.p):
+                return dropped_bank.summed(x, self.bank.weight, self.bank.bias, self.dropout.p)
             h = self.dropout(linear(x, self.bank.weight, self.bank.bias))
             h = self.activation(h) if self.mid else h
             return h.unflatten(1, (self.rows, -1)).sum(1, dtype=x.dtype)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from features.store import schema
-from models.layers import din_attention, quadratic
+from models.layers import din_attention, dropped_bank, quadratic
 from models.layers.final.network import FinalNetwork
 from models.layers.mlp import Mlp
 from models.layers.precision import Linear
@@ -115,7 +115,7 @@ DROPPING = {  # a part: settings, and the number of dropouts in a pass
 
 @pytest.mark.parametrize("part", DROPPING)
 def test_dropout_is_where_it_is_published_and_as_strong_as_set(monkeypatch, part):
-    for layer in (quadratic, din_attention):  # call dropout, whose hook looks on
+    for layer in (quadratic, din_attention, dropped_bank):  # call dropout, whose hook looks on
         monkeypatch.setattr(layer, "takes", lambda *parts: False)
     s, times = DROPPING[part]
     own = {part: replace(getattr(s, part), dropout=0.5)}
