@@ -31,7 +31,7 @@ from models.fields import (
 from models.fields import network as field_network
 from models.fields.network import FieldNetwork
 from models.fields.settings import FieldSettings
-from models.layers import cross, mlp, precision
+from models.layers import cross, dropout, mlp, precision
 from models.layers.final import block, distillation, gate, paper, published
 from models.layers.final import network as final
 from models.network import initialise
@@ -56,14 +56,14 @@ CODE = (  # of every network
 )  # fmt: skip
 CODE_OF_PART = {
     "fm": (factorization_machine,),
-    "afm": (attentional_fm,),
+    "afm": (attentional_fm, dropout),
     "cin": (compressed_interaction,),
     "cross": (cross_network,),
     "cross_v2": (cross_network, cross),
-    "autoint": (self_attention,),
-    "sam": (sam,),
-    "mlp": (mlp,),
-    "final": (block, distillation, final, gate, paper, published),
+    "autoint": (self_attention, dropout),
+    "sam": (sam, dropout),
+    "mlp": (mlp, dropout),
+    "final": (block, distillation, dropout, final, gate, paper, published),
 }
 
 

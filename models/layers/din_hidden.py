@@ -1,12 +1,12 @@
-"""The first hidden layer of DIN's attention in training on a CPU, over entries that a cache holds.
+"""The first hidden layer of DIN's attention in training on a CPU, by entries that a cache holds.
 
     h_e = dropout(ReLU(W4 (t * s_e) + a_t + c_e))      t of the entry's row, s_e and c_e of its item
 
 DinAttention.forward is the formula; a = (W1 + W3) t + b and c = (W2 - W3) s are its maps of rows
 and of items. torch's operators would each read and write an array with a row for every entry of
-every history. Here ROWS rows of the batch, with all their entries, go through all operators, and
-only h is kept for the backward pass: it tells what ReLU and dropout let through. t * s is computed
-again.
+every history. Here some rows of the batch, with all their entries, go through all operators (few
+for one thread, more for several; models.layers.residual_product says why), and only h is kept for
+the backward pass: it tells what ReLU and dropout let through. t * s is computed again.
 """
 
 from collections.abc import Iterator
@@ -22,6 +22,12 @@ from models.layers.precision import is_rounded, linear
 from models.layers.ragged import History, bags, bags_of_items
 
 ROWS = 128  # of a batch, at 8 entries of 512 float32 numbers each: 2 MiB
+ROWS_OF_THREADS = 2048
+
+
+def rows_at_once() -> int:
+    """How many rows of a batch go through the operators together."""
+    return ROWS if torch.get_num_threads() == 1 else ROWS_OF_THREADS
 
 
 def takes(x: Tensor, p: float, history: History) -> bool:
@@ -94,11 +100,11 @@ class _Hidden(Function):
 
 
 def _pieces(history: History) -> Iterator[tuple[slice, slice, Tensor, Tensor, Tensor]]:
-    """ROWS rows at a time: the rows, their entries, each entry's row and item, and where the rows'
+    """Some rows at a time: the rows, their entries, each entry's row and item, and where the rows'
     entries begin and end among those of the piece."""
-    n_rows = len(history.offsets) - 1
-    ends = [*history.offsets[::ROWS].tolist(), len(history.row)]
-    for first, begin, end in zip(range(0, n_rows, ROWS), ends, ends[1:], strict=False):
-        rows, entries = slice(first, min(first + ROWS, n_rows)), slice(begin, end)
+    n_rows, size = len(history.offsets) - 1, rows_at_once()
+    ends = [*history.offsets[::size].tolist(), len(history.row)]
+    for first, begin, end in zip(range(0, n_rows, size), ends, ends[1:], strict=False):
+        rows, entries = slice(first, min(first + size, n_rows)), slice(begin, end)
         offsets = history.offsets[first : rows.stop + 1] - begin
         yield rows, entries, history.row[entries], history.position[entries], offsets

@@ -1,10 +1,12 @@
-"""The elementwise part of a quadratic layer in training on a CPU, over rows that a cache holds.
+"""The elementwise part of a quadratic layer in training on a CPU, by rows that a cache holds.
 
     y = x + dropout(PReLU(BN(x * h)))
 
 QuadraticLayer.forward is the formula. torch computes it by one operator after the other, each of
-which reads and writes the whole batch in memory; here each pass takes ROWS rows through all its
-operators. Forward: mean and variance (of groups of rows, combined as in Chan, Golub & LeVeque 1983,
+which reads and writes the whole batch in memory and keeps arrays of it. Here one thread takes ROWS
+rows through all operators of a pass. Several threads take the whole batch: where they share their
+cores with other work, each operator waits for the slowest of them, and many small ones wait most.
+Forward: mean and variance (of groups of rows, combined as in Chan, Golub & LeVeque 1983,
 "Algorithms for computing the sample variance"), then y. Backward: the sums of batch norm's
 gradient, then the gradients of x and h. Only x, h and the positions of dropped elements are kept
 between them; x * h is computed again. 1 / (1 - p) goes into batch norm's scale, since
@@ -22,6 +24,11 @@ from torch.autograd import Function
 from models.layers.dropout import LARGEST, dropped
 
 ROWS = 256  # of 1,024 float32 numbers: 1 MiB for each tensor
+
+
+def rows_at_once(n: int) -> int:
+    """How many of `n` rows go through the operators together."""
+    return ROWS if torch.get_num_threads() == 1 else n
 
 
 def takes(x: Tensor, norm: nn.Module, activation: nn.Module, p: float) -> bool:
@@ -92,11 +99,12 @@ class _ResidualProduct(Function):
 
 
 def _pieces(position: Tensor | None, *tensors: Tensor) -> Iterator[tuple[Tensor | None, ...]]:
-    """ROWS rows of each of `tensors` (B, X) at a time, and which of their numbers are dropped."""
-    pieces = [tensor.split(ROWS) for tensor in tensors]
+    """Some rows of each of `tensors` (B, X) at a time, and which of their numbers are dropped."""
+    n_rows = rows_at_once(len(tensors[0]))
+    pieces = [tensor.split(n_rows) for tensor in tensors]
     dropped_of: list[Tensor | None] = [None] * len(pieces[0])
     if position is not None:
-        size = ROWS * tensors[0].shape[1]
+        size = n_rows * tensors[0].shape[1]
         ends = torch.searchsorted(position, torch.arange(1, len(dropped_of)) * size).tolist()
         parts = torch.tensor_split(position, ends)
         dropped_of = [part - i * size for i, part in enumerate(parts)]

@@ -13,7 +13,7 @@ D, LENGTHS, N_ITEMS = 6, (2, 0, 4, 9, 1, 0, 3), 12
 
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch):
-    monkeypatch.setattr(din_hidden, "ROWS", 3)
+    monkeypatch.setattr(din_hidden, "rows_at_once", lambda: 3)
 
 
 def computed(layer, dtype, lengths=LENGTHS):
@@ -53,7 +53,7 @@ def test_the_layer_computes_what_its_operators_compute(monkeypatch, p, softmax):
 
 @pytest.mark.parametrize("size", [1, len(LENGTHS), 100])
 def test_pieces_may_be_of_any_size(monkeypatch, size):
-    monkeypatch.setattr(din_hidden, "ROWS", size)
+    monkeypatch.setattr(din_hidden, "rows_at_once", lambda: size)
     compare(monkeypatch, attention(0.1), rtol=1e-10, atol=1e-10)
 
 

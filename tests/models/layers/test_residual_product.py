@@ -10,9 +10,9 @@ from models.settings import QnnSettings
 WIDTH = 24
 
 
-@pytest.fixture(autouse=True)
-def small_pieces(monkeypatch):
-    monkeypatch.setattr(residual_product, "ROWS", 16)
+@pytest.fixture(autouse=True, params=[16, 1000])
+def rows_at_once(monkeypatch, request):
+    monkeypatch.setattr(residual_product, "rows_at_once", lambda n: min(n, request.param))
 
 
 def layer(p=0.1, dtype=torch.float64, **settings):
@@ -95,6 +95,14 @@ def test_other_layers_keep_their_operators(monkeypatch, settings):
     monkeypatch.setattr(quadratic, "residual_product", fails)
     made = layer(**settings)
     assert made(rows(30)).shape == (30, WIDTH)
+
+
+def test_one_thread_takes_few_rows_and_several_all(monkeypatch, rows_at_once):
+    monkeypatch.undo()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    assert residual_product.rows_at_once(5000) == residual_product.ROWS
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    assert residual_product.rows_at_once(5000) == 5000
 
 
 def test_one_row_is_refused_as_by_batch_norm():
