@@ -28,6 +28,7 @@ them.
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -71,6 +72,7 @@ NARROW = (  # the networks whose scores are blended
 SCORE = "90_score"
 STAGES = [*(name for name in graph.STAGES if name not in ("25_prefixes", "40_tune")), SCORE]
 MIN_USERS = 50  # in a split, so that both labels occur
+SECONDS_BETWEEN_LOOKS = 0.05  # at the memory of a stage
 FIGURES = {"seconds": "s", "cpu_seconds": "CPU s", "peak_mib": "peak MiB", "mb": "MB on disk"}
 
 
@@ -187,7 +189,11 @@ def run_stage(stage: str, s: Settings) -> dict[str, float]:
         with subprocess.Popen(
             command, cwd=paths.REPOSITORY, stdout=printed, stderr=subprocess.STDOUT
         ) as process:
-            _, status, used = os.wait4(process.pid, 0)
+            peak_mib, (pid, status, used) = 0.0, os.wait4(process.pid, os.WNOHANG)
+            while not pid:
+                peak_mib = max(peak_mib, peak_of(process.pid))
+                time.sleep(SECONDS_BETWEEN_LOOKS)
+                pid, status, used = os.wait4(process.pid, os.WNOHANG)
             process.returncode = os.waitstatus_to_exitcode(status)
         printed.seek(0)
         lines = printed.read().decode().splitlines()
@@ -198,13 +204,22 @@ def run_stage(stage: str, s: Settings) -> dict[str, float]:
         "seconds": time.perf_counter() - started,
         "cpu_seconds": used.ru_utime + used.ru_stime,
     }
-    if stage == SCORE:  # no artifact; of a process that needs more than this one, whose peak counts
-        return figures | {"peak_mib": used.ru_maxrss / 1024, "mb": out_of(s).stat().st_size / 1e6}
+    if stage == SCORE:  # it has no artifact that records its peak
+        return figures | {"peak_mib": peak_mib, "mb": out_of(s).stat().st_size / 1e6}
     records = [spec.record(spec.require(artifact)) for artifact in artifacts_of(stage, s)]
     return figures | {
         "peak_mib": max(record["peak_mib"] for record in records),
         "mb": sum(sum(record["bytes"].values()) for record in records) / 1e6,
     }
+
+
+def peak_of(pid: int) -> float:
+    """Peak resident memory of a process so far, MiB; 0 where it has ended.
+
+    The resource usage that a process leaves begins with the peak of the one that started it.
+    """
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(encoding="utf-8"))
+    return int(found[1]) / 1024 if found else 0.0
 
 
 def arguments_of(stage: str, s: Settings) -> list[str]:
