@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from models.batches.rows import Rows
 from models.layers.din_attention import DinAttention
+from models.layers.dropout import Dropout
 from models.layers.final.distillation import self_distillation
 from models.layers.precision import Linear
 from models.layers.quadratic import QuadraticLayer, QuadraticNetwork
@@ -84,7 +85,7 @@ def quadratic(layer: QuadraticLayer, x: Tensor) -> Tensor:
 
 
 class PaddedNetwork(nn.Module):
-    """`network` by the plain formulas, for qin, din and final, with torch.nn.Linear.
+    """`network` by the plain formulas, for qin, din and final, with torch's Linear and Dropout.
 
     Shapes:
         history  (B, L)  int64, 0 where padding
@@ -96,8 +97,9 @@ class PaddedNetwork(nn.Module):
         super().__init__()
         self.network = network
         for part in network.modules():
-            if isinstance(part, Linear):
-                part.__class__ = nn.Linear
+            for ours, plain in ((Linear, nn.Linear), (Dropout, nn.Dropout)):
+                if isinstance(part, ours):
+                    part.__class__ = plain
         self.attend = {SparseTargetAttention: asta, DinAttention: din}[type(network.interest)]
 
     def forward(self, history: Tensor, item: Tensor, likes: Tensor, views: Tensor) -> Tensor:

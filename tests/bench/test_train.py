@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from bench import challenge_like, padded, train
+from models.layers.dropout import Dropout
+from models.layers.precision import Linear
 from models.settings import DinSettings, FitSettings, MlpSettings, QnnSettings
 from models.training.fit import predict, train_epoch
 from tests.helpers.networks.small import network, rows, settings
@@ -37,6 +39,7 @@ def test_the_padded_network_computes_our_logits(name):
     assert (ids[0] == 0).any()
     plain = padded.PaddedNetwork(net).eval()
     torch.testing.assert_close(plain(*ids).mean(1), predict(net, some_rows), rtol=1e-12, atol=1e-12)
+    assert not {type(part) for part in plain.modules()} & {Linear, Dropout}  # torch's own
 
 
 @pytest.mark.parametrize("name", ["qin", "din"])
