@@ -28,7 +28,6 @@ them.
 import argparse
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -43,7 +42,7 @@ from bench.subprocess_call import call_in_subprocess
 from features.errors import InputError
 from features.store.schema import PUBLISHED_ROWS
 from pipeline import graph
-from pipeline.artifacts import spec
+from pipeline.artifacts import provenance, spec
 from pipeline.artifacts.spec import ArtifactSpec
 from pipeline.config import load as load_config
 from pipeline.config import paths
@@ -191,7 +190,7 @@ def run_stage(stage: str, s: Settings) -> dict[str, float]:
         ) as process:
             peak_mib, (pid, status, used) = 0.0, os.wait4(process.pid, os.WNOHANG)
             while not pid:
-                peak_mib = max(peak_mib, peak_of(process.pid))
+                peak_mib = max(peak_mib, provenance.peak_kib_of(process.pid) / 1024)
                 time.sleep(SECONDS_BETWEEN_LOOKS)
                 pid, status, used = os.wait4(process.pid, os.WNOHANG)
             process.returncode = os.waitstatus_to_exitcode(status)
@@ -211,15 +210,6 @@ def run_stage(stage: str, s: Settings) -> dict[str, float]:
         "peak_mib": max(record["peak_mib"] for record in records),
         "mb": sum(sum(record["bytes"].values()) for record in records) / 1e6,
     }
-
-
-def peak_of(pid: int) -> float:
-    """Peak resident memory of a process so far, MiB; 0 where it has ended.
-
-    The resource usage that a process leaves begins with the peak of the one that started it.
-    """
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(encoding="utf-8"))
-    return int(found[1]) / 1024 if found else 0.0
 
 
 def arguments_of(stage: str, s: Settings) -> list[str]:

@@ -76,34 +76,34 @@ def networks(scale: Scale) -> Iterator[dict]:
         last = min(LAST, cfg.transformer.last)
         cfg = replace(cfg, transformer=replace(cfg.transformer, last=last))
         rows, label = challenge_like.rows(min(ROWS, scale.rows), cfg.max_len, scale.items)
-        cpu = torch.device("cpu")
         network = replace(scale, device="cpu").network(cfg)
-        with torch.no_grad():  # embeddings of 1e-4 would hide what happens to them
-            for table in network.embedding_tables():
-                table.mul_(100)
-        exact = two_steps(network, rows, label, cfg, cpu, torch.float64)
-        on_cpu = two_steps(network, rows, label, cfg, cpu, torch.float32)
-        found = two_steps(network, rows, label, cfg, scale.torch_device, torch.float32)
-        yield from judged(name, found, on_cpu, exact)
+        yield from compared(name, network, rows, label, cfg, scale.torch_device)
 
 
-def judged(
-    name: str, found: dict[str, Tensor], on_cpu: dict[str, Tensor], exact: dict[str, Tensor]
+def compared(
+    name: str,
+    network: Network | FieldNetwork,
+    rows: Rows | FieldRows,
+    label: Tensor,
+    cfg: NetworkSettings | FieldSettings,
+    device: torch.device,
 ) -> Iterator[dict]:
-    """A row for each of TOLERANCES: results of `two_steps` on the device and on the CPU in float32,
-    against those in float64."""
+    """A row for each of TOLERANCES: two steps in float32 there and here, against float64 here."""
+    with torch.no_grad():  # embeddings of 1e-4 would hide what happens to them
+        for table in network.embedding_tables():
+            table.mul_(100)
+    cpu = torch.device("cpu")
+    exact = two_steps(network, rows, label, cfg, cpu, torch.float64)
+    on_cpu = two_steps(network, rows, label, cfg, cpu, torch.float32)
+    found = two_steps(network, rows, label, cfg, device, torch.float32)
     for what, (least, most) in TOLERANCES.items():
         far = moved_otherwise if what == "steps" else distance
         error, own = (far(x[what], exact[what]) for x in (found, on_cpu))
         tolerance = min(max(least, 2 * own), most)
         yield {
-            "network": name,
-            "float32": what,
-            "distance": error,
-            "the CPU's": own,
-            "tolerance": tolerance,
-            "ok": error <= tolerance,
-        }
+            "network": name, "float32": what, "distance": error, "the CPU's": own,
+            "tolerance": tolerance, "ok": error <= tolerance,
+        }  # fmt: skip
 
 
 def two_steps(

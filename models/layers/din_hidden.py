@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
-from models.layers.dropout import LARGEST, drop_, dropped
+from models.layers.dropout import drop_, dropped, may_draw_gaps
 from models.layers.precision import is_rounded, linear
 from models.layers.ragged import History, bags, bags_of_items
 
@@ -32,8 +32,7 @@ def rows_at_once() -> int:
 
 def takes(x: Tensor, p: float, history: History) -> bool:
     """Whether `hidden` computes the layer on `x`, in training."""
-    on_cpu = x.device.type == "cpu" and not torch.compiler.is_compiling()
-    return on_cpu and not is_rounded(x) and p <= LARGEST and len(history.row) > 0
+    return may_draw_gaps(x, p) and not is_rounded(x) and len(history.row) > 0
 
 
 def hidden(

@@ -32,10 +32,14 @@ class Dropout(nn.Dropout):
         return super().forward(x)
 
 
+def may_draw_gaps(x: Tensor, p: float) -> bool:
+    """Whether `x` is where gaps are drawn, and `p` no more than they are drawn for, 0 included."""
+    return x.device.type == "cpu" and not torch.compiler.is_compiling() and p <= LARGEST
+
+
 def draws_gaps(x: Tensor, p: float) -> bool:
     """Whether dropout of `x` draws the gaps between what it drops."""
-    on_cpu = x.device.type == "cpu" and not torch.compiler.is_compiling()
-    return on_cpu and 0 < p <= LARGEST and x.numel() > 0
+    return may_draw_gaps(x, p) and p > 0 and x.numel() > 0
 
 
 def dropped(n: int, p: float) -> Tensor:

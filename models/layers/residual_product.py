@@ -13,7 +13,7 @@ between them; x * h is computed again. 1 / (1 - p) goes into batch norm's scale,
 c PReLU(z) = PReLU(c z) for c > 0.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from models.layers.dropout import LARGEST, dropped
+from models.layers.dropout import drop_, dropped, may_draw_gaps
 
 ROWS = 256  # of 1,024 float32 numbers: 1 MiB for each tensor
 
@@ -35,8 +35,7 @@ def takes(x: Tensor, norm: nn.Module, activation: nn.Module, p: float) -> bool:
     """Whether `residual_product` computes a layer of these parts on `x` in training; not where
     batch norm is that of several processes (models.training.distributed)."""
     parts = type(norm) is nn.BatchNorm1d and isinstance(activation, nn.PReLU)
-    on_cpu = x.device.type == "cpu" and not torch.compiler.is_compiling()
-    return parts and on_cpu and p <= LARGEST and len(x) > 1
+    return parts and may_draw_gaps(x, p) and len(x) > 1
 
 
 def residual_product(x: Tensor, h: Tensor, norm: nn.BatchNorm1d, slope: Tensor, p: float) -> Tensor:
@@ -65,11 +64,12 @@ class _ResidualProduct(Function):
         _update_running(norm, mean, variance, len(x))
         rstd, keep = (variance + norm.eps).rsqrt(), 1 / (1 - p)
         scale = gamma * rstd
-        position = dropped(x.numel(), p) if p else None
+        position = dropped(x.numel(), p) if p else torch.empty(0, dtype=torch.int64)
         shift = (beta - mean * scale) * keep
-        for a, b, out, drop in _pieces(position, x, h, y):
+        pieces = zip(_pieces(x, h, y), _positions(position, x), strict=True)
+        for (a, b, out), drop in pieces:
             torch.addcmul(shift, torch.mul(a, b, out=out), scale * keep, out=out)
-            _drop(F.leaky_relu_(out, slope.item()), drop).add_(a)
+            drop_(F.leaky_relu_(out, slope.item()), drop).add_(a)
         ctx.save_for_backward(x, h, mean, rstd, scale, beta, slope, position)
         ctx.keep = keep
         return y
@@ -79,8 +79,9 @@ class _ResidualProduct(Function):
         x, h, mean, rstd, scale, beta, slope, position = ctx.saved_tensors
         grad, to_x, to_h = grad.contiguous(), torch.empty_like(x), torch.empty_like(x)
         to_gamma, to_beta, to_slope = mean.new_zeros(len(mean)), mean.new_zeros(len(mean)), 0.0
-        for a, b, g, out, drop in _pieces(position, x, h, grad, to_h):
-            _drop(torch.mul(g, ctx.keep, out=out), drop)
+        pieces = zip(_pieces(x, h, grad, to_h), _positions(position, x), strict=True)
+        for (a, b, g, out), drop in pieces:
+            drop_(torch.mul(g, ctx.keep, out=out), drop)
             centred = (a * b).sub_(mean)
             normed = torch.addcmul(beta, centred, scale)
             g = torch.ops.aten.leaky_relu_backward(out, normed, slope.item(), False)
@@ -91,37 +92,31 @@ class _ResidualProduct(Function):
         to_gamma *= rstd
         of_product = -scale * rstd * to_gamma / len(x)
         shift = -scale * to_beta / len(x) - of_product * mean
-        for a, b, g, out_x, out_h, _ in _pieces(None, x, h, grad, to_x, to_h):
+        for a, b, g, out_x, out_h in _pieces(x, h, grad, to_x, to_h):
             of_z = torch.addcmul(shift, a * b, of_product).addcmul_(out_h, scale)
             torch.addcmul(g, of_z, b, out=out_x)
             torch.mul(of_z, a, out=out_h)
         return to_x, to_h, to_gamma, to_beta, to_slope.reshape(slope.shape), None, None
 
 
-def _pieces(position: Tensor | None, *tensors: Tensor) -> Iterator[tuple[Tensor | None, ...]]:
-    """Some rows of each of `tensors` (B, X) at a time, and which of their numbers are dropped."""
+def _pieces(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Some rows of each of `tensors` (B, X) at a time."""
     n_rows = rows_at_once(len(tensors[0]))
-    pieces = [tensor.split(n_rows) for tensor in tensors]
-    dropped_of: list[Tensor | None] = [None] * len(pieces[0])
-    if position is not None:
-        size = n_rows * tensors[0].shape[1]
-        ends = torch.searchsorted(position, torch.arange(1, len(dropped_of)) * size).tolist()
-        parts = torch.tensor_split(position, ends)
-        dropped_of = [part - i * size for i, part in enumerate(parts)]
-    return zip(*pieces, dropped_of, strict=True)
+    return zip(*(tensor.split(n_rows) for tensor in tensors), strict=True)
 
 
-def _drop(x: Tensor, position: Tensor | None) -> Tensor:
-    """`x` with zeros written at the flat positions (M,)."""
-    if position is not None:
-        x.view(-1).index_fill_(0, position, 0)
-    return x
+def _positions(position: Tensor, x: Tensor) -> Sequence[Tensor]:
+    """Of the flat positions (M,) of x (B, X), ascending, those within each of its `_pieces`."""
+    size = rows_at_once(len(x)) * x.shape[1]
+    begins = torch.tensor(range(size, x.numel(), size), dtype=torch.int64)  # but the first, 0
+    ends = torch.searchsorted(position, begins).tolist()
+    return [part - i * size for i, part in enumerate(torch.tensor_split(position, ends))]
 
 
 def _statistics(x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance (X,) over the rows of x * h (B, X)."""
     mean, squares, n = x.new_zeros(x.shape[1]), x.new_zeros(x.shape[1]), 0
-    for a, b, _ in _pieces(None, x, h):
+    for a, b in _pieces(x, h):
         z = a * b
         own = z.mean(0)
         off, both = own - mean, n + len(z)

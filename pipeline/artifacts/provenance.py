@@ -21,9 +21,14 @@ def peak_mib() -> int:
     Read from /proc: psutil has no peak on Linux, and getrusage begins with the peak of the process
     that started this one.
     """
-    own = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))
-    kib = int(own[1]) if own else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return kib // 1024
+    return (peak_kib_of("self") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) // 1024
+
+
+def peak_kib_of(pid: int | str) -> int:
+    """Peak resident memory of a process so far, KiB; 0 where it has ended or Linux says none."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return int(found[1]) if found else 0
 
 
 @functools.lru_cache(maxsize=1)
