@@ -10,6 +10,11 @@ the embeddings to the logit: deep = mlp.
 Departures, the published implementation's: R is the identity where a layer does not change the
 width; scores may be divided by the square root of a head's width, and layer normalisation may stand
 before the ReLU (both settings); the weights a and e' have dropout.
+
+With head_split = "row" the heads are FuxiCTR 1's: Q, K and V of a row, F fields of H shares each,
+are read as H heads of F shares, in the order of memory. So head h attends among the shares F h to
+F (h + 1) - 1, those of all heads of about F / H neighbouring fields, in place of one share of every
+field. The benchmark's runs have it; with one head the two are the same.
 """
 
 from torch import Tensor, nn
@@ -32,17 +37,23 @@ class AttentionLayer(nn.Module):
         self.norm = nn.LayerNorm(cfg.width) if cfg.layer_norm else nn.Identity()
         self.dropout = Dropout(cfg.dropout)
         self.heads = cfg.heads
+        self.by_field = cfg.head_split == "field"
         self.scale = (cfg.width // cfg.heads) ** -0.5 if cfg.scale else 1.0
 
     def forward(self, fields: Tensor) -> Tensor:
+        rows, n_fields, _ = fields.shape
+
         def by_head(x: Tensor) -> Tensor:  # (B, heads, F, width of a head)
-            return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+            if self.by_field:
+                return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+            return x.reshape(rows, self.heads, n_fields, -1)
 
         query, key, value = (by_head(f(fields)) for f in (self.query, self.key, self.value))
         with exact(fields):
             weight = (query @ key.transpose(2, 3) * self.scale).softmax(3)
-            pooled = (self.dropout(weight) @ value).transpose(1, 2).flatten(2)
-        pooled = self.dropout(pooled)
+            pooled = self.dropout(weight) @ value
+        pooled = pooled.transpose(1, 2) if self.by_field else pooled
+        pooled = self.dropout(pooled.reshape(rows, n_fields, -1))
         if self.residual is not None:
             pooled = pooled + self.residual(fields)
         return self.norm(pooled).relu()

@@ -56,6 +56,11 @@ class AutoIntSettings:
     layers: Annotated[int, "[1, inf)", "Number of attention layers."] = 3
     heads: Annotated[int, "[1, inf)", "Number of attention heads; they divide width."] = 2
     width: Annotated[int, "[1, inf)", "Width of a field behind a layer, all heads together."] = 128
+    head_split: Annotated[
+        Literal["field", "row"],
+        "What a head has: field, its share of each field, as in the paper; row, the shares of some"
+        " neighbouring fields, as in the benchmark's runs.",
+    ] = "field"
     residual: Annotated[bool, "Whether a layer adds its input, mapped to its width."] = True
     scale: Annotated[
         bool, "Whether scores are divided by the square root of a head's width; not in the paper."

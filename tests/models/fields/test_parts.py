@@ -71,6 +71,34 @@ def mixture(part, row):
     return part.out.weight[0] @ x + part.out.bias[0]
 
 
+def autoint_by_row(part, row):
+    """AutoInt whose heads take F shares each in the order of memory, whichever field's they are."""
+    fields = list(row)
+    for layer in part.layers:
+        width = len(layer.query.weight) // layer.heads
+        shares = [
+            [
+                f.weight[h * width : (h + 1) * width] @ field
+                for f in (layer.query, layer.key, layer.value)
+            ]
+            for field in fields
+            for h in range(layer.heads)
+        ]
+        pooled = []
+        for at, (q, _, _) in enumerate(shares):
+            first = at // F * F  # of this head
+            own = shares[first : first + F]
+            score = [torch.exp(q @ k) for _, k, _ in own]
+            pooled.append(sum(s / sum(score) * v for s, (_, _, v) in zip(score, own, strict=True)))
+        after = [torch.cat(pooled[m * layer.heads : (m + 1) * layer.heads]) for m in range(F)]
+        mapped = [
+            layer.residual.weight @ field if isinstance(layer.residual, nn.Linear) else field
+            for field in fields
+        ]
+        fields = [torch.relu(e + x) for e, x in zip(after, mapped, strict=True)]
+    return part.out.weight[0] @ torch.cat(fields) + part.out.bias[0]
+
+
 def autoint(part, row, scaled=False):
     fields = list(row)
     for layer in part.layers:
@@ -131,6 +159,10 @@ PARTS = {
     "autoint": (
         lambda: SelfAttention(F, E, AutoIntSettings(layers=2, heads=2, width=6)),
         autoint,
+    ),
+    "autoint, heads by row": (
+        lambda: SelfAttention(F, E, AutoIntSettings(layers=2, heads=2, width=6, head_split="row")),
+        autoint_by_row,
     ),
     "autoint, scaled and normalised": (
         lambda: SelfAttention(
