@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bench import challenge_like
-from bench.gpu import correctness
+from bench.gpu import batches, correctness
 from bench.gpu.scale import TOY_SCALE
 from models.batches import feed
 from models.layers import ragged
@@ -124,14 +124,14 @@ def test_batches_of_the_host_in_another_order_are_seen(monkeypatch):
 
 @pytest.mark.parametrize("change", [{"max_len": 5}, {"label": 1}])
 def test_batches_of_the_disk_that_differ_are_seen(monkeypatch, change):
-    on_disk = correctness.on_disk
+    on_disk = batches.on_disk
 
     def changed(rows, label, folder, size):
         label = label.roll(change.get("label", 0))
         rows = replace(rows, **{k: v for k, v in change.items() if k != "label"})
         return on_disk(rows, label, folder, size)
 
-    monkeypatch.setattr(correctness, "on_disk", changed)
+    monkeypatch.setattr(batches, "on_disk", changed)
     assert operators() == {"batches of rows on disk"}
 
 
@@ -154,8 +154,8 @@ def test_every_tensor_of_a_batch_is_compared(field):
             batch = changed(batch, name)
     other = replace(batch, history=history), label + (field == "label")
     same = rows.batch(torch.arange(8)), label
-    assert correctness.same_batches([same], [same])
-    assert not correctness.same_batches([same, other], [same, same])
+    assert batches.same_batches([same], [same])
+    assert not batches.same_batches([same, other], [same, same])
 
 
 def repeat(monkeypatch) -> list[bool]:
