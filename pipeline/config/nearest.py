@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterable
 
 THERE_ARE = "; there are "
+CLOSE = 0.75  # difflib's ratio of two keys of one section, such as layer and layers
 OTHER_NAMES = {  # what people call a setting -> how its key ends here
     "lr": "learning_rate",
     "epochs": "max_epochs",
@@ -57,21 +58,32 @@ def near(key: str, known: Iterable[str], ask: str = "did you mean", cutoff: floa
 def near_key(key: str, known: Iterable[str]) -> str:
     """As `near`, by the last part of dotted keys: `qin.decay` is near `qin.fit.decay`.
 
-    A last part by which the field knows other settings names all of them: `dropout`, `lr`.
+    The section that was typed goes first: `qin.qnn.layer` is near `qin.qnn.layers`, whatever other
+    section has a `layer`. A last part by which the field knows other settings names all of them:
+    `dropout`, `lr`.
     """
-    by_last: dict[str, list[str]] = {}
-    for full in known:
-        by_last.setdefault(full.rpartition(".")[2], []).append(full)
     section, _, last = key.rpartition(".")
+    known = dict.fromkeys(known)
+    if section and last not in OTHER_NAMES:
+        beside = [full.rpartition(".")[2] for full in known if full.rpartition(".")[0] == section]
+        if close := difflib.get_close_matches(last, beside, n=1, cutoff=CLOSE):
+            return near(key, [f"{section}.{close[0]}"], cutoff=0)
     end = OTHER_NAMES.get(last, last)
-    known = dict.fromkeys(full for keys in by_last.values() for full in keys)
     meant = [full for full in known if f".{full}".endswith((f".{end}", f".{last}"))]
     if len(meant) > 1 and not section:
         return f", did you mean one of {', '.join(meant)}?"
     if meant:
-        return near(key, meant, cutoff=0)
+        typed = [full for full in meant if _sections(full) <= _sections(key)]
+        return near(key, typed or meant, cutoff=0)
+    by_last: dict[str, list[str]] = {}
+    for full in known:
+        by_last.setdefault(full.rpartition(".")[2], []).append(full)
     close = difflib.get_close_matches(last, by_last, n=1)
     return near(key, by_last[close[0]], cutoff=0) if close else ""
+
+
+def _sections(key: str) -> set[str]:
+    return set(key.split(".")[:-1])
 
 
 def without_repeats(problems: Iterable[str]) -> list[str]:

@@ -13,6 +13,30 @@ def test_the_fields_own_name_of_a_setting_offers_our_keys(name):
     assert any(key.endswith(OTHER_NAMES[name]) and key in hint for key in KEYS), hint
 
 
+@pytest.mark.parametrize(
+    ("typed", "nearest"),
+    [
+        (
+            "network.qnn.layer",
+            "network.qnn.layers",
+        ),  # network.final.layer is a setting, of another part
+        ("network.cross.layer", "network.cross.layers"),
+        ("network.decay", "network.fit.decay"),  # nothing like it is beside it
+        ("network.fit.lr", "network.fit.learning_rate"),
+    ],
+)
+def test_a_key_of_the_section_that_was_typed_goes_first(typed, nearest):
+    assert near_key(typed, KEYS) == f", did you mean {nearest!r}?"
+
+
+def test_of_parts_that_have_the_setting_the_one_that_was_typed_is_meant():
+    known = ["autoint.sam.layers", "autoint.autoint.layers", "autoint.cross.layers"]
+    assert near_key("autoint.layers", known) == ", did you mean 'autoint.autoint.layers'?"
+    assert near_key("autoint.autoint.layer", [*known, "autoint.final.layer"]) == (
+        ", did you mean 'autoint.autoint.layers'?"
+    )
+
+
 def test_what_there_is_is_listed_once():
     problems = ["a; there are x, y", "b; there are x, y", "c; there are z", "a; there are x, y"]
     assert without_repeats(problems) == ["a; there are x, y", "b", "c; there are z"]
