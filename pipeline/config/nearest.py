@@ -62,8 +62,11 @@ def near_key(key: str, known: Iterable[str]) -> str:
     section has a `layer`. A last part by which the field knows other settings names all of them:
     `dropout`, `lr`.
     """
+    by_last: dict[str, list[str]] = {}
+    for full in known:
+        by_last.setdefault(full.rpartition(".")[2], []).append(full)
+    known = dict.fromkeys(full for keys in by_last.values() for full in keys)
     section, _, last = key.rpartition(".")
-    known = dict.fromkeys(known)
     if section and last not in OTHER_NAMES:
         beside = [full.rpartition(".")[2] for full in known if full.rpartition(".")[0] == section]
         if close := difflib.get_close_matches(last, beside, n=1, cutoff=CLOSE):
@@ -75,9 +78,6 @@ def near_key(key: str, known: Iterable[str]) -> str:
     if meant:
         typed = [full for full in meant if _sections(full) <= _sections(key)]
         return near(key, typed or meant, cutoff=0)
-    by_last: dict[str, list[str]] = {}
-    for full in known:
-        by_last.setdefault(full.rpartition(".")[2], []).append(full)
     close = difflib.get_close_matches(last, by_last, n=1)
     return near(key, by_last[close[0]], cutoff=0) if close else ""
 
