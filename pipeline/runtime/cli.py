@@ -78,6 +78,9 @@ def log(s: Settings) -> Path:
 def exit_code(work: Callable[[], None], distributed: bool = False) -> int:
     """Run `work`: 0, or one line on stderr and 2 for bad input, 130 when interrupted.
 
+    141 in silence where nobody reads its output any longer, as under `| head`: the shell's code for
+    SIGPIPE, which Python ignores.
+
     `distributed`: whether it may run in several processes that torchrun started.
     """
     print_in_any_locale()
@@ -90,7 +93,11 @@ def exit_code(work: Callable[[], None], distributed: bool = False) -> int:
         except InputError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
-        except OSError as error:  # a full disk, a folder that may not be written, a broken pipe
+        except BrokenPipeError:
+            # Python flushes stdout once more as it exits, and would complain that it cannot.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 141
+        except OSError as error:  # a full disk, a folder that may not be written
             print(f"error: {error}{remedy(error)}", file=sys.stderr)
             return 2
         except MemoryError as error:
