@@ -59,14 +59,17 @@ def check(path: Path, ids: np.ndarray | None = None, task: str = SCORE) -> Check
     score = table[task].cast(pl.Float64, strict=False)
     others = table.drop(ID, task)
     tied = int(score.is_duplicated().sum()) / len(score)
-    warning = f"{tied:.1%} of the scores are tied; expected at most {MAX_TIED:.0%}"
+    warning = (
+        f"{tied:.1%} of the scores are tied; expected at most {MAX_TIED:.0%}: do they saturate, or"
+        " does the network read nothing of these rows' histories?"
+    )
     return CheckReport(
         errors=[
             *_id_errors(table[ID], ids),
             *_score_errors(table[task], score, others),
             *(error for text in others for error in _first(~_is_number(text), text, A_NUMBER)),
         ],
-        warnings=[f"{warning}: do they saturate?"] if tied > MAX_TIED else [],
+        warnings=[warning] if tied > MAX_TIED else [],
         notes=[_holds(text, score) for text in others],
         rows=len(table),
         tied=tied,

@@ -47,6 +47,9 @@ def open_files(paths: dict[str, Path], violations: Violations) -> dict[str, pq.P
     opened = {}
     for name, path in paths.items():
         challenge.refuse_folder(path)
+        if not path.exists():
+            violations.add(path.name, "", "a parquet file", f"no such file in {path.parent}")
+            continue
         try:  # pre_buffer would keep everything that was read in memory
             file = pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True)
             names(file.schema_arrow)  # raises if they cannot be decoded

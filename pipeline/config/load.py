@@ -103,6 +103,8 @@ def profile_path(profile: str) -> Path:
     path = Path(profile) if profile.endswith(".toml") else paths.PROFILES / f"{profile}.toml"
     if not path.is_file():
         known = sorted(p.stem for p in paths.PROFILES.glob("*.toml"))
+        if profile.endswith(".toml"):
+            raise InputError(f"profile {path} does not exist; there are {', '.join(known)} too")
         raise InputError(
             f"no profile {profile!r}{near(profile, known)}; there are {', '.join(known)},"
             " and any path that ends in .toml"

@@ -58,13 +58,16 @@ def shares(value: np.ndarray) -> dict[str, float]:
 
 def as_text(described: dict[str, dict]) -> str:
     """One line: every split's sizes and clicks per slate, in percent."""
-    return "; ".join(f"{name} {_split(entry)}" for name, entry in described.items())
+    return ". ".join(f"{name}, {_split(entry)}" for name, entry in described.items())
 
 
 def _split(entry: dict) -> str:
-    rows = f"{entry['slates']:,} of {_percent(entry['rows'])} rows"
-    return rows + (f", {_percent(entry['clicks'])} clicks" if "clicks" in entry else "")
+    rows = f"{entry['slates']:,} slates; rows: {_percent(entry['rows'])}"
+    return rows + (f"; clicks: {_percent(entry['clicks'])}" if "clicks" in entry else "")
 
 
 def _percent(share: dict[str, float]) -> str:
-    return ", ".join(f"{value} ({100 * part:.1f} %)" for value, part in share.items())
+    """Such as `1 in 67.5 %, 0 in 32.5 %`."""
+    if len(share) == 1:
+        return f"{next(iter(share))} in each"
+    return ", ".join(f"{value} in {100 * part:.1f} %" for value, part in share.items())

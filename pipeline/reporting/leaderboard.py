@@ -90,7 +90,7 @@ def _row(name: str, submission: Path, scores: dict) -> dict:
         "slates": "yes" if best["slates"] else "no",
         "chosen_by": scores["chosen_by"],
         "tuned": ", ".join(scores["tuned"]) or None,
-        "runs": f"{len(manifest['runs'])} fits: {', '.join(_models(manifest)) or 'no network'}",
+        "runs": _fits(manifest),
         **{column: best[column] for column in ("cv", "sd", "valid", "hidden")},
         "bayes": bayes_of(best, scores),
         "public": None,
@@ -113,6 +113,11 @@ def _sentence(manifest: dict, scores: dict) -> str:
     if best["slates"]:
         text += f"; without slates: {without_slates(scores)}"
     return f"{text}. {tuning_bias(scores)}" if scores["tuned"] else text
+
+
+def _fits(manifest: dict) -> str:
+    n = len(manifest["runs"])
+    return f"{n} fit{'s' * (n != 1)}: {', '.join(_models(manifest)) or 'no network'}"
 
 
 def _models(manifest: dict) -> list[str]:

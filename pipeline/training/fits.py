@@ -71,7 +71,7 @@ def run(fits: list[tuple[Settings, FitKey]], force: bool) -> None:
         device, slots = pick_device(train_cfg.device), devices.device_slots(train_cfg, len(fits))
         where = f"{device}, {len(slots)} at a time"
     todo = _described(fits)
-    print(f"50_train {len(fits)} fits on {where}", flush=True)
+    print(f"50_train {len(fits)} fit{'s' * (len(fits) != 1)} on {where}", flush=True)
     at_once = max(len(slots), 1)
     events.total("fits", 0, len(fits), at_once)
     parent = None
@@ -132,9 +132,7 @@ def _run_fit(fit: Fit, force: bool, parent: int | None) -> None:
 @contextlib.contextmanager
 def _live_line(fit: Fit) -> Iterator[FitLine]:
     """The line of a fit on a terminal, until it ends."""
-    model, seed, fold = fit.key
-    where = "official" if fold == OFFICIAL else f"fold {fold}"
-    line = FitLine(f"{model} seed {seed} {where}", fit.settings.networks[model].fit)
+    line = FitLine(fit_name(fit.key), fit.settings.networks[fit.key[0]].fit)
     yield line
     line.end()
 
@@ -225,8 +223,13 @@ def make_fit(
 
 def line_start(key: FitKey) -> str:
     """The start of every line about a fit."""
+    return f"50_train {fit_name(key)}"
+
+
+def fit_name(key: FitKey) -> str:
+    """What people call a fit."""
     model, seed, fold = key
-    return f"50_train {model} seed {seed} fold {fold}"
+    return f"{model} seed {seed} " + ("official" if fold == OFFICIAL else f"fold {fold}")
 
 
 def _print_epoch(key: FitKey, epoch: int, record: dict) -> None:

@@ -72,4 +72,10 @@ def test_sizes_are_said_of_a_test_too_and_rare_ones_are_summed_up():
     assert list(described) == ["slates", "rows"]
     assert list(described["rows"]) == ["1", "2", "3", "4", "5", "other"]
     assert described["rows"]["other"] == 0.125
-    assert slates.as_text({"test": described}).startswith("test 40 of 1 (22.5 %), 2 (20.0 %)")
+    assert slates.as_text({"test": described}).startswith(
+        "test, 40 slates; rows: 1 in 22.5 %, 2 in 20.0 %"
+    )
+    four = {"slates": 8000, "rows": {"4": 1.0}, "clicks": {"1": 0.7, "0": 0.3}}
+    assert slates.as_text({"train": four}) == (
+        "train, 8,000 slates; rows: 4 in each; clicks: 1 in 70.0 %, 0 in 30.0 %"
+    )
