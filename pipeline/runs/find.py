@@ -95,14 +95,7 @@ def find(submissions: Path, name: str) -> FinishedRun:
         raise InputError(f"no run {name!r}: {where} holds none yet; ./run_all.sh makes one")
     names = [run.name for run in reversed(runs)]
     nearest = difflib.get_close_matches(wanted, names, N_NEAREST, cutoff=0)
-    are = (
-        "the nearest are"
-        if len(runs) > len(nearest)
-        else "there are"
-        if nearest[1:]
-        else "there is"
-    )
-    raise InputError(f"no run {name!r} in {submissions}; {are} {', '.join(nearest)}")
+    raise InputError(f"no run {name!r} in {submissions}; the nearest: {', '.join(nearest)}")
 
 
 def _ended_last(runs: list[FinishedRun]) -> FinishedRun:

@@ -50,7 +50,7 @@ def test_latest_is_the_run_that_ended_last_also_where_nothing_of_it_was_made_aga
 
 def test_a_name_of_no_run_or_of_several_is_refused_with_the_nearest(world, tmp_path):
     old, new = (run.name for run in finished_runs(world.submissions))
-    with pytest.raises(InputError, match=r"no run 'research-none' in .*; there are "):
+    with pytest.raises(InputError, match=r"no run 'research-none' in .*; the nearest: "):
         find(world.submissions, "research-none")
     with pytest.raises(InputError, match=f"may be any of sample/{old}, sample/{new}: write more"):
         find(world.submissions, "research")
