@@ -34,9 +34,9 @@ import argparse
 import sys
 from dataclasses import dataclass
 
-from bench import trained
-from bench.output import mean_and_sd, table_header, table_row
-from bench.trained import Fits, SeedScores, applies_to, difference
+from bench.tools import trained
+from bench.tools.output import mean_and_sd, table_header, table_row
+from bench.tools.trained import Fits, SeedScores, applies_to, difference
 from features.errors import InputError
 from pipeline.config import load as load_config
 from pipeline.config.settings import Settings

@@ -14,7 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from bench.output import table_header, table_row
+from bench.tools.output import table_header, table_row
 from pipeline.runs import paired
 from pipeline.runtime import usage
 from pipeline.runtime.cli import exit_code

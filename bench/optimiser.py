@@ -29,8 +29,14 @@ from torch.optim.adam import adam
 from torch.profiler import ProfilerActivity, profile
 
 from bench.fields.settings import DataSet, data_set, network_settings, networks
-from bench.output import describe_machine, machine_line, quiet_profiler, table_header, table_row
-from bench.steps import CLOCKS
+from bench.tools.output import (
+    describe_machine,
+    machine_line,
+    quiet_profiler,
+    table_header,
+    table_row,
+)
+from bench.tools.steps import CLOCKS
 from features.errors import InputError
 from models.fields.network import FieldNetwork
 from models.fields.rows import FieldRows

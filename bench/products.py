@@ -22,8 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.output import describe_machine, machine_line, table_header, table_row
-from bench.steps import CLOCKS
+from bench.tools.output import describe_machine, machine_line, table_header, table_row
+from bench.tools.steps import CLOCKS
 from features.errors import InputError
 from models.layers.precision import WIDE, OneDnnLinear
 from pipeline.runtime import usage

@@ -19,7 +19,7 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState
 
-from bench.output import table_header, table_row
+from bench.tools.output import table_header, table_row
 from features.errors import InputError
 from pipeline import graph
 from pipeline.artifacts.spec import require

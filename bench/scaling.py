@@ -1,7 +1,7 @@
 """How time and memory of training and inference grow with rows, history length,
 items and batch.
 
-reads   nothing: it draws rows in memory (bench.challenge_like)
+reads   nothing: it draws rows in memory (bench.tools.challenge_like)
 writes  nothing
 run     python -m bench.scaling [key=value ...] [--model qin] [--device cpu]
         [--json]
@@ -28,9 +28,9 @@ from dataclasses import dataclass
 
 import torch
 
-from bench import challenge_like, output, steps
-from bench.slope import slope
-from bench.subprocess_call import call_in_subprocess
+from bench.tools import challenge_like, output, steps
+from bench.tools.slope import slope
+from bench.tools.subprocess_call import call_in_subprocess
 from features.errors import InputError
 from models.network import Network
 from models.settings import NetworkSettings

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from bench.output import mean_and_sd, table_header, table_row
+from bench.tools.output import mean_and_sd, table_header, table_row
 from cv.auc import auc
 from cv.slates.choice import ChoiceModel
 from cv.trainings import training_bootstrap

@@ -35,10 +35,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import output, training_steps
-from bench.challenge_like import ROWS_PER_USER
-from bench.slope import slope
-from bench.subprocess_call import call_in_subprocess
+from bench.tools import output, training_steps
+from bench.tools.challenge_like import ROWS_PER_USER
+from bench.tools.slope import slope
+from bench.tools.subprocess_call import call_in_subprocess
 from features.errors import InputError
 from features.store.schema import PUBLISHED_ROWS
 from pipeline import graph

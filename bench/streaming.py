@@ -1,7 +1,7 @@
 """Memory and speed of rows streamed from disk and of rows in memory, for growing
 numbers of rows.
 
-reads   nothing: it draws rows (bench.challenge_like)
+reads   nothing: it draws rows (bench.tools.challenge_like)
 writes  OUT/streaming-<random>/ (25 bytes a row, 87 with columns),
         removed at the end
 run     python -m bench.streaming [key=value ...]
@@ -28,8 +28,8 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from bench import challenge_like, output, steps
-from bench.subprocess_call import call_in_subprocess
+from bench.tools import challenge_like, output, steps
+from bench.tools.subprocess_call import call_in_subprocess
 from features.errors import InputError
 from models.batches.disk_array import DiskArray
 from models.batches.rows import COLUMNS, Rows

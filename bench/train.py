@@ -2,16 +2,16 @@
 run.
 
     padded    every history padded to max_len, every position embedded, mapped
-              and projected, rows collated by a DataLoader (bench/padded.py);
-              float32; memory as torch takes it
+              and projected, rows collated by a DataLoader
+              (bench/tools/padded.py); float32; memory as torch takes it
     exact     ours, with the published arithmetic in float32
     default   ours, with models/<model>.toml and overrides such as
               qnn.bank=collapsed
 
 All three train the same network from the same weights on generated rows of the
-challenge's shape (bench/challenge_like.py). Each runs in a subprocess, which
-reports its peak memory. Machines are noisy, so the variants take turns for
-some rounds, and the table shows medians.
+challenge's shape (bench/tools/challenge_like.py). Each runs in a subprocess,
+which reports its peak memory. Machines are noisy, so the variants take turns
+for some rounds, and the table shows medians.
 
 run     python -m bench.train [key=value ...] [--model qin] [--rows N]
         [--batch B]
@@ -35,9 +35,9 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from bench import challenge_like, networks, output, padded
-from bench.padded import PaddedNetwork
-from bench.subprocess_call import call_in_subprocess
+from bench.tools import challenge_like, networks, output, padded
+from bench.tools.padded import PaddedNetwork
+from bench.tools.subprocess_call import call_in_subprocess
 from features.errors import InputError
 from models.batches.batch import Batch
 from models.batches.feed import batches_on_device
@@ -224,7 +224,7 @@ def check(arguments: argparse.Namespace) -> VariantConfig:
     options = {name: getattr(arguments, name) for name in names}
     config = VariantConfig(**options, overrides=tuple(arguments.overrides))
     if network_settings(config).interest not in ("asta", "din"):
-        raise InputError(f"--model {config.model}: bench/padded.py knows qin, din and final")
+        raise InputError(f"--model {config.model}: bench/tools/padded.py knows qin, din and final")
     if config.batch < 2 or config.rows % config.batch:
         raise InputError(
             f"--rows {config.rows} must be a multiple of --batch {config.batch}, which must be at"

@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.fields.settings import BACKBONES, BLOCK, LAYERS, Published
 from bench.fields.tables import Scores, cell
-from bench.output import mean_and_sd
+from bench.tools.output import mean_and_sd
 from cv.trainings import TrainingDifference, training_bootstrap
 from pipeline.reporting.blocks import Section, Table
 

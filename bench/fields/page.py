@@ -11,7 +11,7 @@ import numpy as np
 from bench.fields import differences, tables
 from bench.fields.settings import Published
 from bench.fields.tables import Scores
-from bench.output import table_header, table_row
+from bench.tools.output import table_header, table_row
 from features.store.atomic import atomic_file
 from pipeline.artifacts import provenance
 from pipeline.reporting import report

@@ -25,12 +25,12 @@ from pathlib import Path
 
 import torch
 
-from bench import output, steps
 from bench.fields.data.schema import find
 from bench.fields.data.store import open_fields, require_columns
 from bench.fields.data.writing import stored
 from bench.fields.settings import DATA_SETS, DataSet, chosen, network_settings, networks
-from bench.subprocess_call import call_in_subprocess
+from bench.tools import output, steps
+from bench.tools.subprocess_call import call_in_subprocess
 from features.errors import InputError
 from features.outputs import refuse_input
 from models.fields.network import FieldNetwork

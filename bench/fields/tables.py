@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.fields.settings import Published
-from bench.output import mean_and_sd
+from bench.tools.output import mean_and_sd
 from pipeline.reporting.blocks import Note, Section, Table
 from pipeline.reporting.formatting import duration, enumeration
 

@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     from bench.gpu import runner, wheels
     from bench.gpu.parts import choose
     from bench.gpu.scale import TOY_SCALE, Scale
-    from bench.output import quiet_profiler
+    from bench.tools.output import quiet_profiler
 
     parts = choose(arguments.parts)
     if not arguments.minutes > 0:
@@ -122,7 +122,7 @@ def machine(device) -> dict:
     """The card, the processor and the versions."""
     import torch
 
-    from bench.output import describe_machine
+    from bench.tools.output import describe_machine
 
     described = describe_machine()
     if device.type == "cuda":

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench import challenge_like
 from bench.gpu.scale import Scale
+from bench.tools import challenge_like
 from models.batches.batch import Batch
 from models.batches.disk_array import DiskArray
 from models.batches.feed import batches_on_device

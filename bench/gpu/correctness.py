@@ -21,9 +21,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench import challenge_like
 from bench.gpu.batches import batches_everywhere
 from bench.gpu.scale import NETWORKS, Scale, without_dropout
+from bench.tools import challenge_like
 from cv.auc import auc
 from models.batches.rows import Rows
 from models.fields.network import FieldNetwork

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench import challenge_like
 from bench.gpu.scale import Scale
+from bench.tools import challenge_like
 from cv.auc import auc
 from features.store.store import open_store
 from models.batches.rows import Rows

@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 
 from bench.gpu.scale import Scale
-from bench.output import table_header, table_row
+from bench.tools.output import table_header, table_row
 from models.layers.precision import tf32
 
 LEAST = 0.1  # share of a part's budget that must be left for it to start

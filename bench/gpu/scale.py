@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from bench import challenge_like
-from bench.networks import network_settings
+from bench.tools import challenge_like
+from bench.tools.networks import network_settings
 from models.batches.rows import Rows
 from models.items import ItemTable
 from models.network import Network

@@ -27,11 +27,11 @@ import argparse
 import sys
 import time
 
-from bench import trained
 from bench.ladder import hidden, rungs, tables, worlds
 from bench.ladder.rungs import Rung
 from bench.ladder.worlds import World
-from bench.trained import Fits, applies_to
+from bench.tools import trained
+from bench.tools.trained import Fits, applies_to
 from features.errors import InputError
 from pipeline.config import load as load_config
 from pipeline.config.settings import Settings

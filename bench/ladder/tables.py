@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from bench import trained
 from bench.ladder.hidden import Hidden
 from bench.ladder.rungs import Rung, base
-from bench.output import mean_and_sd, table_header, table_row
 from bench.slates import SOFTMAX
-from bench.trained import Fits, SeedScores, difference
+from bench.tools import trained
+from bench.tools.output import mean_and_sd, table_header, table_row
+from bench.tools.trained import Fits, SeedScores, difference
 from features.slates import slate_numbers
 from features.store.store import open_store
 from pipeline import graph

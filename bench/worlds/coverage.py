@@ -16,7 +16,7 @@ import contextlib
 import io
 from statistics import fmean
 
-from bench.output import describe_machine, machine_line, table_header, table_row
+from bench.tools.output import describe_machine, machine_line, table_header, table_row
 from bench.worlds import stages
 from pipeline import graph, source_files
 from pipeline.artifacts.json_files import read_json

@@ -23,7 +23,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.output import describe_machine, machine_line, table_header, table_row
+from bench.tools.output import describe_machine, machine_line, table_header, table_row
 from bench.worlds import stages
 from features.store.atomic import atomic_file
 from models.training import warm_up

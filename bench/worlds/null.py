@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from bench.output import table_header, table_row
+from bench.tools.output import table_header, table_row
 from bench.worlds import stages
 from features.settings import SampleSettings
 from features.sources import sample

@@ -14,8 +14,8 @@ before the ReLU (both settings); the weights a and e' have dropout.
 With head_split = "row" the heads are FuxiCTR 1's: Q, K and V of a row, F fields of H shares each,
 are read as H heads of F shares, in the order of memory. So head h attends among the shares F h to
 F (h + 1) - 1, those of all heads of about F / H neighbouring fields, in place of one share of every
-field. The benchmark's runs have it, and it gains nothing (bench/RESULTS.md, "AutoInt's heads"); with
-one head the two are the same.
+field. The benchmark's runs have it, and it gains nothing (bench/RESULTS.md, "AutoInt's heads").
+With one head the two are the same.
 """
 
 from torch import Tensor, nn

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from bench.ablation import TABLES, AblationRow, main, markdown
-from bench.output import mean_and_sd
-from bench.trained import SeedScores
+from bench.tools.output import mean_and_sd
+from bench.tools.trained import SeedScores
 from pipeline.config import load as load_config
 from tests.helpers.tiny_runs import TINY, run
 

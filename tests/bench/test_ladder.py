@@ -11,7 +11,7 @@ import pytest
 from bench.ladder import rungs, tables, worlds
 from bench.ladder.__main__ import main
 from bench.ladder.rungs import LADDER, Rung
-from bench.trained import SeedScores
+from bench.tools.trained import SeedScores
 from features.errors import InputError
 from pipeline.config import load as load_config
 from pipeline.config.networks import paper_settings

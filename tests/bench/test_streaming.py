@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from bench import challenge_like, streaming
+from bench import streaming
+from bench.tools import challenge_like
 from pipeline.config import load as load_config
 
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bench import challenge_like, padded, train
+from bench import train
+from bench.tools import challenge_like, padded
 from models.layers.dropout import Dropout
 from models.layers.precision import Linear
 from models.settings import DinSettings, FitSettings, MlpSettings, QnnSettings
@@ -100,7 +101,7 @@ def test_overrides_change_only_the_default_variant():
     ("options", "message"),
     [
         (["--model", "nothing"], "no such network; there are din"),
-        (["--model", "transformer_dcn"], "bench/padded.py knows qin, din and final"),
+        (["--model", "transformer_dcn"], "bench/tools/padded.py knows qin, din and final"),
         (
             ["--rows", "100", "--batch", "64"],
             "must be a multiple of --batch 64, which must be at least 2",

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
-from bench import padded
 from bench.gpu.scale import NETWORKS, Scale
-from bench.padded import PaddedNetwork
+from bench.tools import padded
+from bench.tools.padded import PaddedNetwork
 from models.batches.feed import batches_on_device
 from models.batches.rows import Rows
 from models.network import Network
@@ -76,7 +76,7 @@ def prediction_rate(scale: Scale, network: Network, rows: Rows) -> float:
 
 
 def padded_loop(scale: Scale) -> Iterator[dict]:
-    """bench.padded in float32: with batches that lie on the device, and with its DataLoader."""
+    """bench.tools.padded in float32: with batches on the device, and with its DataLoader."""
     for name in NETWORKS:
         yield from padded_steps(scale, name)
 

@@ -14,7 +14,7 @@ import torch
 
 from bench.gpu.scale import NETWORKS, Scale
 from bench.gpu.speed.epochs import WARM, run_steps
-from bench.subprocess_call import call_in_subprocess
+from bench.tools.subprocess_call import call_in_subprocess
 from models.training.determinism import make_deterministic
 
 FITS = (1, 2, 4)

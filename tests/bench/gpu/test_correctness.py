@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bench import challenge_like
 from bench.gpu import batches, correctness
 from bench.gpu.scale import TOY_SCALE
+from bench.tools import challenge_like
 from models.batches import feed
 from models.layers import ragged
 from models.training import fit, update

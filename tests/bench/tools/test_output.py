@@ -2,7 +2,7 @@
 
 import os
 
-from bench import output
+from bench.tools import output
 from pipeline.artifacts import provenance
 
 

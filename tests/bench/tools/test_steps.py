@@ -1,9 +1,9 @@
-"""bench.steps on a small network."""
+"""bench.tools.steps on a small network."""
 
 import pytest
 import torch
 
-from bench import steps
+from bench.tools import steps
 from features.errors import InputError
 from models.settings import FitSettings
 from tests.helpers.networks import small

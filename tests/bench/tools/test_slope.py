@@ -1,8 +1,8 @@
-"""bench.slope on power laws."""
+"""bench.tools.slope on power laws."""
 
 import pytest
 
-from bench.slope import slope
+from bench.tools.slope import slope
 
 
 @pytest.mark.parametrize("b", [-0.5, 0, 1, 1.7])

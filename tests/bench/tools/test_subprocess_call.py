@@ -5,8 +5,8 @@ import os
 import numpy as np
 import pytest
 
-from bench import steps
-from bench.subprocess_call import call_in_subprocess
+from bench.tools import steps
+from bench.tools.subprocess_call import call_in_subprocess
 from features.errors import InputError
 from pipeline.artifacts import provenance
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from bench import output, steps
+from bench.tools import output, steps
 from pipeline.config.settings import Settings
 from pipeline.runtime.compute import prepare_training
 from pipeline.training.context import TrainingContext
@@ -11,7 +11,7 @@ MAX_HELD_ROWS = 8192 * 4  # that inference scores
 
 
 def train(s: Settings, model: str, n_steps: int) -> dict:
-    """The figures of bench.steps.measure, and memory before it, MiB; a network of the run `s`."""
+    """The figures of steps.measure, and memory before it, MiB; a network of the run `s`."""
     prepare_training(s.train.threads)
     libraries, cfg = steps.resident_mib(), s.networks[model]
     context = TrainingContext.of_run(s)

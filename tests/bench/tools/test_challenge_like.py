@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bench import challenge_like
+from bench.tools import challenge_like
 from cv.auc import auc
 
 
