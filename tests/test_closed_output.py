@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from pipeline.runtime import cli
 from tests.helpers.tiny_runs import ROOT
 
 
@@ -17,3 +18,11 @@ def test_it_ends_in_silence(command):
         process.stdout.close()  # long before it prints
         assert process.stderr.read() == ""
     assert process.returncode == 141
+
+
+def test_a_broken_pipe_of_another_kind_is_an_error(capfd):
+    def work():
+        raise BrokenPipeError(32, "Broken pipe")
+
+    assert cli.exit_code(work) == 2
+    assert capfd.readouterr().err == "error: [Errno 32] Broken pipe\n"

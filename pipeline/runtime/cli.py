@@ -8,6 +8,7 @@ import argparse
 import errno
 import io
 import os
+import select
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -93,11 +94,11 @@ def exit_code(work: Callable[[], None], distributed: bool = False) -> int:
         except InputError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
-        except BrokenPipeError:
-            # Python flushes stdout once more as it exits, and would complain that it cannot.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 141
-        except OSError as error:  # a full disk, a folder that may not be written
+        except OSError as error:  # a full disk, a folder that may not be written, a broken pipe
+            if isinstance(error, BrokenPipeError) and reader_is_gone():
+                # Python flushes stdout once more as it exits, and would complain that it cannot.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                return 141
             print(f"error: {error}{remedy(error)}", file=sys.stderr)
             return 2
         except MemoryError as error:
@@ -107,6 +108,13 @@ def exit_code(work: Callable[[], None], distributed: bool = False) -> int:
             print(signals.INTERRUPTED, file=sys.stderr)
             return 130
     return 0
+
+
+def reader_is_gone() -> bool:
+    """Whether stdout is a pipe that nobody reads; another broken pipe is an error like others."""
+    poll = select.poll()
+    poll.register(sys.stdout, 0)  # errors are reported whatever is asked for
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def print_in_any_locale() -> None:

@@ -189,8 +189,8 @@ def make_fit(
     except FloatingPointError as error:
         if out is not None:
             out.state.unlink(missing_ok=True)  # resuming there would diverge again
-        fit_name, remedy = f"{model}, seed {seed}, fold {fold}", f"{model}.fit.learning_rate"
-        raise InputError(f"{fit_name}: {error}; lower {remedy}") from None
+        where, remedy = f"{model}, seed {seed}, {place(fold)}", f"{model}.fit.learning_rate"
+        raise InputError(f"{where}: {error}; lower {remedy}") from None
     if out is None:
         return {}
     report, store = trained.report, context.store
@@ -229,7 +229,12 @@ def line_start(key: FitKey) -> str:
 def fit_name(key: FitKey) -> str:
     """What people call a fit."""
     model, seed, fold = key
-    return f"{model} seed {seed} " + ("official" if fold == OFFICIAL else f"fold {fold}")
+    return f"{model} seed {seed} {place(fold)}"
+
+
+def place(fold: int) -> str:
+    """What people call the rows that a fit holds out."""
+    return "official" if fold == OFFICIAL else f"fold {fold}"
 
 
 def _print_epoch(key: FitKey, epoch: int, record: dict) -> None:

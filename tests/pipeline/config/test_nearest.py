@@ -16,10 +16,7 @@ def test_the_fields_own_name_of_a_setting_offers_our_keys(name):
 @pytest.mark.parametrize(
     ("typed", "nearest"),
     [
-        (
-            "network.qnn.layer",
-            "network.qnn.layers",
-        ),  # network.final.layer is a setting, of another part
+        ("network.qnn.layer", "network.qnn.layers"),  # final.layer is a setting
         ("network.cross.layer", "network.cross.layers"),
         ("network.decay", "network.fit.decay"),  # nothing like it is beside it
         ("network.fit.lr", "network.fit.learning_rate"),
