@@ -13,6 +13,8 @@ tables  qin      QIN's Tables 2 and 3 (Li et al. 2025, arXiv:2504.17699), and
                  data has them
         losses   the losses of QIN's section 2.3
         speed    arithmetic that is faster than the published one
+        medium_qin, medium_din, medium_final
+                 factors rounded by a CPU's matrix units, which take an AMX
 reads   what 00_data to 20_folds write for PROFILE; runs them where it is
         missing
 writes  the fits, as 50_train does and in the same folder: run it again to
@@ -117,6 +119,12 @@ TABLES = {
         AblationRow("collapsed bank", "qin"),
         AblationRow("collapsed bank, bf16", "qin", ("qin.fit.precision=bf16",)),
     ),
+} | {
+    f"medium_{model}": (
+        AblationRow(model.upper(), model),
+        AblationRow("medium", model, (f"{model}.fit.precision=medium",)),
+    )
+    for model in ("qin", "din", "final")
 }
 
 

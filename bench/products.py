@@ -15,8 +15,7 @@ entry in float64. models.layers.precision takes oneDNN from the width WIDE on.
 import argparse
 import statistics
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +24,7 @@ from torch import Tensor
 from bench.tools.output import describe_machine, machine_line, table_header, table_row
 from bench.tools.steps import CLOCKS
 from features.errors import InputError
-from models.layers.precision import WIDE, OneDnnLinear
+from models.layers.precision import WIDE, OneDnnLinear, product_precision
 from pipeline.runtime import usage
 from pipeline.runtime.cli import exit_code
 from pipeline.runtime.compute import prepare_training
@@ -38,19 +37,6 @@ PRODUCTS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 LIBRARIES = [(name, rounded) for rounded in (False, True) for name in PRODUCTS]
 HEADER = ("width", "rows", *(f"{name}{', medium' * r}, GFLOP/s" for name, r in LIBRARIES),
           "oneDNN / torch", "error, float32", "error, medium")  # fmt: skip
-
-
-@contextmanager
-def factors(rounded: bool) -> Iterator[None]:
-    """The context in which a CPU may round the factors of float32 products to bfloat16, or may
-    not; whether it does, it decides."""
-    matmul = torch.backends.mkldnn.matmul
-    before = matmul.fp32_precision
-    matmul.fp32_precision = "bf16" if rounded else "ieee"
-    try:
-        yield
-    finally:
-        matmul.fp32_precision = before
 
 
 def step(product: Callable[[Tensor, Tensor], Tensor], x: Tensor, weight: Tensor) -> Tensor:
@@ -73,7 +59,7 @@ def measure(
     repeats = 1
     for turn in range(rounds + 1):  # the first one warms up, and says how often to repeat
         for i, (name, rounded) in enumerate(LIBRARIES):
-            with factors(rounded):
+            with product_precision("medium" if rounded else "float32"):
                 started = clock()
                 for _ in range(repeats):
                     output = step(PRODUCTS[name], x, weight)

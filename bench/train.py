@@ -14,8 +14,7 @@ which reports its peak memory. Machines are noisy, so the variants take turns
 for some rounds, and the table shows medians.
 
 run     python -m bench.train [key=value ...] [--model qin] [--rows N]
-        [--batch B]
-        [--device cpu|cuda] [--json]
+        [--batch B] [--threads T] [--device cpu|cuda] [--json]
 """
 
 import argparse
@@ -42,7 +41,7 @@ from features.errors import InputError
 from models.batches.batch import Batch
 from models.batches.feed import batches_on_device
 from models.batches.rows import Rows
-from models.layers.precision import resolve_precision, tf32
+from models.layers.precision import product_precision, resolve_precision
 from models.network import Network
 from models.settings import NetworkSettings
 from models.training.fit import predict, train_epoch
@@ -66,6 +65,7 @@ class VariantConfig:
     items: int
     batch: int
     device: str
+    threads: int
     seconds: float
     overrides: tuple[str, ...] = ()
     variant: str = "default"
@@ -88,13 +88,13 @@ def network_settings(config: VariantConfig) -> NetworkSettings:
 def measure(config: VariantConfig) -> dict:
     """Rows per second in training and inference, and the peak memory, of one variant."""
     set_up = torch.set_num_threads if config.variant == "padded" else prepare_training
-    set_up(os.cpu_count() or 1)
+    set_up(config.threads)
     torch.manual_seed(0)
     device, cfg = torch.device(config.device), network_settings(config)
     rows, label = challenge_like.rows(config.rows, cfg.max_len, config.items)
     network = Network(cfg, challenge_like.items(config.items)).to(device)
     variant = PaddedVariant if config.variant == "padded" else OurVariant
-    with tf32(False):  # what padded computes; ours says itself what it wants
+    with product_precision("float32"):  # what padded computes; ours says itself what it wants
         return variant(config, cfg, network, rows.to(device), label.to(device)).run()
 
 
@@ -230,8 +230,8 @@ def check(arguments: argparse.Namespace) -> VariantConfig:
             f"--rows {config.rows} must be a multiple of --batch {config.batch}, which must be at"
             " least 2"
         )
-    if config.items < 10 or arguments.rounds < 1 or config.seconds < 0:
-        raise InputError("--items must be at least 10, --rounds 1, --seconds 0")
+    if config.items < 10 or min(arguments.rounds, config.threads) < 1 or config.seconds < 0:
+        raise InputError("--items must be at least 10, --rounds and --threads 1, --seconds 0")
     if config.device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda, but torch sees no CUDA device here")
     try:
@@ -270,6 +270,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--items", type=int, default=challenge_like.N_ITEMS, help="(91,718)")
     parser.add_argument("--batch", type=int, default=8192, help="rows in a step (8192)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    cores = os.cpu_count() or 1
+    parser.add_argument("--threads", type=int, default=cores, help="of the CPU (all cores)")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each variant (3)")
     parser.add_argument(
         "--seconds", type=float, default=10, help="that each measurement takes (10)"

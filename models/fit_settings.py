@@ -89,9 +89,9 @@ class FitSettings:
         " before it, and so on; 1 counts them as other rows.",
     ] = 1.0
     precision: Annotated[
-        Literal["auto", "float32", "tf32", "bf16"],
+        Literal["auto", "float32", "tf32", "medium", "bf16"],
         "Precision of matrix products in training; tf32 needs a GPU of compute capability 8.0 or"
-        " newer; auto takes tf32 on such a GPU, else float32.",
+        " newer, medium a CPU with AMX; auto takes tf32 on such a GPU, else float32.",
     ] = "float32"
 
     @property

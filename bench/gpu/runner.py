@@ -24,7 +24,7 @@ import torch
 
 from bench.gpu.scale import Scale
 from bench.tools.output import table_header, table_row
-from models.layers.precision import tf32
+from models.layers.precision import product_precision
 
 LEAST = 0.1  # share of a part's budget that must be left for it to start
 PRELOAD = ["torch", "sklearn.metrics", "bench.gpu.scale", "models.training.fit"]
@@ -138,7 +138,9 @@ def _work(sender: Connection, caller: Connection, target: str, scale: Scale) -> 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the caller, which kills us
     module, _, function = target.partition(":")
     try:
-        with tf32(False):  # products are in float32 wherever a part does not ask for less
+        with product_precision(
+            "float32"
+        ):  # products are in float32 wherever a part does not ask for less
             for row in getattr(importlib.import_module(module), function)(scale):
                 sender.send(("row", row))
         sender.send(("done", ""))

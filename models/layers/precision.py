@@ -3,16 +3,19 @@
     float32  in the type of their input
     tf32     both factors rounded to TF32 (10 bits of mantissa) by a GPU's tensor cores, summed up
              in float32; gradients likewise
+    medium   both factors rounded to bfloat16 (7 bits) by a CPU's matrix units (Intel's AMX), summed
+             up in float32; gradients likewise. torch's word: set_float32_matmul_precision
     bf16     both factors rounded to bfloat16, summed up in float32, the result rounded once more
     auto     tf32 on a GPU that has it, else float32
 
-Attention scores and logits are never computed from rounded factors, predictions neither; with tf32,
-their gradients are. (A Transformer's scores are torch's own, and rounded like its other products.)
-Weights, gradients and the optimiser's state stay in float32.
+Attention scores and logits are never computed from rounded factors, predictions neither; with tf32
+and medium, their gradients are. (A Transformer's scores are torch's own, and rounded like its other
+products.) Weights, gradients and the optimiser's state stay in float32.
 
-TF32 is torch's switch of the whole process, torch.backends.cuda.matmul.fp32_precision. Its first
-value depends on the environment (TORCH_ALLOW_TF32_CUBLAS_OVERRIDE), and anyone may change it, so
-every forward, backward and prediction sets it. Compiled code does not follow it (see `exact`).
+tf32 and medium are torch's switches of the whole process, fp32_precision of SWITCHES. The first
+value of TF32's depends on the environment (TORCH_ALLOW_TF32_CUBLAS_OVERRIDE), and anyone may change
+both, so every forward, backward and prediction sets them. Compiled code does not follow them (see
+`exact`).
 
 On a CPU, wide float32 products are oneDNN's (models.layers.onednn).
 """
@@ -29,6 +32,10 @@ from torch.autograd import Function
 from models.layers import onednn
 
 WIDE = 256  # least width of both sides of a map that oneDNN multiplies faster than torch
+SWITCHES = {  # what rounds factors of float32 products, and what torch calls it
+    "tf32": (torch.backends.cuda.matmul, "tf32"),
+    "medium": (torch.backends.mkldnn.matmul, "bf16"),
+}
 AUTO_ON_CUDA = "tf32"  # from compute capability 8.0 on; bench/RESULTS.md, "GPU"
 
 
@@ -37,37 +44,44 @@ def matmul_precision(precision: str, device: torch.device) -> Iterator[None]:
     """The context in which a forward pass on `device` multiplies with `precision`."""
     precision = resolve_precision(precision, device)
     rounded = torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
-    with tf32(precision == "tf32"), rounded:
+    with product_precision(precision), rounded:
         yield
 
 
 def gradient_precision(precision: str, device: torch.device) -> AbstractContextManager:
     """The context of the backward pass after it; gradients follow the forward's bf16 by type."""
-    return tf32(resolve_precision(precision, device) == "tf32")
+    return product_precision(resolve_precision(precision, device))
 
 
 @contextmanager
-def tf32(enabled: bool) -> Iterator[None]:
-    """The context in which float32 products on GPUs round their factors to TF32, or do not."""
-    matmul = torch.backends.cuda.matmul
-    before = matmul.fp32_precision
-    matmul.fp32_precision = "tf32" if enabled else "ieee"
+def product_precision(precision: str) -> Iterator[None]:
+    """The context in which float32 products round their factors as tf32 or medium do on a device
+    that can; with any other precision they do not."""
+    before = {matmul: matmul.fp32_precision for matmul, _ in SWITCHES.values()}
+    for name, (matmul, rounding) in SWITCHES.items():
+        matmul.fp32_precision = rounding if name == precision else "ieee"
     try:
         yield
     finally:
-        matmul.fp32_precision = before
+        for matmul, value in before.items():
+            matmul.fp32_precision = value
+
+
+def rounds_factors() -> bool:
+    """Whether the current context is one of tf32 or medium."""
+    return any(matmul.fp32_precision == rounding for matmul, rounding in SWITCHES.values())
 
 
 def exact(x: Tensor) -> AbstractContextManager:
     """The context in which matrix products have the type of their factors, such as `x`.
 
     Gradients of these products are computed outside it. Code that torch.compile makes does not
-    leave tf32 here: the compiler cannot follow the switch.
+    leave tf32 or medium here: the compiler cannot follow the switches.
     """
     if is_rounded(x):
         return torch.autocast(x.device.type, enabled=False)
-    if not torch.compiler.is_compiling() and torch.backends.cuda.matmul.fp32_precision == "tf32":
-        return tf32(False)
+    if not torch.compiler.is_compiling() and rounds_factors():
+        return product_precision("float32")
     return nullcontext()
 
 
@@ -77,9 +91,9 @@ def is_rounded(x: Tensor) -> bool:
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:
-    """What `precision` means on `device`: float32, tf32 or bf16.
+    """What `precision` means on `device`: float32, tf32, medium or bf16.
 
-    Raises ValueError for tf32 where `device` does not multiply it.
+    Raises ValueError for tf32 and medium where `device` does not multiply so.
     """
     if precision == "auto":
         return AUTO_ON_CUDA if has_tf32(device) else "float32"
@@ -87,6 +101,11 @@ def resolve_precision(precision: str, device: torch.device) -> str:
         raise ValueError(
             f"fit.precision=tf32, but {device} does not multiply TF32; expected a GPU of compute"
             " capability 8.0 or newer, without NVIDIA_TF32_OVERRIDE=0; use float32 or auto"
+        )
+    if precision == "medium" and not has_amx(device):
+        raise ValueError(
+            f"fit.precision=medium, but {device} has no matrix units for bfloat16; expected a CPU"
+            " with AMX; use float32 or auto"
         )
     return precision
 
@@ -96,6 +115,11 @@ def has_tf32(device: torch.device) -> bool:
     if device.type != "cuda" or os.environ.get("NVIDIA_TF32_OVERRIDE") == "0":
         return False
     return torch.cuda.get_device_capability(device) >= (8, 0)
+
+
+def has_amx(device: torch.device) -> bool:
+    """Whether `device` is a CPU whose matrix units multiply bfloat16."""
+    return device.type == "cpu" and bool(torch.cpu.get_capabilities().get("amx_bf16"))
 
 
 def has_bf16(device: torch.device) -> bool:

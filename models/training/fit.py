@@ -30,7 +30,7 @@ from torch.profiler import record_function
 from models.batches.feed import batches_on_device
 from models.batches.source import BatchSource, RowValues
 from models.fit_settings import FitSettings
-from models.layers.precision import gradient_precision, matmul_precision, tf32
+from models.layers.precision import gradient_precision, matmul_precision, product_precision
 from models.network import Network
 from models.training import distributed, warm_up
 from models.training.averaging import WeightAverage
@@ -265,7 +265,7 @@ def train_epoch(
 
 
 @torch.no_grad()
-@tf32(False)
+@product_precision("float32")
 def predict(network: Network, rows: BatchSource, batch_size: int | None = None) -> Tensor:
     """Logits (N,) float32 of `rows`, in eval mode; never rounded, whatever the training did."""
     score, device = network.eval().fused(), next(network.parameters()).device

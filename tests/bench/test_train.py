@@ -69,7 +69,7 @@ def test_generated_rows_have_the_challenges_shape():
 
 
 def test_the_table_has_rates_ratios_memory_and_shares(capsys):
-    sizes = ["--rows", "256", "--batch", "64", "--items", "300"]
+    sizes = ["--rows", "256", "--batch", "64", "--items", "300", "--threads", "1"]
     assert train.main([*sizes, "--rounds", "1", "--seconds", "0", "--json"]) == 0
     medians = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
     assert medians.keys() == {"padded", "exact", "default"}
@@ -78,7 +78,7 @@ def test_the_table_has_rates_ratios_memory_and_shares(capsys):
     )
     assert sum(medians["exact"]["phases"].values()) == pytest.approx(1)
     text = "\n".join(train.markdown(medians, train.VariantConfig(
-        model="qin", rows=256, items=300, batch=64, device="cpu", seconds=0
+        model="qin", rows=256, items=300, batch=64, device="cpu", threads=1, seconds=0
     )))  # fmt: skip
     lines = text.splitlines()
     assert lines[-3].startswith("| padded |")
@@ -88,7 +88,7 @@ def test_the_table_has_rates_ratios_memory_and_shares(capsys):
 
 def test_overrides_change_only_the_default_variant():
     config = train.VariantConfig(
-        model="qin", rows=8, items=9, batch=4, device="cpu", seconds=0,
+        model="qin", rows=8, items=9, batch=4, device="cpu", threads=1, seconds=0,
         overrides=("qnn.bank=collapsed", "fit.precision=bf16"),
     )  # fmt: skip
     changed = train.network_settings(config)
@@ -106,7 +106,8 @@ def test_overrides_change_only_the_default_variant():
             ["--rows", "100", "--batch", "64"],
             "must be a multiple of --batch 64, which must be at least 2",
         ),
-        (["--rounds", "0"], "--rounds 1"),
+        (["--rounds", "0"], "--rounds and --threads 1"),
+        (["--threads", "0"], "--rounds and --threads 1"),
         (["fit.precision=tf32"], "qin.fit.precision=tf32, but cpu does not multiply TF32"),
         (["qnn.bank=half"], "qnn.bank = 'half' must be one of full, collapsed"),
     ],

@@ -16,31 +16,37 @@ from models.layers.precision import (
     linear,
     matmul_precision,
     onednn_takes,
+    product_precision,
     resolve_precision,
-    tf32,
 )
 from models.layers.sparse_target_attention import SparseTargetAttention
 from models.settings import QnnSettings
 from tests.helpers.networks.small import history, network, rows, settings
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
-MATMUL = torch.backends.cuda.matmul
+TF32, BF16 = torch.backends.cuda.matmul, torch.backends.mkldnn.matmul
+
+
+def switches():
+    """torch's switches of tf32 and of medium."""
+    return TF32.fp32_precision, BF16.fp32_precision
 
 
 @pytest.fixture
-def on_tensor_cores(monkeypatch):
-    """As if this device multiplied TF32: the switch works without a GPU, too."""
+def on_matrix_units(monkeypatch):
+    """As if this device multiplied TF32, and had AMX: the switches work without either, too."""
     monkeypatch.setattr(precision, "has_tf32", lambda device: True)
-    before = MATMUL.fp32_precision
+    monkeypatch.setattr(precision, "has_amx", lambda device: True)
+    before = switches()
     yield
-    MATMUL.fp32_precision = before
+    TF32.fp32_precision, BF16.fp32_precision = before
 
 
 def recorded(function, seen):
-    """`function`, which notes the switch in the list `seen` at every call."""
+    """`function`, which notes the switches in the list `seen` at every call."""
 
     def call(*arguments, **named):
-        seen.append(MATMUL.fp32_precision)
+        seen.append(switches())
         return function(*arguments, **named)
 
     return call
@@ -137,6 +143,7 @@ def test_other_products_are_torch_s_own(x, weight, precision):
         (CUDA, (9, 0), None, "bf16", "bf16"),
         (CUDA, (9, 0), "0", "auto", "float32"),
         (CUDA, (9, 0), "0", "tf32", None),
+        (CUDA, (9, 0), None, "medium", None),
     ],
 )
 def test_what_a_precision_means_on_a_device(
@@ -148,49 +155,69 @@ def test_what_a_precision_means_on_a_device(
     if override is not None:
         monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", override)
     if want is None:
-        refusal = rf"fit\.precision=tf32, but {device} .* 8\.0 or newer.*; use float32 or auto$"
+        expected = {"tf32": r"8\.0 or newer", "medium": "a CPU with AMX"}[wanted]
+        refusal = rf"fit\.precision={wanted}, but {device} .* {expected}.*; use float32 or auto$"
         with pytest.raises(ValueError, match=refusal):
             resolve_precision(wanted, device)
     else:
         assert resolve_precision(wanted, device) == want
 
 
-@pytest.mark.parametrize("before", ["none", "tf32", "ieee"])
-@pytest.mark.parametrize("wanted", ["auto", "float32", "tf32", "bf16"])
-def test_tf32_is_on_within_its_own_passes_alone(before, wanted, monkeypatch, on_tensor_cores):
+@pytest.mark.parametrize("amx", [False, True])
+def test_medium_takes_a_cpu_with_amx(amx, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": amx})
+    if amx:
+        assert resolve_precision("medium", CPU) == "medium"
+    else:
+        with pytest.raises(ValueError, match=r"=medium, but cpu has no matrix units .* with AMX;"):
+            resolve_precision("medium", CPU)
+
+
+ROUNDING = {"tf32": ("tf32", "ieee"), "medium": ("ieee", "bf16")}  # what each sets
+NONE = ("ieee", "ieee")
+
+
+@pytest.mark.parametrize("before", [("none", "none"), ("tf32", "bf16"), NONE])
+@pytest.mark.parametrize("wanted", ["auto", "float32", "tf32", "medium", "bf16"])
+def test_factors_are_rounded_within_their_own_passes_alone(
+    before, wanted, monkeypatch, on_matrix_units
+):
     monkeypatch.setattr(precision, "AUTO_ON_CUDA", "float32")
-    MATMUL.fp32_precision = before
-    want = "tf32" if wanted == "tf32" else "ieee"
+    TF32.fp32_precision, BF16.fp32_precision = before
+    want = ROUNDING.get(wanted, NONE)
     for context in (matmul_precision, gradient_precision):
         with context(wanted, CPU):
-            assert MATMUL.fp32_precision == want
-            with tf32(False):
-                assert MATMUL.fp32_precision == "ieee"
-                with tf32(True):
-                    assert MATMUL.fp32_precision == "tf32"
-                assert MATMUL.fp32_precision == "ieee"
-            assert MATMUL.fp32_precision == want
-        assert MATMUL.fp32_precision == before
+            assert switches() == want
+            with product_precision("float32"):
+                assert switches() == NONE
+                for other, its in ROUNDING.items():
+                    with product_precision(other):
+                        assert switches() == its
+                assert switches() == NONE
+            assert switches() == want
+        assert switches() == before
         with pytest.raises(ZeroDivisionError), context(wanted, CPU):
             _ = 1 / 0
-        assert MATMUL.fp32_precision == before
+        assert switches() == before
 
 
-def test_exact_leaves_tf32_and_comes_back_to_it(on_tensor_cores):
+@pytest.mark.parametrize("wanted", ROUNDING)
+def test_exact_leaves_the_rounding_and_comes_back_to_it(wanted, on_matrix_units):
     x = torch.ones(2, 2)
-    with matmul_precision("tf32", CPU):
+    with matmul_precision(wanted, CPU):
         with exact(x):
-            assert MATMUL.fp32_precision == "ieee"
+            assert switches() == NONE
             with exact(x):
-                assert MATMUL.fp32_precision == "ieee"
-            assert MATMUL.fp32_precision == "ieee"
-        assert MATMUL.fp32_precision == "tf32"
+                assert switches() == NONE
+            assert switches() == NONE
+        assert switches() == ROUNDING[wanted]
 
 
-def test_with_tf32_scores_and_logits_are_computed_exactly(monkeypatch, on_tensor_cores):
+@pytest.mark.parametrize("wanted", ROUNDING)
+def test_scores_and_logits_are_computed_exactly(wanted, monkeypatch, on_matrix_units):
     seen = {"wide": [], "single": [], "scores": []}
     layer, target, of_items = SparseTargetAttention(8, 16), torch.randn(3, 8), torch.randn(6, 8)
-    with matmul_precision("tf32", CPU):
+    with matmul_precision(wanted, CPU):
         for name, n_outputs in (("wide", 5), ("single", 1)):
             with monkeypatch.context() as patched:
                 linear_map = torch.nn.functional.linear
@@ -199,14 +226,26 @@ def test_with_tf32_scores_and_logits_are_computed_exactly(monkeypatch, on_tensor
         scores = recorded(sparse_target_attention.linear, seen["scores"])
         monkeypatch.setattr(sparse_target_attention, "linear", scores)
         layer(target, of_items, history((2, 0, 4), 6))
-    assert seen == {"wide": ["tf32"], "single": ["ieee"], "scores": ["ieee", "ieee"]}
+    assert seen == {"wide": [ROUNDING[wanted]], "single": [NONE], "scores": [NONE, NONE]}
+
+
+@pytest.mark.skipif(not precision.has_amx(CPU), reason="this CPU has no AMX")
+@pytest.mark.parametrize("width", [32, 300])
+def test_medium_rounds_factors_and_keeps_sums_and_results_in_float32(width):
+    torch.manual_seed(0)
+    linear, x = Linear(width, 300), torch.randn(1024, width)
+    with matmul_precision("medium", CPU):
+        got = linear(x)
+    factors = (x.bfloat16().double(), linear.weight.bfloat16().double())
+    want = factors[0] @ factors[1].T + linear.bias.double()
+    torch.testing.assert_close(got.double(), want, rtol=1e-5, atol=1e-5)
 
 
 def test_the_environment_cannot_turn_tf32_on_in_exact_products():
     code = (
-        "import torch; from models.layers.precision import tf32;"
+        "import torch; from models.layers.precision import product_precision;"
         " matmul = torch.backends.cuda.matmul; print(matmul.fp32_precision);"
-        "\nwith tf32(False): print(matmul.fp32_precision)"
+        "\nwith product_precision('float32'): print(matmul.fp32_precision)"
     )
     env = os.environ | {"TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "1"}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=True)

@@ -84,15 +84,28 @@ def test_steps_are_those_of_the_published_loop_written_out(clip_norm):
         torch.testing.assert_close(w, weights[k], rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("before", ["float32", "tf32", "medium"])
 @pytest.mark.parametrize(
-    ("wanted", "want"), [("float32", "ieee"), ("tf32", "tf32"), ("bf16", "ieee"), ("auto", "ieee")]
+    ("wanted", "want"),
+    [
+        ("float32", ("ieee", "ieee")),
+        ("tf32", ("tf32", "ieee")),
+        ("medium", ("ieee", "bf16")),
+        ("bf16", ("ieee", "ieee")),
+        ("auto", ("ieee", "ieee")),
+    ],
 )
-def test_forward_and_backward_multiply_as_set_and_predictions_exactly(wanted, want, monkeypatch):
-    """Whatever the switch for TF32 is before; a CPU has the switch, but does not read it."""
-    matmul, seen = torch.backends.cuda.matmul, {"forward": [], "backward": [], "predict": []}
+def test_forward_and_backward_multiply_as_set_and_predictions_exactly(
+    before, wanted, want, monkeypatch
+):
+    """Whatever the switches are before; a CPU has both, whether or not it reads them."""
+    seen = {"forward": [], "backward": [], "predict": []}
+
+    def switches() -> tuple[str, ...]:
+        return tuple(matmul.fp32_precision for matmul, _ in precision.SWITCHES.values())
 
     def record(name):
-        seen[name].append(matmul.fp32_precision)
+        seen[name].append(switches())
 
     def recorded_loss(net, *arguments):
         record("forward")
@@ -106,16 +119,17 @@ def test_forward_and_backward_multiply_as_set_and_predictions_exactly(wanted, wa
         score = fused(net)
         return lambda batch: record("predict") or score(batch)
 
-    before = "ieee" if want == "tf32" else "tf32"
     monkeypatch.setattr(precision, "has_tf32", lambda device: True)
+    monkeypatch.setattr(precision, "has_amx", lambda device: True)
     monkeypatch.setattr(precision, "AUTO_ON_CUDA", "float32")
     monkeypatch.setattr(fit_module, "loss", recorded_loss)
     monkeypatch.setattr(Network, "fused", recorded_fused)
-    with precision.tf32(before == "tf32"):
+    with precision.product_precision(before):
+        set_before = switches()
         run(max_epochs=1, precision=wanted)
-        assert matmul.fp32_precision == before
+        assert switches() == set_before
     assert {name: set(values) for name, values in seen.items()} == {
-        "forward": {want}, "backward": {want}, "predict": {"ieee"}
+        "forward": {want}, "backward": {want}, "predict": {("ieee", "ieee")}
     }  # fmt: skip
 
 
