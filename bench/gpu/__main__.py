@@ -23,8 +23,7 @@ from pathlib import Path
 
 from features.errors import InputError
 from features.outputs import refuse_input
-from pipeline.runtime import usage
-from pipeline.runtime.signals import SigtermHandler
+from pipeline.runtime import signals, usage
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -48,7 +47,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted: the rows found so far are kept", file=sys.stderr)
+        with signals.ignored():
+            print("interrupted: the rows found so far are kept", file=sys.stderr)
         return 130
 
 
@@ -137,5 +137,5 @@ def machine(device) -> dict:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, SigtermHandler())  # `kill` and `timeout` send it
+    signal.signal(signal.SIGTERM, signals.OncePerBurst())  # `kill` and `timeout` send it
     sys.exit(main())

@@ -1,12 +1,27 @@
 """Matrix products by oneDNN, through two operators that torch keeps private.
 
-torch hands a CPU's float32 products to MKL, which is half as fast where the maker is not Intel; the
-public API offers no other choice. Both operators compute F.linear up to rounding, and
-tests/models/layers/test_precision.py holds them against it (torch 2.13).
+torch hands a CPU's float32 products to MKL, which is slower than oneDNN at wide maps where the
+maker is not Intel; the public API offers no other choice. Both operators compute F.linear up to
+rounding, and tests/models/layers/test_precision.py holds them against it (torch 2.13).
 """
+
+import math
+from pathlib import Path
 
 import torch
 from torch import Tensor
+
+CPU_INFO = Path("/proc/cpuinfo")  # Linux's; elsewhere no processor of Intel's is known
+
+
+def least_width() -> float:
+    """Least width of both sides of a map that oneDNN multiplies faster than torch in training.
+
+    Measured with bench.products (bench/RESULTS.md, "Products by width"): 256 on an AMD processor;
+    on one of Intel's, torch was faster at every width.
+    """
+    intel = CPU_INFO.is_file() and "GenuineIntel" in CPU_INFO.read_text(encoding="utf-8")
+    return math.inf if intel else 256
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

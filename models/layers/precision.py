@@ -17,7 +17,7 @@ value of TF32's depends on the environment (TORCH_ALLOW_TF32_CUBLAS_OVERRIDE), a
 both, so every forward, backward and prediction sets them. Compiled code does not follow them (see
 `exact`).
 
-On a CPU, wide float32 products are oneDNN's (models.layers.onednn).
+On a CPU that is not Intel's, wide float32 products are oneDNN's (models.layers.onednn).
 """
 
 import os
@@ -31,7 +31,7 @@ from torch.autograd import Function
 
 from models.layers import onednn
 
-WIDE = 256  # least width of both sides of a map that oneDNN multiplies faster than torch
+WIDE = onednn.least_width()
 SWITCHES = {  # what rounds factors of float32 products, and what torch calls it
     "tf32": (torch.backends.cuda.matmul, "tf32"),
     "medium": (torch.backends.mkldnn.matmul, "bf16"),

@@ -105,7 +105,8 @@ def exit_code(work: Callable[[], None], distributed: bool = False) -> int:
             print(f"error: {NO_MEMORY} {str(error).partition(chr(10))[0]}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
-            print(signals.INTERRUPTED, file=sys.stderr)
+            with signals.ignored():
+                print(signals.INTERRUPTED, file=sys.stderr)
             return 130
     return 0
 

@@ -31,7 +31,8 @@ def install() -> None:
 def stage() -> Iterator[None]:
     """Within it, signals raise KeyboardInterrupt; after it, they end the process in silence."""
     global stage_running
-    signal.signal(signal.SIGTERM, SigtermHandler())  # `kill` and `timeout` send it
+    raise_once.last = -SIGNAL_DEBOUNCE_S
+    signal.signal(signal.SIGTERM, raise_once)  # `kill` and `timeout` send it
     stage_running = True
     try:
         yield
@@ -43,7 +44,7 @@ def stage() -> Iterator[None]:
 def interrupt(number: int, frame: FrameType | None) -> None:
     """Handler: KeyboardInterrupt while the stage is running; before that, the line and the end."""
     if stage_running:
-        signal.default_int_handler(number, frame)
+        return raise_once(number, frame)
     os.write(2, f"{INTERRUPTED}\n".encode())
     os._exit(130)
 
@@ -53,11 +54,12 @@ def exit_in_silence(number: int, frame: FrameType | None) -> None:
     os._exit(130)
 
 
-class SigtermHandler:
-    """Handler of SIGTERM while the stage is running: one KeyboardInterrupt for a burst of signals.
+class OncePerBurst:
+    """Handler while the stage is running: one KeyboardInterrupt for a burst of signals.
 
-    When a process is killed, each of its threads sends its children a signal, milliseconds apart. A
-    second KeyboardInterrupt would break off the clean-up that the first one began.
+    When a process is killed, each of its threads sends its children a signal, milliseconds apart,
+    and `timeout` signals a process and then its group. A second KeyboardInterrupt would break off
+    the clean-up that the first one began.
     """
 
     def __init__(self) -> None:
@@ -67,3 +69,19 @@ class SigtermHandler:
         before, self.last = self.last, time.monotonic()
         if self.last - before > SIGNAL_DEBOUNCE_S:
             raise KeyboardInterrupt
+
+
+raise_once = OncePerBurst()
+
+
+@contextlib.contextmanager
+def ignored() -> Iterator[None]:
+    """Within it, signals do nothing, as where a line says that the process was interrupted."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,5 +1,6 @@
 """Rounded matrix products."""
 
+import math
 import os
 import subprocess
 import sys
@@ -84,7 +85,8 @@ def test_attention_scores_are_never_rounded():
 
 
 @pytest.mark.parametrize("rows", [(70,), (10, 7), (2, 5, 7)])
-def test_wide_float32_products_are_onednn_s_and_equal_but_for_rounding(rows):
+def test_wide_float32_products_are_onednn_s_and_equal_but_for_rounding(rows, monkeypatch):
+    monkeypatch.setattr(precision, "WIDE", 256)
     torch.manual_seed(0)
     x = torch.randn(*rows, 300, requires_grad=True)
     bank, bias = torch.randn(260, 1200, requires_grad=True), torch.randn(260, requires_grad=True)
@@ -102,6 +104,18 @@ def test_wide_float32_products_are_onednn_s_and_equal_but_for_rounding(rows):
         torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("maker", "want"), [("GenuineIntel", math.inf), ("AuthenticAMD", 256), (None, 256)]
+)
+def test_the_width_from_which_onednn_multiplies_depends_on_the_maker(
+    maker, want, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(onednn, "CPU_INFO", tmp_path / "cpuinfo")
+    if maker is not None:
+        onednn.CPU_INFO.write_text(f"processor\t: 0\nvendor_id\t: {maker}\ncpu family\t: 6\n")
+    assert onednn.least_width() == want
+
+
 @pytest.mark.parametrize("biased", [True, False])
 def test_torchs_private_operators_are_its_linear_map_packed_or_not(biased):
     torch.manual_seed(0)
@@ -112,7 +126,7 @@ def test_torchs_private_operators_are_its_linear_map_packed_or_not(biased):
 
 
 @pytest.mark.parametrize(
-    ("x", "weight", "precision"),
+    ("x", "weight", "wanted"),
     [
         (torch.ones(3, 300), torch.ones(255, 300), "float32"),
         (torch.ones(3, 255), torch.ones(300, 255), "float32"),
@@ -121,8 +135,9 @@ def test_torchs_private_operators_are_its_linear_map_packed_or_not(biased):
         (torch.ones(3, 300), torch.ones(300, 300), "bf16"),
     ],
 )
-def test_other_products_are_torch_s_own(x, weight, precision):
-    with matmul_precision(precision, CPU):
+def test_other_products_are_torch_s_own(x, weight, wanted, monkeypatch):
+    monkeypatch.setattr(precision, "WIDE", 256)
+    with matmul_precision(wanted, CPU):
         assert not (onednn_takes(x) and is_wide(x, weight))
         assert linear(x, weight).shape == (len(x), len(weight))
 

@@ -1,5 +1,6 @@
 """One line and exit code 130, whenever a signal comes."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -14,7 +15,8 @@ ROOT = Path(__file__).resolve().parents[3]
 STAGES = [path.stem for path in sorted((ROOT / "pipeline").glob("[0-9]*.py"))]
 CLEANS_UP = """
 import sys, time
-from pipeline.runtime import cli
+from pipeline.runtime import cli, signals
+signals.install()
 def work():
     try:
         print("ready", flush=True)
@@ -64,25 +66,34 @@ def test_the_handlers_stand_before_a_stage_imports_anything_else(name):
     assert (stage.returncode, out, errors) == (130, "", f"{signals.INTERRUPTED}\n")
 
 
-def test_signals_that_come_together_are_one_and_do_not_end_the_clean_up():
-    """As the kernel sends them for the threads of a parent that was killed."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_that_come_together_are_one_and_do_not_end_the_clean_up(number):
+    """As the kernel sends them for the threads of a parent that was killed, and `timeout` does."""
     child = start("-c", CLEANS_UP)
     assert child.stdout.readline() == "ready\n"
     for _ in range(3):
-        child.terminate()
+        child.send_signal(number)
         time.sleep(0.05)
     out, errors = child.communicate(timeout=30)
     assert (child.returncode, out, errors) == (130, "cleaned up\n", f"{signals.INTERRUPTED}\n")
 
 
 def test_a_later_signal_interrupts_again():
-    handler = signals.SigtermHandler()
+    handler = signals.OncePerBurst()
     with pytest.raises(KeyboardInterrupt):
         handler(signal.SIGTERM, None)
     handler(signal.SIGTERM, None)
     handler.last -= signals.SIGNAL_DEBOUNCE_S
     with pytest.raises(KeyboardInterrupt):
         handler(signal.SIGTERM, None)
+
+
+def test_while_a_line_is_printed_signals_do_nothing():
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with signals.ignored():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            os.kill(os.getpid(), number)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
 def test_a_signal_that_is_ignored_stays_so():
