@@ -17,8 +17,8 @@ CPU_INFO = Path("/proc/cpuinfo")  # Linux's; elsewhere no processor of Intel's i
 def least_width() -> float:
     """Least width of both sides of a map that oneDNN multiplies faster than torch in training.
 
-    Measured with bench.products (bench/RESULTS.md, "Products by width"): 256 on an AMD processor;
-    on one of Intel's, torch was faster at every width.
+    Measured (bench/RESULTS.md, "Products by width"): 256 on an AMD processor; on one of Intel's
+    torch was faster at every width.
     """
     intel = CPU_INFO.is_file() and "GenuineIntel" in CPU_INFO.read_text(encoding="utf-8")
     return math.inf if intel else 256
