@@ -103,9 +103,9 @@ def work(arguments) -> None:
             print(f"50_train needs a finished study: {graph.tune_command(s)}")
         return
     todo = [stage for stage in chosen if stage in again or not is_done(s, stage)]
+    refuse_missing(s, todo)
     if not todo:
         print("everything is up to date: nothing to run")
-    refuse_missing(s, todo)
     if events.shows_stdout():
         print(f"every line, whole: {cli.log(s)}")
     for stage in chosen:
@@ -191,13 +191,18 @@ def done(s: Settings, stage: str) -> list[ArtifactSpec]:
 
 
 def refuse_missing(s: Settings, stages: list[str]) -> None:
-    """Raise InputError where a stage would find, hours later, no package or GPU that s names."""
+    """Raise InputError where a stage would find, hours later, no package, GPU or precision that s
+    names."""
     trackers.require(s)
-    named = s.train.device.startswith("cuda") and s.train.backend != "dask"
-    if named and not {"40_tune", "50_train", "55_mask"}.isdisjoint(stages):
-        from pipeline.runtime.devices import pick_device  # imports torch
+    if s.train.backend == "dask" or {"40_tune", "50_train", "55_mask"}.isdisjoint(stages):
+        return
+    rounded = [m for m, cfg in s.networks.items() if cfg.fit.precision not in ("auto", "float32")]
+    if s.train.device.startswith("cuda") or rounded:
+        from pipeline.runtime import devices  # imports torch
 
-        pick_device(s.train.device)
+        device = devices.pick_device(s.train.device)
+        for model in rounded:
+            devices.pick_precision(s, model, device)
 
 
 def refuse_external(s: Settings) -> None:

@@ -13,8 +13,9 @@ import torch
 from filelock import FileLock
 
 from features.errors import InputError
+from models.layers.precision import resolve_precision
 from pipeline.artifacts.locks import file_lock, try_acquire
-from pipeline.config.settings import TrainSettings
+from pipeline.config.settings import Settings, TrainSettings
 
 PATIENCE = 60  # seconds in which a killed process must have freed its GPU
 HELD: list[FileLock] = []  # the lock on the GPU of this process, for as long as it lives
@@ -43,6 +44,14 @@ def pick_device(wanted: str, setting: str = "train.device") -> torch.device:
             f" {setting}=auto or cpu, or install the build of torch for this GPU"
         )
     return device
+
+
+def pick_precision(s: Settings, model: str, device: torch.device) -> str:
+    """What the network's fit.precision means on `device`. Raises InputError where it has none."""
+    try:
+        return resolve_precision(s.networks[model].fit.precision, device)
+    except ValueError as error:
+        raise InputError(f"{model}.{error}") from None
 
 
 def device_slots(train_cfg: TrainSettings, n: int) -> list[str]:

@@ -16,7 +16,6 @@ from features.store.store import Store, open_store
 from models.batches.source import NoSlates, RowSource, RowValues
 from models.fit_settings import FitSettings
 from models.layers.columns import Columns
-from models.layers.precision import resolve_precision
 from models.network import Network
 from models.settings import NetworkSettings
 from models.training import distributed
@@ -34,7 +33,7 @@ from pipeline import graph
 from pipeline.artifacts.spec import require
 from pipeline.config.settings import Settings
 from pipeline.graph import OFFICIAL, FitKey
-from pipeline.runtime.devices import pick_device
+from pipeline.runtime.devices import pick_device, pick_precision
 from pipeline.training.checkpointing import FitCheckpointer
 from pipeline.training.item_tables import item_table
 from pipeline.training.prefix_rows import PrefixRows
@@ -133,10 +132,7 @@ class TrainingContext:
 
     def precision(self, model: str) -> str:
         """What the network's fit.precision means here. Raises InputError where it cannot be had."""
-        try:
-            return resolve_precision(self.settings.networks[model].fit.precision, self.device)
-        except ValueError as error:
-            raise InputError(f"{model}.{error}") from None
+        return pick_precision(self.settings, model, self.device)
 
     def of_users(self, share: float, seed: int) -> "TrainingContext":
         """With the train rows of a random `share` of the users alone; for rows in memory.

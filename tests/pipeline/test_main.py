@@ -84,6 +84,25 @@ def test_a_gpu_that_is_missing_is_refused_before_the_first_stage(pipeline, monke
     assert "take train.device=auto" in errors
 
 
+def test_a_precision_that_the_device_lacks_is_refused_before_the_first_stage(pipeline, monkeypatch):
+    monkeypatch.setattr(subprocess, "Popen", None)
+    code, printed, errors = pipeline("din.fit.precision=tf32", "train.device=cpu")
+    assert (code, printed) == (2, "")
+    assert "din.fit.precision=tf32, but cpu does not multiply TF32" in errors
+
+
+def test_a_tracker_that_is_missing_is_refused_before_anything_is_said_to_be_done(
+    pipeline, monkeypatch
+):
+    def refuse(s):
+        raise InputError("no package mlflow")
+
+    monkeypatch.setattr(runner, "is_done", lambda *_: True)
+    monkeypatch.setattr(runner.trackers, "require", refuse)
+    code, printed, _ = pipeline()
+    assert (code, printed) == (2, "")
+
+
 def test_a_gpu_that_no_stage_of_the_run_needs_is_not_looked_for(pipeline, monkeypatch):
     monkeypatch.setattr(runner, "run", lambda *_: None)
     assert pipeline("train.device=cuda:9", "--to", "20")[0] == 0
