@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bench.tools.numbers import whole_numbers
 from bench.tools.output import describe_machine, machine_line, table_header, table_row
 from bench.tools.steps import CLOCKS
 from features.errors import InputError
@@ -75,7 +76,7 @@ def measure(
 
 def measure_all(a: argparse.Namespace) -> None:
     """Print the machine and a row for each width and number of rows."""
-    widths, rows = (_numbers(getattr(a, name), f"--{name}") for name in ("widths", "rows"))
+    widths, rows = (whole_numbers(f"--{name}", getattr(a, name), 1) for name in ("widths", "rows"))
     for name in ("threads", "rounds"):
         if getattr(a, name) < 1:
             raise InputError(f"--{name} = {getattr(a, name)} must be at least 1")
@@ -91,13 +92,6 @@ def measure_all(a: argparse.Namespace) -> None:
                 f"{rates[1] / rates[0]:.2f}", *(f"{error:.1e}" for error in errors),
             )  # fmt: skip
             print(table_row(cells), flush=True)
-
-
-def _numbers(text: str, option: str) -> list[int]:
-    numbers = [int(part) if part.strip().isdecimal() else 0 for part in text.split(",")]
-    if min(numbers) < 1:
-        raise InputError(f"{option}: got {text!r}, expected numbers from 1 on, such as 64,128")
-    return numbers
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -29,6 +29,7 @@ from dataclasses import dataclass
 import torch
 
 from bench.tools import challenge_like, output, steps
+from bench.tools.numbers import whole_numbers
 from bench.tools.slope import slope
 from bench.tools.subprocess_call import call_in_subprocess
 from features.errors import InputError
@@ -109,7 +110,7 @@ def run(a: argparse.Namespace) -> None:
 
 def points(lists: dict[str, str], cfg: NetworkSettings) -> dict[SweepPoint, str]:
     """The base and the other values of each quantity; by point, the quantity that varies."""
-    values = {quantity: _numbers(quantity, text) for quantity, text in lists.items()}
+    values = {name: whole_numbers(f"--{name}", text, MINIMUM[name]) for name, text in lists.items()}
     if max(values["history"]) > cfg.max_len:
         raise InputError(
             f"--history {max(values['history'])}: the network reads the last {cfg.max_len} items;"
@@ -126,14 +127,6 @@ def points(lists: dict[str, str], cfg: NetworkSettings) -> dict[SweepPoint, str]
         for value in sorted(set(others) - {first}):
             varied[dataclasses.replace(base, **{quantity: value})] = quantity
     return varied
-
-
-def _numbers(quantity: str, text: str) -> list[int]:
-    parts, minimum = text.split(","), MINIMUM[quantity]
-    numbers = [int(part) if part.strip().isdigit() else 0 for part in parts]
-    if min(numbers) < minimum:
-        raise InputError(f"--{quantity} {text}: expected numbers of at least {minimum}, as in 8,16")
-    return numbers
 
 
 def measure(s: Settings, model: str, point: SweepPoint, n_steps: int, clock: str) -> dict:

@@ -5,7 +5,7 @@ reads   nothing: 00_data generates the rows
 writes  OUT/stages-<random>/ (2 GB for 3.6M rows), removed after each size
         unless --keep
 run     python -m bench.stages [--rows 400000,1200000,3600000]
-        [--items 91717] [--last 90_score] [--model qin] [--steps 2]
+        [--items 20000,91717] [--last 90_score] [--model qin] [--steps 2]
         [--out artifacts/bench] [--keep] [--json]
 
 Each stage runs as users run it, up to --last. 50_train is there for what later
@@ -20,12 +20,13 @@ Then one model of published widths trains on the CPU and on fold 0 as in
 50_train, for three epochs of --steps steps (0: no training): the memory of
 training does not grow with the number of steps.
 
-Of several sizes, the last table has the slopes: b in y = a x^b of x rows by
-least squares. With 1, y is proportional to the rows; with 0, independent of
-them.
+Of several sizes, the last table has the slopes: b in y = a x^b of x rows, or
+items, by least squares. With 1, y is proportional to x; with 0, independent of
+it. Either the rows or the items take several values.
 """
 
 import argparse
+import itertools
 import json
 import os
 import shutil
@@ -37,6 +38,7 @@ from pathlib import Path
 
 from bench.tools import output, training_steps
 from bench.tools.challenge_like import ROWS_PER_USER
+from bench.tools.numbers import whole_numbers
 from bench.tools.slope import slope
 from bench.tools.subprocess_call import call_in_subprocess
 from features.errors import InputError
@@ -70,6 +72,7 @@ NARROW = (  # the networks whose scores are blended
 )  # fmt: skip
 SCORE = "90_score"
 STAGES = [*(name for name in graph.STAGES if name not in ("25_prefixes", "40_tune")), SCORE]
+MIN_ITEMS = 200  # of a generated world
 MIN_USERS = 50  # in a split, so that both labels occur
 SECONDS_BETWEEN_LOOKS = 0.05  # at the memory of a stage
 FIGURES = {"seconds": "s", "cpu_seconds": "CPU s", "peak_mib": "peak MiB", "mb": "MB on disk"}
@@ -79,7 +82,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = usage.parser(__doc__)
     items = PUBLISHED_ROWS["item_info"] - 1
     parser.add_argument("--rows", default=str(PUBLISHED_ROWS["train"]), help="comma-separated")
-    parser.add_argument("--items", type=int, default=items)
+    parser.add_argument("--items", default=str(items), help="comma-separated")
     parser.add_argument("--last", default=SCORE, help="stage, which ends the run")
     parser.add_argument("--model", default="qin", help="of the training steps")
     parser.add_argument("--steps", type=int, default=2, help="in an epoch of training; 0: none")
@@ -99,37 +102,41 @@ def run(a: argparse.Namespace) -> None:
     a.out.mkdir(parents=True, exist_ok=True)
     machine, print_text = output.describe_machine(), output.text_printer(a.json)
     print_text(output.machine_line(machine))
-    results = {"machine": machine, "items": a.items, "networks": NARROW}
-    results["sizes"] = {rows: measure_in_folder(rows, a) for rows in sizes}
+    results = {"machine": machine, "networks": NARROW, "sizes": []}
+    for rows, items in sizes:
+        size = {"rows": rows, "items": items} | measure_in_folder(rows, items, a)
+        results["sizes"].append(size)
     if len(sizes) > 1:
-        stages = {rows: result["stages"] for rows, result in results["sizes"].items()}
+        varied = "rows" if sizes[0][0] != sizes[1][0] else "items"
+        stages = {size[varied]: size["stages"] for size in results["sizes"]}
         results["slopes"] = slopes(stages)
-        print_text("\n" + output.table_header(("slope against the rows", *FIGURES.values())))
+        print_text("\n" + output.table_header((f"slope against the {varied}", *FIGURES.values())))
         for stage, by_figure in results["slopes"].items():
             print_text(output.table_row((stage, *(f"{b:.2f}" for b in by_figure.values()))))
     if a.json:
         print(json.dumps(results))
 
 
-def sizes_of(a: argparse.Namespace) -> list[int]:
-    """The numbers of train rows, ascending."""
-    sizes = {int(word) if word.strip().isdigit() else 0 for word in a.rows.split(",")}
-    smallest = ROWS_PER_USER * MIN_USERS
-    if min(sizes) < smallest or any(rows % ROWS_PER_USER for rows in sizes) or a.steps < 0:
-        raise InputError(
-            f"--rows {a.rows} --steps {a.steps}: expected multiples of {ROWS_PER_USER} rows, at"
-            f" least {smallest}, and at least 0 steps"
-        )
-    return sorted(sizes)
+def sizes_of(a: argparse.Namespace) -> list[tuple[int, int]]:
+    """The numbers of train rows and of items, ascending."""
+    rows = sorted(set(whole_numbers("--rows", a.rows, ROWS_PER_USER * MIN_USERS)))
+    items = sorted(set(whole_numbers("--items", a.items, MIN_ITEMS)))
+    if any(n % ROWS_PER_USER for n in rows):
+        raise InputError(f"--rows {a.rows}: expected multiples of {ROWS_PER_USER} rows")
+    if a.steps < 0:
+        raise InputError(f"--steps {a.steps}: expected at least 0")
+    if min(len(rows), len(items)) > 1:
+        raise InputError(f"--rows {a.rows} --items {a.items}: expected several of one, not of both")
+    return list(itertools.product(rows, items))
 
 
-def measure_in_folder(rows: int, a: argparse.Namespace) -> dict:
+def measure_in_folder(rows: int, items: int, a: argparse.Namespace) -> dict:
     """The figures of one size, printed; its files lie in a new folder."""
     folder = Path(tempfile.mkdtemp(prefix="stages-", dir=a.out.resolve()))
     print_text = output.text_printer(a.json)
     try:
-        print_text(f"\n{rows:,} train rows, {a.items:,} items\n")
-        result = measure(write_profile(folder, rows, a.items), a)
+        print_text(f"\n{rows:,} train rows, {items:,} items\n")
+        result = measure(write_profile(folder, rows, items), a)
         if a.keep:
             print_text(f"\nkept: {folder}, its profile and that one's artifacts")
         return result

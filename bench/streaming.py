@@ -29,6 +29,7 @@ import numpy as np
 import torch
 
 from bench.tools import challenge_like, output, steps
+from bench.tools.numbers import whole_numbers
 from bench.tools.subprocess_call import call_in_subprocess
 from features.errors import InputError
 from models.batches.disk_array import DiskArray
@@ -81,12 +82,10 @@ def run(a: argparse.Namespace) -> None:
     """Measure every number of rows in every home and print the table."""
     s = load_config.load("sample", [*OVERRIDES, *a.overrides])
     row_placement.check_memory(s, torch.device("cpu"), N_CODES)
-    sizes = [int(part) if part.strip().isdigit() else 0 for part in a.rows.split(",")]
-    homes = a.homes.split(",")
-    if min(sizes) < N_HELD or a.items < 2 or not {"stream", "host"}.issuperset(homes):
+    sizes, homes = whole_numbers("--rows", a.rows, N_HELD), a.homes.split(",")
+    if a.items < 2 or not {"stream", "host"}.issuperset(homes):
         raise InputError(
-            f"--rows {a.rows} --items {a.items} --homes {a.homes}: expected numbers of at least"
-            f" {N_HELD}, at least 2, and stream, host or both"
+            f"--items {a.items} --homes {a.homes}: expected at least 2, and stream, host or both"
         )
     machine, print_text = output.describe_machine(), output.text_printer(a.json)
     heading = f"train.memory={s.train.memory}, {a.items:,} items, {a.clock} clock"

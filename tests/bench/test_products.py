@@ -43,8 +43,8 @@ def test_float32_is_never_rounded_and_the_setting_is_as_before(monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--widths", "8,x"], "error: --widths: got '8,x', expected numbers from 1 on"),
-        (["--rows", "0"], "error: --rows: got '0', expected numbers from 1 on"),
+        (["--widths", "8,x"], "error: --widths 8,x: expected whole numbers of at least 1"),
+        (["--rows", "0"], "error: --rows 0: expected whole numbers of at least 1"),
         (["--threads", "0"], "error: --threads = 0 must be at least 1"),
     ],
 )

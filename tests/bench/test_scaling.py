@@ -83,8 +83,8 @@ def test_each_point_is_a_subprocess_and_a_line(threads, capsys, monkeypatch):
     [
         (["--history", "8,65"], "--history 65: the network reads the last 64 items"),
         (["--rows", "100", "--batch", "8,128"], "--rows 100: expected at least the largest batch"),
-        (["--batch", "8,x"], "--batch 8,x: expected numbers of at least 2"),
-        (["--items", "1"], "--items 1: expected numbers of at least 2"),
+        (["--batch", "8,x"], "--batch 8,x: expected whole numbers of at least 2"),
+        (["--items", "1"], "--items 1: expected whole numbers of at least 2"),
         (["--steps", "0"], "--steps = 0 must be at least 1"),
         (["--model", "qinn"], "did you mean 'qin'?"),
         (["--device", "tpu"], "train.device = 'tpu' must be"),

@@ -22,7 +22,8 @@ def test_it_runs_stages_and_training_steps(last, tmp_path, capsys):
     assert stages.main(options) == 0
     captured = capsys.readouterr()
     results = json.loads(captured.out)
-    (size,) = results["sizes"].values()
+    (size,) = results["sizes"]
+    assert (size["rows"], size["items"]) == (800, 200)
     assert list(size["stages"]) == stages.STAGES[: stages.STAGES.index(last) + 1]
     for figures in size["stages"].values():
         assert figures["seconds"] > 0.2
@@ -53,18 +54,25 @@ def test_its_stages_are_those_of_a_run_without_prefixes_and_trials():
     assert [*graph.stages(load_config.load("sample", [])), "90_score"] == stages.STAGES
 
 
-def test_several_sizes_have_slopes(tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    ("varied", "options"),
+    [
+        ("rows", ["--rows", "1600,400,800"]),
+        ("items", ["--rows", "400", "--items", "1600,400,800"]),
+    ],
+)
+def test_several_sizes_have_slopes(varied, options, tmp_path, capsys, monkeypatch):
     def stage(name, s):
-        n = s.data.users
+        n = s.data.users if varied == "rows" else s.data.items // 4
         return {"seconds": 3.0 * n, "cpu_seconds": n**0.5, "peak_mib": 7.0, "mb": 1.0 * n**2}
 
     monkeypatch.setattr(stages, "run_stage", stage)
     monkeypatch.setattr(stages, "store_size", lambda s: (1.0, 2.0))
-    options = ["--rows", "1600,400,800", "--steps", "0", "--last", "30_features"]
+    options += ["--steps", "0", "--last", "30_features"]
     assert stages.main([*options, "--out", str(tmp_path), "--json"]) == 0
     captured = capsys.readouterr()
     results = json.loads(captured.out)
-    assert list(results["sizes"]) == ["400", "800", "1600"]
+    assert [size[varied] for size in results["sizes"]] == [400, 800, 1600]
     upto = ["00_data", "10_prepare", "15_probe", "20_folds", "30_features"]
     assert list(results["slopes"]) == upto
     for by_figure in results["slopes"].values():
@@ -73,6 +81,7 @@ def test_several_sizes_have_slopes(tmp_path, capsys, monkeypatch):
     lines = captured.err.splitlines()
     assert lines.count("| 00_data | 300.0 | 10.0 | 7.0 | 10,000.0 |") == 1
     assert lines[-1].startswith("| 30_features | 1.00 | 0.50 | ")
+    assert any(line.startswith(f"| slope against the {varied} | ") for line in lines)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -86,10 +95,12 @@ def test_train_valid_and_test_have_the_challenge_s_proportions(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--rows", "802"], "--rows 802 --steps 2: expected multiples of 4 rows, at least 200"),
-        (["--rows", "800,x"], "--rows 800,x --steps 2: expected multiples of 4 rows"),
+        (["--rows", "802"], "--rows 802: expected multiples of 4 rows"),
+        (["--rows", "800,x"], "--rows 800,x: expected whole numbers of at least 200"),
         (["--steps", "-1"], "--steps -1: expected"),
-        (["--items", "100"], "data.items = 100 must be a whole number in [200, 10^7]"),
+        (["--items", "300,x"], "--items 300,x: expected whole numbers of at least 200"),
+        (["--rows", "400,800", "--items", "300,400"], "expected several of one, not of both"),
+        (["--items", "100"], "--items 100: expected whole numbers of at least 200"),
         (["--last", "30"], "--last 30: expected one of 00_data, 10_prepare, 15_probe, 20_folds"),
         (["--model", "qinn"], "did you mean 'qin'?"),
     ],

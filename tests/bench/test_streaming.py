@@ -52,7 +52,7 @@ def test_measure_returns_the_cells_of_a_line(folder, home, columns, monkeypatch)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--rows", "100"], "--rows 100 .*expected numbers of at least 8192"),
+        (["--rows", "100"], "--rows 100: expected whole numbers of at least 8192"),
         (["--homes", "cloud"], "stream, host or both"),
         (["train.memory=20", "din.columns=true"], r"train.memory=20 .* set train.memory=\d+"),
         (["train.memory=8"], r"train.memory=8 \(MiB\) may not hold .* set train.memory=\d+"),
