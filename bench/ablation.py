@@ -14,7 +14,7 @@ tables  qin      QIN's Tables 2 and 3 (Li et al. 2025, arXiv:2504.17699), and
         losses   the losses of QIN's section 2.3
         speed    arithmetic that is faster than the published one
         medium_qin, medium_din, medium_final
-                 factors rounded by a CPU's matrix units, which take an AMX
+                 factors rounded to bfloat16 by a CPU's matrix units (AMX)
 reads   what 00_data to 20_folds write for PROFILE; runs them where it is
         missing
 writes  the fits, as 50_train does and in the same folder: run it again to

@@ -138,9 +138,8 @@ def _work(sender: Connection, caller: Connection, target: str, scale: Scale) -> 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the caller, which kills us
     module, _, function = target.partition(":")
     try:
-        with product_precision(
-            "float32"
-        ):  # products are in float32 wherever a part does not ask for less
+        # Products are in float32 wherever a part does not ask for less.
+        with product_precision("float32"):
             for row in getattr(importlib.import_module(module), function)(scale):
                 sender.send(("row", row))
         sender.send(("done", ""))
