@@ -5,7 +5,7 @@ reads   nothing: 00_data generates the rows
 writes  OUT/stages-<random>/ (2 GB for 3.6M rows), removed after each size
         unless --keep
 run     python -m bench.stages [--rows 400000,1200000,3600000]
-        [--items 20000,91717] [--last 90_score] [--model qin] [--steps 2]
+        [--items 91717] [--history 3.2] [--last 90_score] [--model qin] [--steps 2]
         [--out artifacts/bench] [--keep] [--json]
 
 Each stage runs as users run it, up to --last. 50_train is there for what later
@@ -20,12 +20,14 @@ Then one model of published widths trains on the CPU and on fold 0 as in
 50_train, for three epochs of --steps steps (0: no training): the memory of
 training does not grow with the number of steps.
 
-Of several sizes, the last table has the slopes: b in y = a x^b of x rows, or
-items, by least squares. With 1, y is proportional to x; with 0, independent of
-it. Either the rows or the items take several values.
+Of several sizes, the last table has the slopes: b in y = a x^b of x rows, items
+or `data.history` by least squares. With 1, y is proportional to x; with 0,
+independent of it. One of the three takes several values. A user has one slate
+of four rows, so slates grow as rows do.
 """
 
 import argparse
+import dataclasses
 import itertools
 import json
 import os
@@ -34,6 +36,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.tools import output, training_steps
@@ -42,6 +45,7 @@ from bench.tools.numbers import whole_numbers
 from bench.tools.slope import slope
 from bench.tools.subprocess_call import call_in_subprocess
 from features.errors import InputError
+from features.sources.sample_world import WIDTH
 from features.store.schema import PUBLISHED_ROWS
 from pipeline import graph
 from pipeline.artifacts import provenance, spec
@@ -63,6 +67,7 @@ users = {users}
 valid_users = {valid_users}
 test_users = {test_users}
 items = {items}
+history = {history}
 """
 NARROW = (  # the networks whose scores are blended
     "network.embedding_dim=4", "network.content_dim=4", "network.max_len=8",
@@ -78,11 +83,21 @@ SECONDS_BETWEEN_LOOKS = 0.05  # at the memory of a stage
 FIGURES = {"seconds": "s", "cpu_seconds": "CPU s", "peak_mib": "peak MiB", "mb": "MB on disk"}
 
 
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What is generated: train rows, items, and the median history as data.history has it."""
+
+    rows: int
+    items: int
+    history: float
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = usage.parser(__doc__)
     items = PUBLISHED_ROWS["item_info"] - 1
     parser.add_argument("--rows", default=str(PUBLISHED_ROWS["train"]), help="comma-separated")
     parser.add_argument("--items", default=str(items), help="comma-separated")
+    parser.add_argument("--history", default="3.2", help="values of data.history, comma-separated")
     parser.add_argument("--last", default=SCORE, help="stage, which ends the run")
     parser.add_argument("--model", default="qin", help="of the training steps")
     parser.add_argument("--steps", type=int, default=2, help="in an epoch of training; 0: none")
@@ -103,11 +118,10 @@ def run(a: argparse.Namespace) -> None:
     machine, print_text = output.describe_machine(), output.text_printer(a.json)
     print_text(output.machine_line(machine))
     results = {"machine": machine, "networks": NARROW, "sizes": []}
-    for rows, items in sizes:
-        size = {"rows": rows, "items": items} | measure_in_folder(rows, items, a)
-        results["sizes"].append(size)
+    for size in sizes:
+        results["sizes"].append(dataclasses.asdict(size) | measure_in_folder(size, a))
     if len(sizes) > 1:
-        varied = "rows" if sizes[0][0] != sizes[1][0] else "items"
+        (varied,) = (name for name in Size.__slots__ if len({getattr(n, name) for n in sizes}) > 1)
         stages = {size[varied]: size["stages"] for size in results["sizes"]}
         results["slopes"] = slopes(stages)
         print_text("\n" + output.table_header((f"slope against the {varied}", *FIGURES.values())))
@@ -117,26 +131,40 @@ def run(a: argparse.Namespace) -> None:
         print(json.dumps(results))
 
 
-def sizes_of(a: argparse.Namespace) -> list[tuple[int, int]]:
-    """The numbers of train rows and of items, ascending."""
+def sizes_of(a: argparse.Namespace) -> list[Size]:
+    """What is measured, one after another, ascending."""
     rows = sorted(set(whole_numbers("--rows", a.rows, ROWS_PER_USER * MIN_USERS)))
     items = sorted(set(whole_numbers("--items", a.items, MIN_ITEMS)))
+    history = sorted({_positive("--history", text) for text in a.history.split(",")})
     if any(n % ROWS_PER_USER for n in rows):
         raise InputError(f"--rows {a.rows}: expected multiples of {ROWS_PER_USER} rows")
     if a.steps < 0:
         raise InputError(f"--steps {a.steps}: expected at least 0")
-    if min(len(rows), len(items)) > 1:
-        raise InputError(f"--rows {a.rows} --items {a.items}: expected several of one, not of both")
-    return list(itertools.product(rows, items))
+    if sum(len(values) > 1 for values in (rows, items, history)) > 1:
+        raise InputError(
+            f"--rows {a.rows} --items {a.items} --history {a.history}: expected several values of"
+            " one alone"
+        )
+    return [Size(*values) for values in itertools.product(rows, items, history)]
 
 
-def measure_in_folder(rows: int, items: int, a: argparse.Namespace) -> dict:
+def _positive(option: str, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number <= WIDTH:
+        raise InputError(f"{option}: got {text!r}, expected numbers up to {WIDTH}, such as 3.2,12")
+    return number
+
+
+def measure_in_folder(size: Size, a: argparse.Namespace) -> dict:
     """The figures of one size, printed; its files lie in a new folder."""
     folder = Path(tempfile.mkdtemp(prefix="stages-", dir=a.out.resolve()))
     print_text = output.text_printer(a.json)
     try:
-        print_text(f"\n{rows:,} train rows, {items:,} items\n")
-        result = measure(write_profile(folder, rows, items), a)
+        print_text(f"\n{size.rows:,} train rows, {size.items:,} items, history {size.history:g}\n")
+        result = measure(write_profile(folder, size), a)
         if a.keep:
             print_text(f"\nkept: {folder}, its profile and that one's artifacts")
         return result
@@ -145,15 +173,16 @@ def measure_in_folder(rows: int, items: int, a: argparse.Namespace) -> dict:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def write_profile(folder: Path, rows: int, items: int) -> Path:
+def write_profile(folder: Path, size: Size) -> Path:
     """A profile with train, valid and test in the challenge's proportions."""
     users = {
-        name: max(MIN_USERS, round(n * rows / PUBLISHED_ROWS["train"] / ROWS_PER_USER))
+        name: max(MIN_USERS, round(n * size.rows / PUBLISHED_ROWS["train"] / ROWS_PER_USER))
         for name, n in PUBLISHED_ROWS.items()
     }
     text = PROFILE.format(
         artifacts=json.dumps(str(folder)), submissions=json.dumps(str(folder / "submissions")),
-        users=users["train"], valid_users=users["valid"], test_users=users["test"], items=items,
+        users=users["train"], valid_users=users["valid"], test_users=users["test"],
+        items=size.items, history=size.history,
     )  # fmt: skip
     profile = folder / "generated.toml"
     profile.write_text(text, encoding="utf-8")

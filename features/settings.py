@@ -51,6 +51,12 @@ class SampleSettings:
     tags: Annotated[
         int, "[12, 10^7]", "Number of different tags; at least 12, one for each topic."
     ] = 300
+    history: Annotated[
+        float,
+        "(0, 100] items",
+        "Median number of items in a user's history, beyond three that every one has; the longest"
+        " have 100.",
+    ] = 3.2
     seed: Annotated[int, "[0, 2^63)", "Another seed generates another world."] = 0
     plant: Annotated[
         Plant, "A leak or a shift that is planted into the world, for 15_probe to find."

@@ -45,7 +45,7 @@ SHOWN = ["user_id", "item_seq", "item_id", "likes_level", "views_level"]
 def write(settings: SampleSettings, folder: Path) -> dict[str, int]:
     """Write the files of the module docstring; return the rows of each, by its stem."""
     kind, seed = settings.plant, settings.seed
-    world = sample_world.make_world(settings.items, settings.tags, seed)
+    world = sample_world.make_world(settings.items, settings.tags, seed, settings.history)
     n_users = settings.users + settings.valid_users + settings.test_users
     everyone = np.random.default_rng([seed, USERS, 0]).permutation(n_users)
     train, valid, test = np.split(

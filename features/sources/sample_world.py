@@ -26,6 +26,7 @@ from features.store.schema import N_LEVELS
 N_TOPICS, N_STYLES = 12, 4
 N_CELLS = N_TOPICS * N_STYLES
 WIDTH = 100  # of a padded history: the challenge's
+LEAST_HISTORY = 3  # items, of every user
 TARGETS = 4  # impressions of a user: the challenge's
 N_TAG_SLOTS = 5
 D_CONTENT = 128
@@ -60,6 +61,7 @@ class World:
     cell_start: np.ndarray  # (N_CELLS + 1,) int64, where each cell begins in by_cell
     cumulative: np.ndarray  # (I,) float64, popularity summed along by_cell, from 0
     intercept: float
+    history: float  # median of a user's items beyond LEAST_HISTORY
 
     def draw(self, rng: np.random.Generator, first: np.ndarray, last: np.ndarray) -> np.ndarray:
         """Ids (n,) drawn by popularity, the i-th from the cells first[i]..last[i]."""
@@ -69,7 +71,7 @@ class World:
         return self.by_cell[np.clip(place, start, end - 1)]  # rounding may touch the bounds
 
 
-def make_world(n_items: int, n_tags: int, seed: int) -> World:
+def make_world(n_items: int, n_tags: int, seed: int, history: float = 3.2) -> World:
     """Draw the items and calibrate the intercept; depends on the arguments only."""
     rng = np.random.default_rng([seed, ITEMS, 0])
     rank = rng.permutation(n_items)  # of popularity, 0 the most popular
@@ -93,6 +95,7 @@ def make_world(n_items: int, n_tags: int, seed: int) -> World:
         cell_start=np.searchsorted(cell[by_cell], np.arange(N_CELLS + 1)),
         cumulative=np.concatenate([[0.0], np.cumsum(popularity[by_cell])]),
         intercept=0.0,
+        history=history,
     )
     return replace(world, intercept=calibrate(world, seed))
 
@@ -206,7 +209,8 @@ def _logit(world: World, items: np.ndarray, evidence: np.ndarray, taste: np.ndar
 
 def draw_histories(world: World, rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Histories of n users, oldest first: values (T,) int64 and offsets (n + 1,) int64."""
-    length = np.minimum(3 + rng.lognormal(np.log(3.2), 1.05, n).astype(np.int64), WIDTH)
+    beyond = rng.lognormal(np.log(world.history), 1.05, n).astype(np.int64)
+    length = np.minimum(LEAST_HISTORY + beyond, WIDTH)
     offsets = np.concatenate([[0], np.cumsum(length)])
     user = np.repeat(np.arange(n), length)
     progress = (np.arange(len(user)) - offsets[user]) / (length[user] - 1)  # 0 oldest, 1 latest

@@ -23,7 +23,7 @@ def test_it_runs_stages_and_training_steps(last, tmp_path, capsys):
     captured = capsys.readouterr()
     results = json.loads(captured.out)
     (size,) = results["sizes"]
-    assert (size["rows"], size["items"]) == (800, 200)
+    assert (size["rows"], size["items"], size["history"]) == (800, 200, 3.2)
     assert list(size["stages"]) == stages.STAGES[: stages.STAGES.index(last) + 1]
     for figures in size["stages"].values():
         assert figures["seconds"] > 0.2
@@ -59,11 +59,14 @@ def test_its_stages_are_those_of_a_run_without_prefixes_and_trials():
     [
         ("rows", ["--rows", "1600,400,800"]),
         ("items", ["--rows", "400", "--items", "1600,400,800"]),
+        ("history", ["--rows", "400", "--history", "16,4,8"]),
     ],
 )
 def test_several_sizes_have_slopes(varied, options, tmp_path, capsys, monkeypatch):
     def stage(name, s):
-        n = s.data.users if varied == "rows" else s.data.items // 4
+        n = {"rows": s.data.users, "items": s.data.items // 4, "history": s.data.history * 25}[
+            varied
+        ]
         return {"seconds": 3.0 * n, "cpu_seconds": n**0.5, "peak_mib": 7.0, "mb": 1.0 * n**2}
 
     monkeypatch.setattr(stages, "run_stage", stage)
@@ -72,7 +75,8 @@ def test_several_sizes_have_slopes(varied, options, tmp_path, capsys, monkeypatc
     assert stages.main([*options, "--out", str(tmp_path), "--json"]) == 0
     captured = capsys.readouterr()
     results = json.loads(captured.out)
-    assert [size[varied] for size in results["sizes"]] == [400, 800, 1600]
+    unit = 1 if varied == "history" else 100
+    assert [size[varied] for size in results["sizes"]] == [4 * unit, 8 * unit, 16 * unit]
     upto = ["00_data", "10_prepare", "15_probe", "20_folds", "30_features"]
     assert list(results["slopes"]) == upto
     for by_figure in results["slopes"].values():
@@ -86,7 +90,7 @@ def test_several_sizes_have_slopes(varied, options, tmp_path, capsys, monkeypatc
 
 
 def test_train_valid_and_test_have_the_challenge_s_proportions(tmp_path):
-    s = load_config.load(str(stages.write_profile(tmp_path, 3_600_000, 300)), [])
+    s = load_config.load(str(stages.write_profile(tmp_path, stages.Size(3_600_000, 300, 3.2))), [])
     users = (s.data.users, s.data.valid_users, s.data.test_users)
     expected = [PUBLISHED_ROWS[name] / 4 for name in ("train", "valid", "test")]
     assert users == pytest.approx(expected, abs=0.5)
@@ -99,7 +103,8 @@ def test_train_valid_and_test_have_the_challenge_s_proportions(tmp_path):
         (["--rows", "800,x"], "--rows 800,x: expected whole numbers of at least 200"),
         (["--steps", "-1"], "--steps -1: expected"),
         (["--items", "300,x"], "--items 300,x: expected whole numbers of at least 200"),
-        (["--rows", "400,800", "--items", "300,400"], "expected several of one, not of both"),
+        (["--rows", "400,800", "--items", "300,400"], "expected several values of one"),
+        (["--history", "3,x"], "--history: got 'x', expected numbers up to 100"),
         (["--items", "100"], "--items 100: expected whole numbers of at least 200"),
         (["--last", "30"], "--last 30: expected one of 00_data, 10_prepare, 15_probe, 20_folds"),
         (["--model", "qinn"], "did you mean 'qin'?"),
@@ -124,6 +129,6 @@ def test_it_leaves_nothing_when_a_stage_fails(tmp_path, capsys, monkeypatch):
 
 
 def test_a_stage_that_fails_says_why(tmp_path):
-    s = load_config.load(str(stages.write_profile(tmp_path, 800, 300)), [])
+    s = load_config.load(str(stages.write_profile(tmp_path, stages.Size(800, 300, 3.2))), [])
     with pytest.raises(InputError, match=r"^20_folds: .* it is written by: python -m pipeline\."):
         stages.run_stage("20_folds", s)

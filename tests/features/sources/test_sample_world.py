@@ -1,5 +1,7 @@
 """The sample's world: its click probability against the equation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,15 @@ def test_click_logit_matches_the_equation_written_as_loops(world):
     np.testing.assert_allclose(
         sample_world.click_logit(world, values, offsets, targets), want, rtol=1e-9
     )
+
+
+def test_histories_have_three_items_and_the_median_that_is_set_beyond_them(world):
+    for history in (3.2, 20.0):
+        longer = replace(world, history=history)
+        _, offsets = sample_world.draw_histories(longer, np.random.default_rng(0), 20_000)
+        length = np.diff(offsets)
+        assert (length.min(), length.max()) == (3, 100)
+        assert np.median(length) == pytest.approx(3 + history, abs=1)
 
 
 def test_a_style_counts_only_among_items_of_a_similar_topic(world):
