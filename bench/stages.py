@@ -5,7 +5,8 @@ reads   nothing: 00_data generates the rows
 writes  OUT/stages-<random>/ (2 GB for 3.6M rows), removed after each size
         unless --keep
 run     python -m bench.stages [--rows 400000,1200000,3600000]
-        [--items 91717] [--history 3.2] [--last 90_score] [--model qin] [--steps 2]
+        [--items 91717] [--history 3.2] [--last 90_score] [--model qin]
+        [--steps 2]
         [--out artifacts/bench] [--keep] [--json]
 
 Each stage runs as users run it, up to --last. 50_train is there for what later
