@@ -13,6 +13,7 @@ do not count. Ctrl-C and `kill` end the run with 130, and its files stay.
 """
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -47,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        with signals.ignored():
+        with contextlib.suppress(KeyboardInterrupt):  # a second signal, while it prints
             print("interrupted: the rows found so far are kept", file=sys.stderr)
         return 130
 

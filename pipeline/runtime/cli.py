@@ -5,6 +5,7 @@ comes while it imports ends it at once.
 """
 
 import argparse
+import contextlib
 import errno
 import io
 import os
@@ -105,7 +106,7 @@ def exit_code(work: Callable[[], None], distributed: bool = False) -> int:
             print(f"error: {NO_MEMORY} {str(error).partition(chr(10))[0]}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
-            with signals.ignored():
+            with contextlib.suppress(KeyboardInterrupt):  # a second signal, while it prints
                 print(signals.INTERRUPTED, file=sys.stderr)
             return 130
     return 0

@@ -72,16 +72,3 @@ class OncePerBurst:
 
 
 raise_once = OncePerBurst()
-
-
-@contextlib.contextmanager
-def ignored() -> Iterator[None]:
-    """Within it, signals do nothing, as where a line says that the process was interrupted."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -1,6 +1,6 @@
 """One line and exit code 130, whenever a signal comes."""
 
-import os
+import io
 import signal
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.runtime import signals
+from pipeline.runtime import cli, signals
 
 ROOT = Path(__file__).resolve().parents[3]
 STAGES = [path.stem for path in sorted((ROOT / "pipeline").glob("[0-9]*.py"))]
@@ -88,12 +88,21 @@ def test_a_later_signal_interrupts_again():
         handler(signal.SIGTERM, None)
 
 
-def test_while_a_line_is_printed_signals_do_nothing():
-    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    with signals.ignored():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            os.kill(os.getpid(), number)
-    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+def test_a_signal_while_the_line_is_printed_ends_in_no_traceback(monkeypatch):
+    """`timeout` signals a process and then its group."""
+
+    class Stderr(io.StringIO):
+        def write(self, text):
+            super().write(text)
+            raise KeyboardInterrupt
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    stderr = Stderr()
+    monkeypatch.setattr("sys.stderr", stderr)
+    assert cli.exit_code(interrupted) == 130
+    assert stderr.getvalue() == signals.INTERRUPTED
 
 
 def test_a_signal_that_is_ignored_stays_so():
