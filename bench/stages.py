@@ -46,6 +46,7 @@ from bench.tools.numbers import whole_numbers
 from bench.tools.slope import slope
 from bench.tools.subprocess_call import call_in_subprocess
 from features.errors import InputError
+from features.settings import SampleSettings
 from features.sources.sample_world import WIDTH
 from features.store.schema import PUBLISHED_ROWS
 from pipeline import graph
@@ -98,7 +99,8 @@ def main(argv: list[str] | None = None) -> int:
     items = PUBLISHED_ROWS["item_info"] - 1
     parser.add_argument("--rows", default=str(PUBLISHED_ROWS["train"]), help="comma-separated")
     parser.add_argument("--items", default=str(items), help="comma-separated")
-    parser.add_argument("--history", default="3.2", help="values of data.history, comma-separated")
+    history = str(SampleSettings().history)
+    parser.add_argument("--history", default=history, help="of data.history, comma-separated")
     parser.add_argument("--last", default=SCORE, help="stage, which ends the run")
     parser.add_argument("--model", default="qin", help="of the training steps")
     parser.add_argument("--steps", type=int, default=2, help="in an epoch of training; 0: none")
