@@ -89,6 +89,8 @@ def read_scores(path: Path, ids: np.ndarray, task: str = SCORE) -> np.ndarray:
 
 def read_ids(path: Path) -> np.ndarray:
     """Column ID (N,) int64 of a parquet or csv file. Raises InputError when there is none."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; expected a parquet or csv with column {ID}")
     try:
         if path.suffix == ".csv":
             options = csv.ConvertOptions(include_columns=[ID], column_types={ID: pa.int64()})

@@ -22,6 +22,7 @@ whether it has a GPU, where all rows then lie.
 """
 
 import argparse
+import math
 import os
 import re
 import sys
@@ -35,6 +36,7 @@ from bench.fields.fits import fit_spec, run, scores
 from bench.fields.page import write_tables
 from bench.fields.settings import (
     DATA_SETS,
+    MAX_NAMES,
     NETWORKS,
     DataSet,
     chosen,
@@ -42,7 +44,7 @@ from bench.fields.settings import (
     networks,
 )
 from bench.fields.tables import Scores
-from features.errors import InputError
+from features.errors import InputError, listed
 from features.outputs import refuse_input
 from models.fields.settings import FieldSettings
 from pipeline.artifacts.spec import ArtifactSpec
@@ -52,6 +54,8 @@ from pipeline.runtime import cli, usage
 from pipeline.runtime.devices import device_slots, pick_device
 from pipeline.training.executors import local
 from pipeline.training.executors.base import Tasks
+
+FEW_STEPS = 10  # an epoch: with fewer, a hundred epochs may end before a network has learned
 
 
 def run_all(a: argparse.Namespace) -> None:
@@ -73,12 +77,14 @@ def run_all(a: argparse.Namespace) -> None:
         for name in names
         for seed in seeds
     }
+    few_steps = list(_few_steps(of, settings, len(open_fields(data).label["train"])))
+    print(*few_steps, sep="\n", end="\n" if few_steps else "")
     _train(a, of, settings, data, specs)
     measured = {name: scores([specs[name, seed].path for seed in seeds]) for name in names}
     others = unpublished_splits(data, of.data)
     figures = of.published if of.data.md5.test and "test" not in others else {}
     title = f"{of.name}: networks over fields, seeds {', '.join(map(str, seeds))}"
-    notes = [*_notes(a, of, others, measured, with_published=bool(figures))]
+    notes = [*_notes(a, of, others, measured, with_published=bool(figures)), *few_steps]
     label = open_fields(data).label["test"].numpy()
     text = write_tables(out, title, notes, measured, label, figures)
     print("", text, f"tables: {out}.md and .html", sep="\n", flush=True)
@@ -96,7 +102,7 @@ def _train(
     todo = [key for key, spec in specs.items() if not spec.done and first[spec.path] == key]
     at_least = max(len(todo), 2)  # one fit, too, has a process of its own, which may be killed
     slots = device_slots(TrainSettings(device=a.device, workers=a.workers or 0), at_least)
-    print(f"bench.fields {len(specs)} scores, {len(todo)} fits to do, {len(slots)} at a time")
+    print(f"bench.fields: {len(todo)} of {len(specs)} fits to do, {len(slots)} at a time")
     tasks: Tasks = {}
     for name, seed in todo:
         shown = f"{name} seed {seed}"
@@ -110,6 +116,19 @@ def _train(
         results = local.run_loky(run, tasks, slots, advice)
     for _ in results:
         pass  # each has written its artifact
+
+
+def _few_steps(of: DataSet, settings: dict[str, FieldSettings], n_train: int) -> Iterator[str]:
+    """A line where batches are so large for `n_train` rows that networks may not learn."""
+    steps = {name: math.ceil(n_train / cfg.fit.batch_size) for name, cfg in settings.items()}
+    few = [name for name, n_steps in steps.items() if n_steps < FEW_STEPS]
+    if few:
+        least = min(steps.values())
+        yield (
+            f"warning: train has {n_train:,} rows, so an epoch of {listed(few, MAX_NAMES)} has"
+            f" {least} {'step' if least == 1 else 'steps'}, too few to learn much; lower"
+            f" fit.batch_size under [shared] of {of.path}"
+        )
 
 
 def _notes(

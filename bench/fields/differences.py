@@ -110,8 +110,8 @@ def order(scores: Mapping[str, Scores], label: np.ndarray) -> list[Section]:
             title="The networks in their order",
             look_for="intervals above 0: the network is better than the next one; the others cannot"
             " be told apart.",
-            finding=f"{told_apart} of {len(ranked) - 1} leads over the next have an interval above"
-            " 0.",
+            finding="Leads over the next network whose interval is above 0:"
+            f" {told_apart} of {len(ranked) - 1}.",
             blocks=[Table(["place", "network", "AUC", "lead over the next", "95 %"], rows)],
         )
     ]

@@ -1,10 +1,10 @@
 """Free disk: remove results in artifacts/ that no kept run needs.
 
-Kept are the latest runs and those that are named, with all that they were made from. What else is
-there belongs to other runs or to none: results of earlier settings, states of fits that were given
-up. Results of no finished run that are newer than the last one stay, since a run that was stopped
-would resume from them. Submissions (zip, manifest, report), the leaderboard and the studies of
-40_tune always stay.
+Kept are the latest runs, the one that `latest` means and those that are named, with all that they
+were made from. What else is there belongs to other runs or to none: results of earlier settings,
+states of fits that were given up. Results of no finished run that are newer than the last one stay,
+since a run that was stopped would resume from them. Submissions (zip, manifest, report), the
+leaderboard and the studies of 40_tune always stay.
 
 A result is renamed to a hidden name before its files go, the last stages first, so that whenever
 this is stopped, what can be seen is complete; the next run or cleaning removes the rest.
@@ -21,7 +21,7 @@ from pipeline import graph
 from pipeline.artifacts import locks
 from pipeline.artifacts.spec import OLD_RECORD, RECORD
 from pipeline.runs import listing, sizes
-from pipeline.runs.find import FinishedRun, finished_runs, made
+from pipeline.runs.find import LATEST, FinishedRun, find, finished_runs, made
 from pipeline.runs.results import readable_record
 
 STAGES = tuple(stage for stage in graph.STAGES if stage not in ("40_tune", "70_submit"))
@@ -37,14 +37,16 @@ class Plan:
 
 
 def plan(artifacts: Path, submissions: Path, keep: int, also: Sequence[FinishedRun]) -> Plan:
-    """Keep the `keep` latest runs of `submissions` and those in `also`.
+    """Keep the `keep` latest runs of `submissions`, the one that `latest` means, those in `also`.
+
+    A run whose public score is noted becomes `latest` again, however old it is.
 
     Raises InputError where there are no runs, or the record of one cannot be read.
     """
     runs = finished_runs(submissions)
     if not runs:
         raise InputError(f"no runs in {submissions}: which results to keep is not known")
-    named = {run.folder for run in also}
+    named = {run.folder for run in (*also, find(submissions, LATEST))}
     kept = [run for run in runs if run in runs[-keep:] or run.folder in named]
     needs = listing.needs(runs, artifacts)
     of_kept = {result.path for run in kept for result in needs[listing.key(run)]}

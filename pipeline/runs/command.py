@@ -5,7 +5,8 @@
     python -m pipeline runs compare A B
         settings, data and scores that differ
     python -m pipeline runs clean --keep N [NAME ...]
-        remove results that neither the N latest runs nor those named need
+        remove results that neither the N latest runs, `latest` nor those named
+        need
 
 A run's name is that of its submission's folder, such as research-1a2b3c4d. The
 beginning of a name or of its hash is enough, and `latest` is the last run.

@@ -153,6 +153,11 @@ def test_refuses_ids_that_are_none(tmp_path, table):
         read_ids(path)
 
 
+def test_says_that_a_file_of_ids_is_not_there(tmp_path):
+    with pytest.raises(InputError, match=r"ids\.parquet: no such file; expected a parquet or csv"):
+        read_ids(tmp_path / "ids.parquet")
+
+
 def test_refuses_ids_that_are_no_table(tmp_path):
     with pytest.raises(InputError, match=r"ids\.parquet: expected"):
         read_ids(csv(tmp_path, b"text", "ids.parquet"))

@@ -7,6 +7,7 @@ from tqdm import tqdm
 
 WHEEL = "|/-\\"  # turns once a second
 MORE = "and {} more"
+SETTLED = 10.0  # seconds of a task, before which its share says nothing: the first steps are slow
 
 
 @dataclass
@@ -93,12 +94,14 @@ class Work:
     def seconds_left(self, now: float) -> float | None:
         """An estimate: what is left takes as long as what has ended; None where nothing has.
 
-        Before the first task has ended: as long as the tasks at work will take, by their shares.
+        Before the first task has ended: as long as the tasks at work will take, by their shares,
+        once one of them has been at work for SETTLED seconds.
         """
         n_left = self.of - self.done
         ages = [now - task.began for task in self.tasks.values()]
         shares = [task.share for task in self.tasks.values()]
-        known = [age / share for age, share in zip(ages, shares, strict=True) if share > 0]
+        paces = zip(ages, shares, strict=True)
+        known = [age / share for age, share in paces if share > 0 and age >= SETTLED]
         if self.durations or (known and self.of):
             mean = statistics.fmean(self.durations or known)
             rest = [max(mean - age, 0.0) for age in ages]

@@ -14,7 +14,7 @@ from features.store import atomic
 from pipeline.artifacts import spec
 from pipeline.artifacts.locks import locked
 from pipeline.runs import clean, command, listing
-from pipeline.runs.find import find, finished_runs
+from pipeline.runs.find import LATEST, find, finished_runs
 from tests.helpers.small_runs import SmallRuns
 
 RATES = [round(0.1 * n, 1) for n in range(1, 11)]
@@ -88,6 +88,15 @@ def test_clean_removes_what_no_kept_run_needs_and_prints_what_it_freed(world, ru
     assert f"kept: {names[2]}, {', '.join(names[-3:])}\n" in printed
     assert files(world.submissions) == submitted
     assert runs("clean", names[2], "--keep", "3")[1].startswith("      0.0 MB  freed")
+
+
+def test_the_run_that_latest_means_stays_however_old_it_is(world, runs):
+    """As after its public score was noted."""
+    noted, *_, last = finished_runs(world.submissions)
+    (noted.folder.parent / LATEST).unlink(missing_ok=True)
+    (noted.folder.parent / LATEST).symlink_to(noted.name)
+    assert runs("clean", "--keep", "1")[1].endswith(f"kept: {noted.name}, {last.name}\n")
+    assert results_in(world) == of_run(world, noted.name) | of_run(world, last.name)
 
 
 def test_results_of_earlier_settings_and_states_that_were_given_up_go(world, runs):

@@ -39,6 +39,7 @@ def test_before_a_fit_has_ended_the_time_left_is_a_bound():
     state = work((0, total(0, 4, at_once=2)), (0, task("a", 0.5)), (0, task("b", 0.5)))
     assert state.seconds_left(10) == (2 * 20 + 10 + 10) / 2
     assert "at most 00:30 left" in state.total_line(10, 79)
+    assert state.seconds_left(9) is None  # the first steps are slow
 
 
 def test_then_fits_take_as_long_as_those_that_ended():
