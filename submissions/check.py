@@ -89,7 +89,7 @@ def read_scores(path: Path, ids: np.ndarray, task: str = SCORE) -> np.ndarray:
 
 def read_ids(path: Path) -> np.ndarray:
     """Column ID (N,) int64 of a parquet or csv file. Raises InputError when there is none."""
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"{path}: no such file; expected a parquet or csv with column {ID}")
     try:
         if path.suffix == ".csv":

@@ -77,15 +77,17 @@ def run_all(a: argparse.Namespace) -> None:
         for name in names
         for seed in seeds
     }
-    few_steps = list(_few_steps(of, settings, len(open_fields(data).label["train"])))
-    print(*few_steps, sep="\n", end="\n" if few_steps else "")
+    opened = open_fields(data)
+    few_steps = _few_steps(of, settings, len(opened.rows["train"]))
+    for line in few_steps:
+        print(line)
     _train(a, of, settings, data, specs)
     measured = {name: scores([specs[name, seed].path for seed in seeds]) for name in names}
     others = unpublished_splits(data, of.data)
     figures = of.published if of.data.md5.test and "test" not in others else {}
     title = f"{of.name}: networks over fields, seeds {', '.join(map(str, seeds))}"
     notes = [*_notes(a, of, others, measured, with_published=bool(figures)), *few_steps]
-    label = open_fields(data).label["test"].numpy()
+    label = opened.label["test"].numpy()
     text = write_tables(out, title, notes, measured, label, figures)
     print("", text, f"tables: {out}.md and .html", sep="\n", flush=True)
 
@@ -118,17 +120,18 @@ def _train(
         pass  # each has written its artifact
 
 
-def _few_steps(of: DataSet, settings: dict[str, FieldSettings], n_train: int) -> Iterator[str]:
+def _few_steps(of: DataSet, settings: dict[str, FieldSettings], n_train: int) -> list[str]:
     """A line where batches are so large for `n_train` rows that networks may not learn."""
     steps = {name: math.ceil(n_train / cfg.fit.batch_size) for name, cfg in settings.items()}
     few = [name for name, n_steps in steps.items() if n_steps < FEW_STEPS]
-    if few:
-        least = min(steps.values())
-        yield (
-            f"warning: train has {n_train:,} rows, so an epoch of {listed(few, MAX_NAMES)} has"
-            f" {least} {'step' if least == 1 else 'steps'}, too few to learn much; lower"
-            f" fit.batch_size under [shared] of {of.path}"
-        )
+    if not few:
+        return []
+    least = min(steps.values())
+    return [
+        f"warning: train has {n_train:,} rows, so an epoch of {listed(few, MAX_NAMES)} has"
+        f" {least} {'step' if least == 1 else 'steps'}, too few to learn much; lower"
+        f" fit.batch_size under [shared] of {of.path}"
+    ]
 
 
 def _notes(

@@ -21,7 +21,7 @@ from pipeline import graph
 from pipeline.artifacts import locks
 from pipeline.artifacts.spec import OLD_RECORD, RECORD
 from pipeline.runs import listing, sizes
-from pipeline.runs.find import LATEST, FinishedRun, find, finished_runs, made
+from pipeline.runs.find import FinishedRun, ended_last, finished_runs, made
 from pipeline.runs.results import readable_record
 
 STAGES = tuple(stage for stage in graph.STAGES if stage not in ("40_tune", "70_submit"))
@@ -46,7 +46,7 @@ def plan(artifacts: Path, submissions: Path, keep: int, also: Sequence[FinishedR
     runs = finished_runs(submissions)
     if not runs:
         raise InputError(f"no runs in {submissions}: which results to keep is not known")
-    named = {run.folder for run in (*also, find(submissions, LATEST))}
+    named = {run.folder for run in (*also, ended_last(runs))}
     kept = [run for run in runs if run in runs[-keep:] or run.folder in named]
     needs = listing.needs(runs, artifacts)
     of_kept = {result.path for run in kept for result in needs[listing.key(run)]}

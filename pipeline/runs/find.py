@@ -77,7 +77,7 @@ def find(submissions: Path, name: str) -> FinishedRun:
     *folders, wanted = name.rstrip("/").split("/")
     runs = [run for run in finished_runs(submissions) if not folders or run.profile == folders[-1]]
     if wanted == LATEST and runs:
-        return _ended_last(runs)
+        return ended_last(runs)
     exact = [run for run in runs if run.name == wanted]
     begun = [
         run
@@ -98,7 +98,7 @@ def find(submissions: Path, name: str) -> FinishedRun:
     raise InputError(f"no run {name!r} in {submissions}; the nearest: {', '.join(nearest)}")
 
 
-def _ended_last(runs: list[FinishedRun]) -> FinishedRun:
+def ended_last(runs: list[FinishedRun]) -> FinishedRun:
     """The run of the newest link `latest`, which every run renews; without one, the last made."""
     links = [folder / LATEST for folder in {run.folder.parent for run in runs}]
     newest = max(

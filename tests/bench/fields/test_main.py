@@ -73,7 +73,7 @@ def test_published_figures_are_shown_beside_scores_of_the_published_test(data, t
     path.write_text(f'{columns}scale = "standard"\n{section}', encoding="utf-8")
     assert main(["--schema", str(path), *out, *arguments]) == 0
     shown = capfd.readouterr().out
-    assert ": 0 of " in shown
+    assert "0 of 1 fits to do" in shown
     assert "warning" not in shown
     assert "left out: they are of the published test, whose md5 own_x1.toml does not say" in shown
     assert "0.750000" not in (tmp_path / "out/own_x1.md").read_text(encoding="utf-8")
